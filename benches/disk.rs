@@ -1,0 +1,2 @@
+//! What the simulated disk costs.
+fn main() {}

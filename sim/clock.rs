@@ -1,0 +1,158 @@
+//! The wall clock of a run: one seam, read by the program, by SQL and by the disk's slow operations.
+//!
+//! **Invariant:** time is logical. It moves when it is told to (a wait, a step, a slow operation) and
+//! by nothing else: not by the host, not by how long code takes, not by the runtime's own jitter. A
+//! timer that is waited for is met exactly: when no task can run, the driver (see `points`) moves the
+//! clock to the earliest deadline.
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+/// 2026-01-01 00:00:00 UTC, in milliseconds of Unix time.
+pub const DEFAULT_START_UTC_MS: i64 = 1_767_225_600_000;
+
+#[derive(Debug)]
+struct State {
+    start_utc_ms: i64,
+    monotonic_ms: AtomicI64,
+    offset_ms: AtomicI64,
+    timers: Mutex<Timers>,
+}
+
+#[derive(Debug, Default)]
+struct Timers {
+    /// By deadline on the monotonic clock, then by age.
+    waiting: BTreeMap<(i64, u64), Waker>,
+    next_ticket: u64,
+    /// Woken when a timer is set.
+    driver: Option<Waker>,
+}
+
+/// A clock that a plan moves. Clones are the same clock.
+#[derive(Clone, Debug)]
+pub struct Clock(Arc<State>);
+
+impl Clock {
+    /// A clock that reads `start_utc_ms` (milliseconds of Unix time).
+    pub fn new(start_utc_ms: i64) -> Clock {
+        Clock(Arc::new(State {
+            start_utc_ms,
+            monotonic_ms: AtomicI64::new(0),
+            offset_ms: AtomicI64::new(0),
+            timers: Mutex::default(),
+        }))
+    }
+
+    /// Wall clock, in milliseconds of Unix time. Steps move it, backwards too.
+    pub fn now_utc_ms(&self) -> i64 {
+        self.0.start_utc_ms + self.monotonic_ms() + self.0.offset_ms.load(Ordering::Relaxed)
+    }
+
+    /// Milliseconds since the run began. Never falls; steps do not move it.
+    pub fn monotonic_ms(&self) -> i64 {
+        self.0.monotonic_ms.load(Ordering::Relaxed)
+    }
+
+    /// Lets `ms` milliseconds pass. Nothing passes when `ms` is negative.
+    pub fn advance(&self, ms: i64) {
+        self.0.monotonic_ms.fetch_add(ms.max(0), Ordering::Relaxed);
+    }
+
+    /// Sets the wall clock `ms` milliseconds forwards, or backwards when negative, as an administrator
+    /// or a time server does. No timer feels it.
+    pub fn step(&self, ms: i64) {
+        self.0.offset_ms.fetch_add(ms, Ordering::Relaxed);
+    }
+
+    /// Waits until `ms` milliseconds have passed on this clock. Somebody must drive it: the points
+    /// driver does, or [`Clock::fire_timers`] by hand.
+    pub fn sleep(&self, ms: i64) -> Sleep {
+        let deadline_ms = self.monotonic_ms() + ms.max(0);
+        Sleep { clock: self.clone(), deadline_ms, ticket: None }
+    }
+
+    /// Wakes the timers that are due; if none is and `may_advance`, moves the clock to the earliest
+    /// deadline first. False when there was nothing to wake.
+    pub fn fire_timers(&self, may_advance: bool) -> bool {
+        let mut timers = self.timers();
+        let Some((&(earliest_ms, _), _)) = timers.waiting.first_key_value() else { return false };
+        if earliest_ms > self.monotonic_ms() {
+            if !may_advance {
+                return false;
+            }
+            self.0.monotonic_ms.store(earliest_ms, Ordering::Relaxed);
+        }
+        let later = timers.waiting.split_off(&(self.monotonic_ms() + 1, 0));
+        let due = std::mem::replace(&mut timers.waiting, later);
+        drop(timers);
+        due.into_values().for_each(Waker::wake);
+        true
+    }
+
+    /// Whether anybody waits; if not, `waker` is woken when somebody does.
+    #[cfg(feature = "madsim")]
+    pub(crate) fn has_timers_or_wake(&self, waker: &Waker) -> bool {
+        let mut timers = self.timers();
+        timers.driver = Some(waker.clone());
+        !timers.waiting.is_empty()
+    }
+
+    fn timers(&self) -> MutexGuard<'_, Timers> {
+        self.0.timers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Waits for a deadline. See [`Clock::sleep`].
+#[derive(Debug)]
+pub struct Sleep {
+    clock: Clock,
+    deadline_ms: i64,
+    ticket: Option<u64>,
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.clock.monotonic_ms() >= self.deadline_ms {
+            return Poll::Ready(());
+        }
+        let clock = self.clock.clone();
+        let mut timers = clock.timers();
+        let ticket = *self.ticket.get_or_insert_with(|| {
+            timers.next_ticket += 1;
+            timers.next_ticket
+        });
+        timers.waiting.insert((self.deadline_ms, ticket), cx.waker().clone());
+        if let Some(driver) = timers.driver.take() {
+            driver.wake();
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket {
+            self.clock.timers().waiting.remove(&(self.deadline_ms, ticket));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_moves_the_wall_clock_only() {
+        let clock = Clock::new(1_000);
+        clock.advance(5);
+        clock.step(-300);
+        assert_eq!((clock.now_utc_ms(), clock.monotonic_ms()), (705, 5));
+        clock.advance(-1);
+        assert_eq!(clock.monotonic_ms(), 5);
+    }
+}

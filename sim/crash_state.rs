@@ -1,0 +1,139 @@
+//! Which pending changes survive a power loss.
+//!
+//! **Invariant:** the choice is data. [`Survivors`] names it, [`Survivors::fates`] spells it out for
+//! the changes that are pending when the power goes, and both replay.
+
+use crate::disk::{Fate, Pending};
+use crate::rng::Seed;
+use serde::{Deserialize, Serialize};
+
+/// How the life of a process ends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ending {
+    /// The process dies; the operating system and its page cache live on.
+    ProcessKill,
+    /// The machine loses power: what was synced survives, and of the rest what is named here.
+    PowerLoss(Survivors),
+}
+
+/// A choice among the pending changes. Positions count them in the order of issue, from 0; a position
+/// past the last pending change chooses nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Survivors {
+    /// Only what was synced.
+    None,
+    /// Everything.
+    All,
+    /// The first so many changes.
+    Prefix(usize),
+    /// The changes at these positions: the disk may have reordered the rest away.
+    Subset(Vec<usize>),
+    /// Everything but the last write, of which only the sectors marked true survive.
+    TornLast(Vec<bool>),
+    /// An answer for each change; changes past the end are lost.
+    Fates(Vec<Fate>),
+    /// Drawn from this number: each change lost, kept, or torn.
+    Drawn(u64),
+}
+
+impl Survivors {
+    /// The fate of each of `pending`.
+    pub fn fates(&self, pending: &[Pending], sector_size_bytes: u32) -> Vec<Fate> {
+        let count = pending.len();
+        match self {
+            Survivors::None => vec![Fate::Lost; count],
+            Survivors::All => vec![Fate::Kept; count],
+            Survivors::Prefix(kept) => keep(count, |at| at < *kept),
+            Survivors::Subset(kept) => keep(count, |at| kept.contains(&at)),
+            Survivors::TornLast(sectors) => {
+                let mut fates = vec![Fate::Kept; count];
+                if let Some(last) = last_write(pending, sector_size_bytes) {
+                    fates[last] = Fate::Torn(sectors.clone());
+                }
+                fates
+            }
+            Survivors::Fates(fates) => {
+                let rest = std::iter::repeat(Fate::Lost);
+                fates.iter().cloned().chain(rest).take(count).collect()
+            }
+            Survivors::Drawn(number) => draw(*number, pending, sector_size_bytes),
+        }
+    }
+}
+
+fn keep(count: usize, kept: impl Fn(usize) -> bool) -> Vec<Fate> {
+    (0..count).map(|at| if kept(at) { Fate::Kept } else { Fate::Lost }).collect()
+}
+
+fn last_write(pending: &[Pending], sector_size_bytes: u32) -> Option<usize> {
+    pending.iter().rposition(|op| op.change.sector_count(sector_size_bytes) > 0)
+}
+
+/// How likely each fate is differs from one number to the next, so that among many numbers there are
+/// states where nearly all survives as well as states where nearly nothing does.
+fn draw(number: u64, pending: &[Pending], sector_size_bytes: u32) -> Vec<Fate> {
+    let mut stream = Seed(number).stream("crash-state");
+    let (kept, torn) = (stream.below(101), stream.below(101));
+    let fate = |op: &Pending| {
+        let sectors = op.change.sector_count(sector_size_bytes);
+        if sectors > 1 && stream.chance(torn, 200) {
+            Fate::Torn((0..sectors).map(|_| stream.chance(1, 2)).collect())
+        } else if stream.chance(kept, 100) {
+            Fate::Kept
+        } else {
+            Fate::Lost
+        }
+    };
+    pending.iter().map(fate).collect()
+}
+
+/// A bounded set of choices that between them hold the states in which storage engines were found to
+/// break: nothing, everything, each prefix, each single loss, each single survivor, the last write
+/// torn before and after each of its sector boundaries, and `samples` drawn ones.
+pub fn bounded(pending: &[Pending], sector_size_bytes: u32, samples: u64) -> Vec<Survivors> {
+    let count = pending.len();
+    let mut choices = vec![Survivors::None, Survivors::All];
+    choices.extend((1..count).map(Survivors::Prefix));
+    if count > 2 {
+        let but = |lost: usize| (0..count).filter(|at| *at != lost).collect();
+        choices.extend((0..count - 1).map(|lost| Survivors::Subset(but(lost))));
+        choices.extend((1..count).map(|kept| Survivors::Subset(vec![kept])));
+    }
+    if let Some(last) = last_write(pending, sector_size_bytes) {
+        let sectors = pending[last].change.sector_count(sector_size_bytes);
+        for boundary in 1..sectors {
+            for first_kept in [true, false] {
+                let torn = (0..sectors).map(|at| (at < boundary) == first_kept).collect();
+                choices.push(Survivors::TornLast(torn));
+            }
+        }
+    }
+    if count > 1 {
+        choices.extend((0..samples).map(Survivors::Drawn));
+    }
+    choices
+}
+
+/// Every choice there is: each change lost or kept, each write with every set of its sectors. As many
+/// as the product of their numbers, so only for scripts of a few small changes.
+pub fn every(pending: &[Pending], sector_size_bytes: u32) -> Vec<Survivors> {
+    let mut all = vec![Vec::new()];
+    for op in pending {
+        let sectors = op.change.sector_count(sector_size_bytes);
+        let choices: Vec<Fate> = match sectors {
+            0 => vec![Fate::Lost, Fate::Kept],
+            _ => (0..1u32 << sectors)
+                .map(|set| Fate::Torn((0..sectors).map(|at| set >> at & 1 == 1).collect()))
+                .collect(),
+        };
+        all = all
+            .iter()
+            .flat_map(|fates: &Vec<Fate>| {
+                choices.iter().map(|choice| [&fates[..], std::slice::from_ref(choice)].concat())
+            })
+            .collect();
+    }
+    all.into_iter().map(Survivors::Fates).collect()
+}

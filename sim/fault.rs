@@ -1,0 +1,198 @@
+//! Faults: what goes wrong, where, and when.
+//!
+//! **Invariant:** only what a device or an operating system does to a correct program. A fault's
+//! address is relative (the n-th operation of its kind within a scope), so that it stays where it was
+//! when something before it is dropped. A fault that never strikes is no fault: the ledger counts.
+
+use crate::crash_state::Ending;
+use crate::rng::{Seed, Stream};
+use crate::trace::{FileKind, OpKind};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// What happens to the operation that a fault strikes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Effect {
+    /// It fails with an input/output error and changes nothing. A failed sync makes nothing durable;
+    /// what it covered stays pending, and a later sync that succeeds covers it.
+    Eio,
+    /// It fails for want of space and changes nothing. Strikes creations, writes and truncations.
+    NoSpace,
+    /// A read returns so many bytes less than it could (at least one is read). The VFS reads on, as
+    /// POSIX programs do.
+    ShortRead {
+        /// How many bytes are held back.
+        missing_bytes: u64,
+    },
+    /// It takes so long, in milliseconds of simulated time, and then goes on.
+    Slow {
+        /// How long.
+        ms: i64,
+    },
+    /// The process dies before it happens.
+    Crash(Ending),
+}
+
+impl Effect {
+    fn applies_to(&self, kind: OpKind) -> bool {
+        match self {
+            Effect::Eio | Effect::Slow { .. } | Effect::Crash(_) => true,
+            Effect::NoSpace => matches!(kind, OpKind::Open | OpKind::Write | OpKind::Truncate),
+            Effect::ShortRead { .. } => kind == OpKind::Read,
+        }
+    }
+
+    /// The effect's name in the ledger.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Effect::Eio => "eio",
+            Effect::NoSpace => "no-space",
+            Effect::ShortRead { .. } => "short-read",
+            Effect::Slow { .. } => "slow",
+            Effect::Crash(Ending::ProcessKill) => "process-kill",
+            Effect::Crash(Ending::PowerLoss(_)) => "power-loss",
+        }
+    }
+}
+
+impl fmt::Display for Effect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Effect::ShortRead { missing_bytes } => write!(f, "short-read -{missing_bytes}"),
+            Effect::Slow { ms } => write!(f, "slow {ms} ms"),
+            other => f.write_str(other.name()),
+        }
+    }
+}
+
+/// Which operations a fault looks at: all that match every part that is given.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Target {
+    /// Only operations within this scope (see [`crate::World::enter`]).
+    pub scope: Option<String>,
+    /// Only operations of this kind.
+    pub op: Option<OpKind>,
+    /// Only operations on files of this kind.
+    pub file: Option<FileKind>,
+}
+
+/// At which of its operations a fault strikes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum When {
+    /// The n-th, counted from 1, and no other.
+    Nth(u64),
+    /// The n-th, counted from 1, and all after it.
+    FromNth(u64),
+    /// So many in a million, drawn from the run's stream for faults.
+    Rate {
+        /// Operations struck in a million.
+        per_million: u32,
+    },
+}
+
+/// A fault: what happens, to which operations, and when.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fault {
+    /// What happens.
+    pub effect: Effect,
+    /// Which operations it looks at.
+    pub target: Target,
+    /// Which of them it strikes.
+    pub when: When,
+}
+
+impl Fault {
+    /// A fault at the n-th operation (counted from 1) of any kind, on any file, from now on.
+    pub fn at_op(n: u64, effect: Effect) -> Fault {
+        Fault { effect, target: Target::default(), when: When::Nth(n) }
+    }
+}
+
+struct Armed {
+    fault: Fault,
+    seen_count: u64,
+    struck_count: u64,
+}
+
+/// How often each effect struck, by the kind of operation and of file.
+pub type Ledger = BTreeMap<(&'static str, OpKind, FileKind), u64>;
+
+/// The faults of a run, with what they have seen and done.
+pub(crate) struct Faults {
+    seed: Seed,
+    armed: Vec<Armed>,
+    scope: String,
+    /// Draws for faults by rate: a stream a scope, so that dropping one scope moves no other.
+    streams: BTreeMap<String, Stream>,
+    ledger: Ledger,
+}
+
+impl Faults {
+    pub fn new(seed: Seed) -> Faults {
+        Faults {
+            seed,
+            armed: Vec::new(),
+            scope: String::new(),
+            streams: BTreeMap::new(),
+            ledger: Ledger::new(),
+        }
+    }
+
+    pub fn arm(&mut self, fault: Fault) {
+        self.armed.push(Armed { fault, seen_count: 0, struck_count: 0 });
+    }
+
+    pub fn disarm_all(&mut self) {
+        self.armed.clear();
+    }
+
+    pub fn enter(&mut self, scope: &str) {
+        scope.clone_into(&mut self.scope);
+    }
+
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Armed faults that have not struck.
+    pub fn idle(&self) -> impl Iterator<Item = &Fault> {
+        self.armed.iter().filter(|armed| armed.struck_count == 0).map(|armed| &armed.fault)
+    }
+
+    /// The effects that strike the next operation, in the order in which the faults were armed.
+    pub fn strike(&mut self, op: OpKind, file: FileKind) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        for armed in &mut self.armed {
+            let Fault { effect, target, when } = &armed.fault;
+            let in_scope = target.scope.as_ref().is_none_or(|scope| *scope == self.scope);
+            let matches = in_scope
+                && target.op.is_none_or(|kind| kind == op)
+                && target.file.is_none_or(|kind| kind == file)
+                && effect.applies_to(op);
+            if !matches {
+                continue;
+            }
+            armed.seen_count += 1;
+            let struck = match when {
+                When::Nth(n) => armed.seen_count == *n,
+                When::FromNth(n) => armed.seen_count >= *n,
+                When::Rate { per_million } => self
+                    .streams
+                    .entry(self.scope.clone())
+                    .or_insert_with(|| self.seed.stream_for("faults", &self.scope))
+                    .chance(u64::from(*per_million), 1_000_000),
+            };
+            if struck {
+                armed.struck_count += 1;
+                *self.ledger.entry((effect.name(), op, file)).or_default() += 1;
+                effects.push(effect.clone());
+            }
+        }
+        effects
+    }
+}

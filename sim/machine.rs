@@ -1,0 +1,348 @@
+//! A machine: one disk, the process that uses it, and how that process ends.
+//!
+//! **Invariant:** every operation belongs to a *boot*, one life of a process. From the moment a boot
+//! is over, its calls fail and change nothing, and nothing of them is recorded: closing a libsql
+//! connection of a dead process neither checkpoints nor deletes its log.
+
+use crate::clock::Clock;
+use crate::crash_state::Ending;
+use crate::disk::{Disk, Fate, FileId};
+use crate::fault::{Effect, Fault, Faults, Ledger};
+use crate::handle::{Handle, IoError, OpenMode};
+use crate::locks::{FileLocks, HandleId, ShmLocks};
+use crate::rng::Seed;
+use crate::trace::{Digest, Event, FileKind, OpKind, Record, Trace, digest_of_fates};
+use crate::vfs::{Mount, SharedMemory};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// How a boot ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Crash {
+    /// The boot that ended.
+    pub boot: u32,
+    /// How.
+    pub ending: Ending,
+    /// Disk operations before it, over all boots.
+    pub op: u64,
+    /// What became of each change that was pending, in the order of issue. Empty for a process kill,
+    /// which leaves them all pending.
+    pub fates: Vec<Fate>,
+}
+
+/// What the write-ahead log's connections share while a boot lasts.
+#[derive(Default)]
+pub(crate) struct Shm {
+    pub locks: ShmLocks,
+    pub memory: Option<Arc<SharedMemory>>,
+    pub user_count: u32,
+}
+
+pub(crate) struct State {
+    pub disk: Disk,
+    pub faults: Faults,
+    pub trace: Option<Trace>,
+    pub op_count: u64,
+    boot: u32,
+    running: bool,
+    crashes: Vec<Crash>,
+    next_handle: HandleId,
+    /// The running boot's VFS, and after a crash the last one's: its connections may still call.
+    mount: Option<Mount>,
+    pub file_locks: BTreeMap<FileId, FileLocks>,
+    pub shm: BTreeMap<FileId, Shm>,
+}
+
+pub(crate) struct Shared {
+    state: Mutex<State>,
+    pub clock: Clock,
+}
+
+impl Shared {
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        // A panic elsewhere (a failed assertion in a test) leaves the state as consistent as it was
+        // before the call that panicked: every change to it is made by one method at a time.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn record(&self, state: &mut State, event: Event) {
+        let (boot, op) = (state.boot, state.op_count);
+        if let Some(trace) = &mut state.trace {
+            let (utc_ms, monotonic_ms) = (self.clock.now_utc_ms(), self.clock.monotonic_ms());
+            trace.add(Record { utc_ms, monotonic_ms, boot, op, event });
+        }
+    }
+
+    fn end_boot(&self, state: &mut State, ending: &Ending) {
+        let pending = state.disk.pending();
+        let fates = match ending {
+            Ending::ProcessKill => Vec::new(),
+            Ending::PowerLoss(survivors) => {
+                survivors.fates(&pending, state.disk.options().sector_size_bytes)
+            }
+        };
+        let event = Event::Crash {
+            ending: Effect::Crash(ending.clone()).name().to_string(),
+            pending: pending.len() as u64,
+            fates: digest_of_fates(&fates),
+        };
+        self.record(state, event);
+        state.disk.crash(ending);
+        state.running = false;
+        state.file_locks.clear();
+        state.shm.clear();
+        let (boot, op) = (state.boot, state.op_count);
+        state.crashes.push(Crash { boot, ending: ending.clone(), op, fates });
+    }
+
+    /// Counts one disk operation of boot `boot`, lets the faults strike it, and returns by how many
+    /// bytes a read is cut short.
+    pub fn begin(
+        &self,
+        state: &mut State,
+        boot: u32,
+        op: OpKind,
+        file: FileKind,
+    ) -> Result<u64, IoError> {
+        self.check_alive(state, boot)?;
+        state.op_count += 1;
+        let effects = state.faults.strike(op, file);
+        let (mut missing, mut failure) = (0, None);
+        for effect in effects {
+            if let Effect::Crash(ending) = &effect {
+                // The operation that would have been is not: the crash comes after the one before.
+                state.op_count -= 1;
+                self.end_boot(state, ending);
+                return Err(IoError::Dead);
+            }
+            self.record(state, Event::Fault { effect: effect.to_string() });
+            match effect {
+                Effect::Eio => failure = failure.or(Some(IoError::Eio)),
+                Effect::NoSpace => failure = failure.or(Some(IoError::NoSpace)),
+                Effect::ShortRead { missing_bytes } => missing = missing_bytes,
+                Effect::Slow { ms } => self.clock.advance(ms),
+                Effect::Crash(_) => {}
+            }
+        }
+        failure.map_or(Ok(missing), Err)
+    }
+
+    /// Records one disk operation and hands its outcome on. Nothing is recorded of a dead boot.
+    #[expect(clippy::too_many_arguments, reason = "the fields of one record")]
+    pub fn finish<T>(
+        &self,
+        state: &mut State,
+        kind: OpKind,
+        file: &Arc<str>,
+        offset: u64,
+        len: u64,
+        bytes: impl FnOnce() -> Digest,
+        outcome: Result<T, IoError>,
+    ) -> Result<T, IoError> {
+        if state.trace.is_some() && !matches!(outcome, Err(IoError::Dead)) {
+            let word = outcome.as_ref().err().map_or("ok", |error| error.word());
+            let bytes = bytes();
+            let file = file.clone();
+            self.record(state, Event::Disk { kind, file, offset, len, bytes, outcome: word });
+        }
+        outcome
+    }
+
+    pub fn check_alive(&self, state: &State, boot: u32) -> Result<(), IoError> {
+        if state.running && state.boot == boot { Ok(()) } else { Err(IoError::Dead) }
+    }
+}
+
+/// A machine. Clones are the same machine.
+#[derive(Clone)]
+pub struct Machine(pub(crate) Arc<Shared>);
+
+impl Machine {
+    pub(crate) fn new(seed: Seed, disk: Disk, clock: Clock, trace: Option<Trace>) -> Machine {
+        Machine(Arc::new(Shared {
+            state: Mutex::new(State {
+                disk,
+                faults: Faults::new(seed),
+                trace,
+                op_count: 0,
+                boot: 0,
+                running: false,
+                crashes: Vec::new(),
+                next_handle: 0,
+                mount: None,
+                file_locks: BTreeMap::new(),
+                shm: BTreeMap::new(),
+            }),
+            clock,
+        }))
+    }
+
+    /// Starts the next process on this machine's disk.
+    ///
+    /// # Panics
+    /// When the last one still runs: end it with [`Machine::crash`].
+    pub fn boot(&self) -> Boot {
+        let mut state = self.0.state();
+        assert!(!state.running, "boot {} still runs: crash it first", state.boot);
+        state.boot += 1;
+        state.running = true;
+        self.0.record(&mut state, Event::Boot);
+        let number = state.boot;
+        let mount = Mount::new(Arc::downgrade(&self.0), number);
+        let vfs_name = mount.name();
+        let last_mount = state.mount.replace(mount);
+        drop(state);
+        drop(last_mount);
+        Boot { machine: self.clone(), number, vfs_name }
+    }
+
+    /// Ends the running process, and the power with it if `ending` says so. Without a running process
+    /// a power loss still takes what is pending.
+    pub fn crash(&self, ending: &Ending) {
+        let mut state = self.0.state();
+        self.0.end_boot(&mut state, ending);
+    }
+
+    /// The clock that the machine shows its processes.
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    /// Whether a process runs.
+    pub fn is_running(&self) -> bool {
+        self.0.state().running
+    }
+
+    /// Every crash so far.
+    pub fn crashes(&self) -> Vec<Crash> {
+        self.0.state().crashes.clone()
+    }
+
+    /// Disk operations so far, over all boots: the number of the last one.
+    pub fn op_count(&self) -> u64 {
+        self.0.state().op_count
+    }
+
+    /// The disk as it is, in an image of its own. Costs a few reference counts a file.
+    pub fn image(&self) -> Disk {
+        self.0.state().disk.clone()
+    }
+
+    /// Puts another disk into the machine.
+    ///
+    /// # Panics
+    /// When a process runs.
+    pub fn insert_disk(&self, disk: Disk) {
+        let mut state = self.0.state();
+        assert!(!state.running, "a disk is changed while no process runs");
+        state.disk = disk;
+    }
+
+    /// Sets or lifts the disk's quota, in bytes.
+    pub fn set_quota(&self, quota_bytes: Option<u64>) {
+        self.0.state().disk.set_quota(quota_bytes);
+    }
+
+    /// Arms a fault: it counts the operations that match it from now on.
+    pub fn arm(&self, fault: Fault) {
+        self.0.state().faults.arm(fault);
+    }
+
+    /// Takes all faults away; the ledger stays.
+    pub fn disarm_all(&self) {
+        self.0.state().faults.disarm_all();
+    }
+
+    /// Names the part of the plan that the operations from now on belong to (`"step 3"`, `"recovery of
+    /// boot 2"`). A name stands for one part of one run.
+    pub fn enter(&self, scope: &str) {
+        self.0.state().faults.enter(scope);
+    }
+
+    /// How often each effect struck.
+    pub fn ledger(&self) -> Ledger {
+        self.0.state().faults.ledger().clone()
+    }
+
+    /// Armed faults that have not struck.
+    pub fn idle_faults(&self) -> Vec<Fault> {
+        self.0.state().faults.idle().cloned().collect()
+    }
+
+    pub(crate) fn note(&self, event: Event) {
+        let mut state = self.0.state();
+        self.0.record(&mut state, event);
+    }
+}
+
+/// One life of a process. Clones are the same life.
+#[derive(Clone)]
+pub struct Boot {
+    machine: Machine,
+    number: u32,
+    vfs_name: Arc<str>,
+}
+
+impl Boot {
+    /// The boot's number, counted from 1.
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// Whether this process still runs.
+    pub fn is_alive(&self) -> bool {
+        let shared = &self.machine.0;
+        shared.check_alive(&shared.state(), self.number).is_ok()
+    }
+
+    /// What libsql is to open: a URI that names `path` on this machine's disk and this boot's VFS.
+    pub fn uri(&self, path: &str) -> String {
+        format!("file:{}?vfs={}", escaped(path), self.vfs_name)
+    }
+
+    /// Opens a plain file of this machine's disk.
+    ///
+    /// # Errors
+    /// [`IoError::NotFound`] when it is absent and `mode` does not make it; any injected fault.
+    pub fn open(&self, path: &str, mode: OpenMode) -> Result<Handle, IoError> {
+        let machine = self.machine.0.clone();
+        Handle::open(machine, self.number, Some(path), FileKind::of_path(path), mode)
+    }
+
+    /// Takes the name `path` away, and makes that durable if `sync_directory`.
+    ///
+    /// # Errors
+    /// [`IoError::NotFound`]; any injected fault.
+    pub fn delete(&self, path: &str, sync_directory: bool) -> Result<(), IoError> {
+        crate::handle::delete(&self.machine.0, self.number, path, sync_directory)
+    }
+
+    /// Makes `to` name what `from` names.
+    ///
+    /// # Errors
+    /// [`IoError::NotFound`]; any injected fault.
+    pub fn rename(&self, from: &str, to: &str) -> Result<(), IoError> {
+        crate::handle::rename(&self.machine.0, self.number, from, to)
+    }
+
+    /// Makes the entries of the directory that holds `path` durable.
+    ///
+    /// # Errors
+    /// Any injected fault.
+    pub fn sync_directory_of(&self, path: &str) -> Result<(), IoError> {
+        crate::handle::sync_directory(&self.machine.0, self.number, path)
+    }
+}
+
+impl State {
+    pub fn take_handle_id(&mut self) -> HandleId {
+        self.next_handle += 1;
+        self.next_handle
+    }
+}
+
+/// `path` as the path of a URI: what would end it is percent-encoded (SQLite documentation, "Uniform
+/// Resource Identifiers", section 3.1).
+fn escaped(path: &str) -> String {
+    path.replace('%', "%25").replace('?', "%3f").replace('#', "%23")
+}

@@ -1,0 +1,168 @@
+//! Interleavings: where tasks may be overtaken, and who goes on.
+//!
+//! **Invariant:** the order in which parked tasks go on depends on the seed and on their labels alone:
+//! not on madsim's own queue, and not on any task that was dropped from the plan. Between two points a
+//! task runs as if it were alone.
+//!
+//! A task that reaches a point parks there. Whenever no task can run, the driver releases one parked
+//! task, or, if none is parked, lets the clock move on to the next timer. It knows that no task can
+//! run by a timer of madsim's own, which fires only when madsim's ready queue is empty.
+
+use crate::machine::Machine;
+use crate::rng::Seed;
+use crate::trace::Event;
+use crate::world::World;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+/// Where a task stands: what makes one point of a run different from every other.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Label {
+    /// The boot that the task belongs to.
+    pub boot: u32,
+    /// On whose behalf it runs: a client, the sweeper.
+    pub who: String,
+    /// The step of the plan that it works for.
+    pub step: u32,
+    /// The place in the program.
+    pub point: &'static str,
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}/{}", self.boot, self.who, self.step, self.point)
+    }
+}
+
+struct Parked {
+    label: String,
+    /// Drawn for the label; the parked task with the highest goes on first.
+    priority: u64,
+    waker: Waker,
+}
+
+#[derive(Default)]
+struct State {
+    parked: BTreeMap<u64, Parked>,
+    next_ticket: u64,
+    reached_counts: BTreeMap<Label, u64>,
+    driver: Option<Waker>,
+}
+
+struct Shared {
+    seed: Seed,
+    machine: Machine,
+    state: Mutex<State>,
+}
+
+/// The points of one run. Clones are the same points.
+#[derive(Clone)]
+pub struct Points(Arc<Shared>);
+
+impl Points {
+    /// The points of `world`; each release goes on its trace.
+    pub fn new(world: &World) -> Points {
+        let machine = Machine::clone(world);
+        Points(Arc::new(Shared { seed: world.seed(), machine, state: Mutex::default() }))
+    }
+
+    /// Parks the task here until the driver lets it go on. A task that is dropped while it is parked
+    /// (its node was killed) leaves no mark.
+    pub fn reach(&self, label: Label) -> Reach {
+        Reach { points: self.clone(), label: Some(label), ticket: 0 }
+    }
+
+    /// Releases parked tasks and moves the clock, each when nothing else can run. Never returns: spawn
+    /// it on a node that outlives the program under test.
+    pub async fn drive(&self) {
+        let clock = self.0.machine.clock();
+        loop {
+            poll_fn(|cx| self.poll_anything_waits(cx)).await;
+            madsim::time::sleep(Duration::from_millis(1)).await;
+            if !clock.fire_timers(false) && !self.release_one() {
+                clock.fire_timers(true);
+            }
+        }
+    }
+
+    fn poll_anything_waits(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let timers = self.0.machine.clock().has_timers_or_wake(cx.waker());
+        let mut state = self.state();
+        if timers || !state.parked.is_empty() {
+            return Poll::Ready(());
+        }
+        state.driver = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    fn release_one(&self) -> bool {
+        let mut state = self.state();
+        let next = state.parked.iter().max_by_key(|(_, parked)| (parked.priority, &parked.label));
+        let Some(ticket) = next.map(|(ticket, _)| *ticket) else { return false };
+        let released = state.parked.remove(&ticket);
+        drop(state);
+        if let Some(released) = released {
+            self.0.machine.note(Event::Point { label: released.label });
+            released.waker.wake();
+        }
+        true
+    }
+
+    fn park(&self, label: Label, waker: &Waker) -> u64 {
+        let mut state = self.state();
+        let count = state.reached_counts.entry(label.clone()).or_default();
+        *count += 1;
+        let label = format!("{label}/{count}");
+        let priority = self.0.seed.stream_for("schedule", &label).bits();
+        state.next_ticket += 1;
+        let ticket = state.next_ticket;
+        state.parked.insert(ticket, Parked { label, priority, waker: waker.clone() });
+        let driver = state.driver.take();
+        drop(state);
+        if let Some(driver) = driver {
+            driver.wake();
+        }
+        ticket
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Waits at a point. See [`Points::reach`].
+pub struct Reach {
+    points: Points,
+    /// Taken when the task parks.
+    label: Option<Label>,
+    ticket: u64,
+}
+
+impl Future for Reach {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(label) = self.label.take() {
+            self.ticket = self.points.park(label, cx.waker());
+            return Poll::Pending;
+        }
+        match self.points.state().parked.get_mut(&self.ticket) {
+            Some(parked) => {
+                parked.waker.clone_from(cx.waker());
+                Poll::Pending
+            }
+            None => Poll::Ready(()),
+        }
+    }
+}
+
+impl Drop for Reach {
+    fn drop(&mut self) {
+        self.points.state().parked.remove(&self.ticket);
+    }
+}

@@ -1,0 +1,280 @@
+//! What happened in a run, record by record, with a running hash over all of it.
+//!
+//! **Invariant:** equal fingerprints mean equal runs. Every disk operation (kind, file, offset, length,
+//! bytes, outcome), request, answer, fault, crash, boot and check goes into the hash, in order, with
+//! its simulated time. No address, no host time and no process-wide number does.
+
+use crate::disk::Fate;
+use serde::{Serialize, Serializer};
+use std::fmt;
+use std::sync::Arc;
+use twox_hash::XxHash3_128;
+
+/// The format of a trace: what is recorded, how it is encoded, and the hash over it. Fingerprints
+/// compare only under one format.
+pub const TRACE_FORMAT: &str = "stormglass-trace-1 xxh3-128";
+
+/// What was asked of the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OpKind {
+    /// A file was opened, and made if it was not there.
+    Open,
+    /// Bytes were read.
+    Read,
+    /// Bytes were written.
+    Write,
+    /// A length was set.
+    Truncate,
+    /// A file's bytes were made durable.
+    Sync,
+    /// A directory's entries were made durable.
+    SyncDirectory,
+    /// A name was taken away.
+    Delete,
+    /// A name was changed.
+    Rename,
+}
+
+/// What a file is to SQLite, by the flags it was opened with or else by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FileKind {
+    /// A database.
+    Database,
+    /// A write-ahead log.
+    Wal,
+    /// A rollback journal, or the journal that ties several of them.
+    Journal,
+    /// A file without a name that goes when it is closed.
+    Temporary,
+    /// Any other file.
+    Other,
+}
+
+impl FileKind {
+    /// The kind that a path's suffix tells.
+    pub fn of_path(path: &str) -> FileKind {
+        if path.ends_with("-wal") {
+            FileKind::Wal
+        } else if path.contains("-journal") || path.contains("-mj") {
+            FileKind::Journal
+        } else if path.ends_with(".db") {
+            FileKind::Database
+        } else {
+            FileKind::Other
+        }
+    }
+}
+
+/// A 128-bit hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Digest(pub u128);
+
+impl Digest {
+    /// XXH3-128 of `bytes`.
+    pub fn of(bytes: &[u8]) -> Digest {
+        Digest(XxHash3_128::oneshot(bytes))
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl Serialize for Digest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "event")]
+pub enum Event {
+    /// A disk operation.
+    Disk {
+        /// What was asked.
+        kind: OpKind,
+        /// The file's path, or `(temporary)`.
+        file: Arc<str>,
+        /// First byte, or the new length of a truncation.
+        offset: u64,
+        /// Bytes asked for.
+        len: u64,
+        /// Hash of the bytes written, or of those that were read.
+        bytes: Digest,
+        /// `"ok"`, or what went wrong.
+        outcome: &'static str,
+    },
+    /// An injected fault struck the operation of this record's number.
+    Fault {
+        /// The effect, in words.
+        effect: String,
+    },
+    /// A process started.
+    Boot,
+    /// The process died.
+    Crash {
+        /// How, in words.
+        ending: String,
+        /// How many changes were pending.
+        pending: u64,
+        /// Hash over the fate of each.
+        fates: Digest,
+    },
+    /// The wall clock was set.
+    ClockStep {
+        /// By so many milliseconds.
+        by_ms: i64,
+    },
+    /// A parked task was let go on.
+    Point {
+        /// Where it stood.
+        label: String,
+    },
+    /// Somebody asked for something.
+    Request {
+        /// Who.
+        who: String,
+        /// What.
+        what: String,
+    },
+    /// Somebody was answered, or lost the connection.
+    Answer {
+        /// Who.
+        who: String,
+        /// What.
+        what: String,
+    },
+    /// A check was made.
+    Check {
+        /// Its name.
+        name: String,
+        /// What it found.
+        found: String,
+    },
+}
+
+/// One thing that happened, with its time and place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Record {
+    /// The wall clock, in milliseconds of Unix time.
+    pub utc_ms: i64,
+    /// Milliseconds since the run began.
+    pub monotonic_ms: i64,
+    /// The boot that it happened in; 0 before the first.
+    pub boot: u32,
+    /// Disk operations so far, this one included.
+    pub op: u64,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+impl Record {
+    /// The record's bytes for the hash: a tag for the event, then each field, strings with their
+    /// length. No two different records encode alike.
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.utc_ms.to_le_bytes());
+        out.extend_from_slice(&self.monotonic_ms.to_le_bytes());
+        out.extend_from_slice(&self.boot.to_le_bytes());
+        out.extend_from_slice(&self.op.to_le_bytes());
+        let text = |out: &mut Vec<u8>, text: &str| {
+            out.extend_from_slice(&(text.len() as u64).to_le_bytes());
+            out.extend_from_slice(text.as_bytes());
+        };
+        let two = |out: &mut Vec<u8>, tag: u8, first: &str, second: &str| {
+            out.push(tag);
+            text(out, first);
+            text(out, second);
+        };
+        match &self.event {
+            Event::Disk { kind, file, offset, len, bytes, outcome } => {
+                out.extend_from_slice(&[1, *kind as u8]);
+                text(out, file);
+                out.extend_from_slice(&offset.to_le_bytes());
+                out.extend_from_slice(&len.to_le_bytes());
+                out.extend_from_slice(&bytes.0.to_le_bytes());
+                text(out, outcome);
+            }
+            Event::Fault { effect } => {
+                out.push(2);
+                text(out, effect);
+            }
+            Event::Boot => out.push(3),
+            Event::Crash { ending, pending, fates } => {
+                out.push(4);
+                text(out, ending);
+                out.extend_from_slice(&pending.to_le_bytes());
+                out.extend_from_slice(&fates.0.to_le_bytes());
+            }
+            Event::ClockStep { by_ms } => {
+                out.push(5);
+                out.extend_from_slice(&by_ms.to_le_bytes());
+            }
+            Event::Point { label } => {
+                out.push(9);
+                text(out, label);
+            }
+            Event::Request { who, what } => two(out, 6, who, what),
+            Event::Answer { who, what } => two(out, 7, who, what),
+            Event::Check { name, found } => two(out, 8, name, found),
+        }
+    }
+}
+
+/// The records of a run and their running hash.
+pub struct Trace {
+    hash: XxHash3_128,
+    scratch: Vec<u8>,
+    kept: Option<Vec<Record>>,
+}
+
+impl Trace {
+    /// An empty trace. With `keep` it holds on to every record; without, only to the hash.
+    pub fn new(keep: bool) -> Trace {
+        let mut hash = XxHash3_128::new();
+        hash.write(TRACE_FORMAT.as_bytes());
+        Trace { hash, scratch: Vec::new(), kept: keep.then(Vec::new) }
+    }
+
+    /// Adds one record.
+    pub fn add(&mut self, record: Record) {
+        self.scratch.clear();
+        record.encode(&mut self.scratch);
+        self.hash.write(&self.scratch);
+        if let Some(kept) = &mut self.kept {
+            kept.push(record);
+        }
+    }
+
+    /// The hash over everything recorded so far.
+    pub fn fingerprint(&self) -> Digest {
+        Digest(self.hash.finish_128())
+    }
+
+    /// The records, when they are kept.
+    pub fn records(&self) -> &[Record] {
+        self.kept.as_deref().unwrap_or_default()
+    }
+}
+
+/// Hash over the fates of a power loss, for its record.
+pub(crate) fn digest_of_fates(fates: &[Fate]) -> Digest {
+    let mut bytes: Vec<u8> = Vec::new();
+    for fate in fates {
+        match fate {
+            Fate::Lost => bytes.push(0),
+            Fate::Kept => bytes.push(1),
+            Fate::Torn(kept) => {
+                bytes.push(2);
+                bytes.extend((kept.len() as u64).to_le_bytes());
+                bytes.extend(kept.iter().map(|kept| u8::from(*kept)));
+            }
+        }
+    }
+    Digest::of(&bytes)
+}

@@ -1,0 +1,7 @@
+//! The integration tests of the whole workspace, in one binary: each further one would link SQLite
+//! again. A module a subject.
+
+mod disk;
+mod fingerprint;
+mod parity;
+mod points;
