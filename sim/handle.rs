@@ -69,7 +69,8 @@ pub struct Handle {
     file: FileId,
     path: Arc<str>,
     kind: FileKind,
-    /// The file was made by this handle and its directory not synced since.
+    /// The file may have been made by this handle, or by a process that died before it synced the
+    /// directory, and this handle has not synced it since.
     entry_pending: bool,
     shm_held: ShmHeld,
     shm_memory: Option<Arc<SharedMemory>>,
@@ -89,14 +90,13 @@ impl Handle {
         let mut state = machine.state();
         let begun = machine.begin(&mut state, boot, OpKind::Open, kind);
         let opened = begun.and_then(|_| match path.map(|path| (path, state.disk.find(path))) {
-            None => Ok((state.disk.create_unnamed(grid), false)),
-            Some((_, Some(file))) => Ok((file, false)),
+            None => Ok(state.disk.create_unnamed(grid)),
+            Some((_, Some(file))) => Ok(file),
             Some((_, None)) if mode == OpenMode::Existing => Err(IoError::NotFound),
-            Some((path, None)) => Ok((state.disk.create(path, grid), true)),
+            Some((path, None)) => Ok(state.disk.create(path, grid)),
         });
         let none = || Digest(0);
-        let (file, entry_pending) =
-            machine.finish(&mut state, OpKind::Open, &shown, 0, 0, none, opened)?;
+        let file = machine.finish(&mut state, OpKind::Open, &shown, 0, 0, none, opened)?;
         state.disk.open(file);
         let id = state.take_handle_id();
         drop(state);
@@ -108,7 +108,7 @@ impl Handle {
             file,
             path: shown,
             kind,
-            entry_pending,
+            entry_pending: mode == OpenMode::Create,
             shm_held,
             shm_memory,
         })
@@ -178,7 +178,7 @@ impl Handle {
         self.finish(&mut state, OpKind::Sync, 0, 0, || Digest(0), outcome)
     }
 
-    /// Makes the file's name durable, if this handle made the file and has not yet done so.
+    /// Makes the file's name durable, once in the life of a handle that was opened to make the file.
     ///
     /// # Errors
     /// Any injected fault. The next call tries again.

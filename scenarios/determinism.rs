@@ -1,0 +1,67 @@
+//! One seed in two processes, compared record by record.
+//!
+//! **Invariant:** the comparison is made from outside. Nothing inside one process can show that
+//! another would do the same: the two share their addresses, their caches and their environment.
+
+use std::io;
+use std::path::Path;
+use std::process::Command;
+
+/// What two processes made of one seed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Comparison {
+    /// The traces are equal, so many lines long.
+    Equal {
+        /// Lines of each trace.
+        line_count: usize,
+    },
+    /// The traces differ.
+    Differ {
+        /// The first line that does, counted from 1.
+        line: usize,
+        /// What the first process recorded there; nothing if it had ended.
+        first: Option<String>,
+        /// What the second process recorded there.
+        second: Option<String>,
+    },
+}
+
+/// Has `program` print the same trace twice, each in a process of its own, and compares the lines.
+///
+/// # Errors
+/// When a process cannot be started.
+pub fn compare(program: &Path, arguments: &[&str]) -> io::Result<Comparison> {
+    let trace = || -> io::Result<String> {
+        let output = Command::new(program).args(arguments).output()?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    Ok(first_difference(&trace()?, &trace()?))
+}
+
+fn first_difference(first: &str, second: &str) -> Comparison {
+    let (mut left, mut right) = (first.lines(), second.lines());
+    let mut line = 0;
+    loop {
+        line += 1;
+        match (left.next(), right.next()) {
+            (None, None) => return Comparison::Equal { line_count: line - 1 },
+            (a, b) if a == b => {}
+            (a, b) => {
+                let (first, second) = (a.map(str::to_string), b.map(str::to_string));
+                return Comparison::Differ { line, first, second };
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_line_that_differs_is_named() {
+        assert_eq!(first_difference("a\nb", "a\nb"), Comparison::Equal { line_count: 2 });
+        let (first, second) = (Some("b".to_string()), None);
+        assert_eq!(first_difference("a\nb", "a"), Comparison::Differ { line: 2, first, second });
+    }
+}
