@@ -1,7 +1,9 @@
 //! The integration tests of the whole workspace, in one binary: each further one would link SQLite
 //! again. A module a subject.
 
+mod determinism;
 mod disk;
+mod every_crash;
 mod fingerprint;
 mod parity;
 mod points;
