@@ -69,7 +69,8 @@ pub struct Handle {
     file: FileId,
     path: Arc<str>,
     kind: FileKind,
-    /// The file was made by this handle and its directory not synced since.
+    /// The file was to be made if it was not there, and its directory was not synced since. Finding it
+    /// there does not clear this: who made it may have died before making the name durable.
     entry_pending: bool,
     shm_held: ShmHeld,
     shm_memory: Option<Arc<SharedMemory>>,
@@ -90,7 +91,7 @@ impl Handle {
         let begun = machine.begin(&mut state, boot, OpKind::Open, kind);
         let opened = begun.and_then(|_| match path.map(|path| (path, state.disk.find(path))) {
             None => Ok((state.disk.create_unnamed(grid), false)),
-            Some((_, Some(file))) => Ok((file, false)),
+            Some((_, Some(file))) => Ok((file, mode == OpenMode::Create)),
             Some((_, None)) if mode == OpenMode::Existing => Err(IoError::NotFound),
             Some((path, None)) => Ok((state.disk.create(path, grid), true)),
         });
@@ -178,7 +179,8 @@ impl Handle {
         self.finish(&mut state, OpKind::Sync, 0, 0, || Digest(0), outcome)
     }
 
-    /// Makes the file's name durable, if this handle made the file and has not yet done so.
+    /// Makes the file's name durable, if this handle was opened to make the file (whether or not it was
+    /// there) and has not yet done so. As SQLite's unix VFS does for journals and logs.
     ///
     /// # Errors
     /// Any injected fault. The next call tries again.
