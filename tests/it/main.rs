@@ -4,4 +4,5 @@
 mod disk;
 mod fingerprint;
 mod parity;
+mod passthrough;
 mod points;
