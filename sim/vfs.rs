@@ -2,7 +2,8 @@
 //! [`Handle`]. With its submodules the only unsafe code of this crate.
 //!
 //! **Invariant:** no decision is taken here. What SQLite is told of the device is what the disk's
-//! options say and what the disk honours. A panic cannot cross into C: `extern "C"` aborts on it.
+//! options say and what the disk honours, unless the program says otherwise by `psow=` in its URI or by
+//! a file control, as it may on unix. A panic cannot cross into C: `extern "C"` aborts on it.
 //!
 //! Contracts relied on: "The OS Backend (VFS) To SQLite", and the comments of `sqlite3_vfs`,
 //! `sqlite3_io_methods` and `sqlite3_file` in SQLite's C interface reference. In short: SQLite calls a
@@ -224,6 +225,7 @@ unsafe extern "C" fn x_open(
         (*file).pMethods = ptr::null();
         let Some((mount, machine)) = mounted(vfs) else { return ffi::SQLITE_CANTOPEN };
         let kind = kind_by_flags(flags);
+        let uri = if flags & ffi::SQLITE_OPEN_URI != 0 { name } else { ptr::null() };
         let name = path(name).filter(|_| kind != FileKind::Temporary);
         let create = flags & ffi::SQLITE_OPEN_CREATE != 0;
         let mode = if create { OpenMode::Create } else { OpenMode::Existing };
@@ -231,8 +233,11 @@ unsafe extern "C" fn x_open(
             return ffi::SQLITE_CANTOPEN;
         };
         Arc::increment_strong_count(ptr::from_ref(mount));
+        // "psow" overrides what the VFS says of the device (SQLite documentation, "Powersafe
+        // Overwrite"); without a URI the answer is the default given.
+        let of_disk = c_int::from(handle.disk_options().powersafe_overwrite);
         let open = OpenFile {
-            powersafe_overwrite: handle.disk_options().powersafe_overwrite,
+            powersafe_overwrite: ffi::sqlite3_uri_boolean(uri, c"psow".as_ptr(), of_disk) != 0,
             persist_wal: false,
             _mount: Arc::from_raw(ptr::from_ref(mount)),
             handle,

@@ -6,4 +6,5 @@ mod disk;
 mod every_crash;
 mod fingerprint;
 mod parity;
+mod passthrough;
 mod points;
