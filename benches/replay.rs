@@ -1,4 +1,4 @@
-//! The disk's own share of a transaction: the calls that a trace recorded, made again without SQLite.
+//! The disk's own share of a transaction: the calls that a trace recorded, again, without SQLite.
 //!
 //! **Invariant:** each replay follows the records in their order and with their sizes; what one
 //! replay does more than another is what the difference of their costs is said to be.
