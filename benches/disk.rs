@@ -181,7 +181,7 @@ fn print_calls() {
         for ((kind, file), (calls, bytes)) in replay::tally(row, count) {
             let call = format!("{kind:?} {file:?}");
             let (each, size) = (calls as f64 / count as f64, bytes as f64 / calls as f64);
-            println!("  {name:<8} {call:<16} {each:>9.2} {size:>12.0}");
+            println!("  {name:<8} {call:<16} {each:>10.3} {size:>12.0}");
         }
     }
 }
