@@ -6,8 +6,10 @@
 
 use std::sync::Arc;
 
-/// Children of a tree node. Small, because the first write after a clone copies one node a level.
-const FAN_OUT: usize = 16;
+/// Bits of a chunk's number that choose among the children of one tree node. Few, because the first
+/// write after a clone copies one node a level.
+const FAN_OUT_BITS: u32 = 4;
+const FAN_OUT: usize = 1 << FAN_OUT_BITS;
 /// Bytes of a chunk of a [`Grid::Pages`] file: SQLite's default page.
 const PAGE: usize = 4096;
 /// Bytes of a write-ahead log's header and of the header before each frame (SQLite file format,
@@ -236,13 +238,13 @@ fn cut(node: &mut Arc<Node>, level: u32, first: u64) {
 fn capacity(height: u32) -> u64 {
     match height {
         0 => 0,
-        _ => (FAN_OUT as u64).saturating_pow(height),
+        _ => 1u64.checked_shl(FAN_OUT_BITS * height).unwrap_or(u64::MAX),
     }
 }
 
 /// Which child of a node at `level` (leaves are level 0) leads to chunk `index`.
 fn digit(index: u64, level: u32) -> usize {
-    (index / (FAN_OUT as u64).pow(level)) as usize % FAN_OUT
+    (index >> (FAN_OUT_BITS * level)) as usize % FAN_OUT
 }
 
 #[cfg(test)]

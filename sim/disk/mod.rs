@@ -205,7 +205,7 @@ impl Disk {
     pub fn sync(&mut self, file: FileId) {
         let state = self.file_mut(file);
         state.durable = state.cached.clone();
-        state.pending = Log::new();
+        state.pending.clear();
     }
 
     /// Makes every creation, deletion and renaming in the directory that holds `path` durable.
@@ -327,13 +327,10 @@ impl Disk {
 
     /// Refuses to let `file` reach `len` bytes when that would pass the quota.
     fn check_quota(&self, file: FileId, len: u64) -> Result<(), DiskError> {
+        let Some(quota_bytes) = self.options.quota_bytes else { return Ok(()) };
         let added_bytes = len.saturating_sub(self.len(file));
-        match self.options.quota_bytes {
-            Some(quota) if added_bytes > 0 && self.used_bytes() + added_bytes > quota => {
-                Err(DiskError::NoSpace)
-            }
-            _ => Ok(()),
-        }
+        let fits = added_bytes == 0 || self.used_bytes() + added_bytes <= quota_bytes;
+        if fits { Ok(()) } else { Err(DiskError::NoSpace) }
     }
 
     /// Bytes of all files that a process can still reach.
