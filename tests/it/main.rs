@@ -2,6 +2,7 @@
 //! again. A module a subject.
 
 mod disk;
+mod faults;
 mod fingerprint;
 mod parity;
 mod points;
