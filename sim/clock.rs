@@ -68,27 +68,28 @@ impl Clock {
     }
 
     /// Waits until `ms` milliseconds have passed on this clock. Somebody must drive it: the points
-    /// driver does, or [`Clock::fire_timers`] by hand.
+    /// driver does, or [`Clock::fire_timer`] by hand.
     pub fn sleep(&self, ms: i64) -> Sleep {
         let deadline_ms = self.monotonic_ms() + ms.max(0);
         Sleep { clock: self.clone(), deadline_ms, ticket: None }
     }
 
-    /// Wakes the timers that are due; if none is and `may_advance`, moves the clock to the earliest
-    /// deadline first. False when there was nothing to wake.
-    pub fn fire_timers(&self, may_advance: bool) -> bool {
+    /// Wakes the earliest timer if it is due, the older one of two; if it is not and `may_advance`, moves
+    /// the clock to its deadline first. One at a time, because of two tasks that are woken together
+    /// madsim's queue picks which goes first. False when there was nothing to wake.
+    pub fn fire_timer(&self, may_advance: bool) -> bool {
         let mut timers = self.timers();
-        let Some((&(earliest_ms, _), _)) = timers.waiting.first_key_value() else { return false };
-        if earliest_ms > self.monotonic_ms() {
+        let Some(earliest) = timers.waiting.first_entry() else { return false };
+        let (deadline_ms, _) = *earliest.key();
+        if deadline_ms > self.monotonic_ms() {
             if !may_advance {
                 return false;
             }
-            self.0.monotonic_ms.store(earliest_ms, Ordering::Relaxed);
+            self.0.monotonic_ms.store(deadline_ms, Ordering::Relaxed);
         }
-        let later = timers.waiting.split_off(&(self.monotonic_ms() + 1, 0));
-        let due = std::mem::replace(&mut timers.waiting, later);
+        let waker = earliest.remove();
         drop(timers);
-        due.into_values().for_each(Waker::wake);
+        waker.wake();
         true
     }
 

@@ -96,9 +96,11 @@ pub fn bounded(pending: &[Pending], sector_size_bytes: u32, samples: u64) -> Vec
     let count = pending.len();
     let mut choices = vec![Survivors::None, Survivors::All];
     choices.extend((1..count).map(Survivors::Prefix));
+    // The last loss and the first survivor alone are prefixes; of two changes, the loss of the first
+    // leaves the second alone.
+    let but = |lost: usize| (0..count).filter(|at| *at != lost).collect();
+    choices.extend((0..count.saturating_sub(1)).map(|lost| Survivors::Subset(but(lost))));
     if count > 2 {
-        let but = |lost: usize| (0..count).filter(|at| *at != lost).collect();
-        choices.extend((0..count - 1).map(|lost| Survivors::Subset(but(lost))));
         choices.extend((1..count).map(|kept| Survivors::Subset(vec![kept])));
     }
     if let Some(last) = last_write(pending, sector_size_bytes) {
@@ -110,14 +112,16 @@ pub fn bounded(pending: &[Pending], sector_size_bytes: u32, samples: u64) -> Vec
             }
         }
     }
-    if count > 1 {
+    if count > 0 {
         choices.extend((0..samples).map(Survivors::Drawn));
     }
     choices
 }
 
 /// Every choice there is: each change lost or kept, each write with every set of its sectors. As many
-/// as the product of their numbers, so only for scripts of a few small changes.
+/// as the product of their numbers, so only for scripts of a few small changes. A write with all its
+/// sectors is spelled as a torn one, which differs from a kept one only without powersafe overwrite:
+/// there the disk damages what shares a sector with it, and undamaged images are not among these.
 pub fn every(pending: &[Pending], sector_size_bytes: u32) -> Vec<Survivors> {
     let mut all = vec![Vec::new()];
     for op in pending {

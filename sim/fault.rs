@@ -36,10 +36,10 @@ pub enum Effect {
 }
 
 impl Effect {
-    fn applies_to(&self, kind: OpKind) -> bool {
+    fn applies_to(&self, kind: OpKind, takes_space: bool) -> bool {
         match self {
             Effect::Eio | Effect::Slow { .. } | Effect::Crash(_) => true,
-            Effect::NoSpace => matches!(kind, OpKind::Open | OpKind::Write | OpKind::Truncate),
+            Effect::NoSpace => takes_space,
             Effect::ShortRead { .. } => kind == OpKind::Read,
         }
     }
@@ -165,7 +165,7 @@ impl Faults {
     }
 
     /// The effects that strike the next operation, in the order in which the faults were armed.
-    pub fn strike(&mut self, op: OpKind, file: FileKind) -> Vec<Effect> {
+    pub fn strike(&mut self, op: OpKind, file: FileKind, takes_space: bool) -> Vec<Effect> {
         let mut effects = Vec::new();
         for armed in &mut self.armed {
             let Fault { effect, target, when } = &armed.fault;
@@ -173,7 +173,7 @@ impl Faults {
             let matches = in_scope
                 && target.op.is_none_or(|kind| kind == op)
                 && target.file.is_none_or(|kind| kind == file)
-                && effect.applies_to(op);
+                && effect.applies_to(op, takes_space);
             if !matches {
                 continue;
             }

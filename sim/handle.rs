@@ -88,8 +88,10 @@ impl Handle {
         let shown: Arc<str> = path.unwrap_or("(temporary)").into();
         let grid = if kind == FileKind::Wal { Grid::Frames } else { Grid::Pages };
         let mut state = machine.state();
-        let begun = machine.begin(&mut state, boot, OpKind::Open, kind);
-        let opened = begun.and_then(|_| match path.map(|path| (path, state.disk.find(path))) {
+        let found = path.map(|path| (path, state.disk.find(path)));
+        let makes_file = found.is_none_or(|(_, file)| file.is_none() && mode == OpenMode::Create);
+        let begun = machine.begin_taking_space(&mut state, boot, (OpKind::Open, kind), makes_file);
+        let opened = begun.and_then(|_| match found {
             None => Ok(state.disk.create_unnamed(grid)),
             Some((_, Some(file))) => Ok(file),
             Some((_, None)) if mode == OpenMode::Existing => Err(IoError::NotFound),

@@ -104,9 +104,22 @@ impl Shared {
         op: OpKind,
         file: FileKind,
     ) -> Result<u64, IoError> {
+        let takes_space = matches!(op, OpKind::Write | OpKind::Truncate);
+        self.begin_taking_space(state, boot, (op, file), takes_space)
+    }
+
+    /// As [`Shared::begin`], for an operation that may or may not take space on the disk: an open that
+    /// makes no file cannot fail for want of it.
+    pub fn begin_taking_space(
+        &self,
+        state: &mut State,
+        boot: u32,
+        (op, file): (OpKind, FileKind),
+        takes_space: bool,
+    ) -> Result<u64, IoError> {
         self.check_alive(state, boot)?;
         state.op_count += 1;
-        let effects = state.faults.strike(op, file);
+        let effects = state.faults.strike(op, file, takes_space);
         let (mut missing, mut failure) = (0, None);
         for effect in effects {
             if let Effect::Crash(ending) = &effect {

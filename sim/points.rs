@@ -84,8 +84,8 @@ impl Points {
         loop {
             poll_fn(|cx| self.poll_anything_waits(cx)).await;
             madsim::time::sleep(Duration::from_millis(1)).await;
-            if !clock.fire_timers(false) && !self.release_one() {
-                clock.fire_timers(true);
+            if !clock.fire_timer(false) && !self.release_one() {
+                clock.fire_timer(true);
             }
         }
     }

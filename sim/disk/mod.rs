@@ -81,6 +81,9 @@ pub struct Disk {
     durable_entries: Arc<Entries>,
     cached_entries: Arc<Entries>,
     pending_entries: Log<Pending>,
+    /// Synced changes that come after a pending one to the same name, and so cannot be applied yet.
+    /// Only a renaming across directories gets here, when one of the two is synced.
+    held_entries: Log<Pending>,
     next_file: FileId,
     next_order: u64,
 }
@@ -98,6 +101,7 @@ impl Disk {
             durable_entries: Arc::default(),
             cached_entries: Arc::default(),
             pending_entries: Log::new(),
+            held_entries: Log::new(),
             next_file: 0,
             next_order: 0,
         }
@@ -211,15 +215,21 @@ impl Disk {
     /// Makes every creation, deletion and renaming in the directory that holds `path` durable.
     pub fn sync_directory_of(&mut self, path: &str) {
         let dir = directory_of(path);
-        let mut still_pending = Log::new();
-        for pending in oldest_first(&self.pending_entries) {
-            if pending.change.is_in(dir) {
-                apply_entry(Arc::make_mut(&mut self.durable_entries), &pending.change);
+        let pending = self.pending_entries.newest_first().map(|op| (op, op.change.is_in(dir)));
+        let held = self.held_entries.newest_first().map(|op| (op, true));
+        let mut ops: Vec<(Pending, bool)> =
+            pending.chain(held).map(|(op, synced)| (op.clone(), synced)).collect();
+        ops.sort_unstable_by_key(|(op, _)| op.order);
+        (self.pending_entries, self.held_entries) = (Log::new(), Log::new());
+        for (op, synced) in ops {
+            if !synced {
+                self.pending_entries.push(op);
+            } else if self.unsettled_entries().any(|old| old.change.shares_name_with(&op.change)) {
+                self.held_entries.push(op);
             } else {
-                still_pending.push(pending);
+                apply_entry(Arc::make_mut(&mut self.durable_entries), &op.change);
             }
         }
-        self.pending_entries = still_pending;
         self.forget_unreachable();
     }
 
@@ -263,13 +273,18 @@ impl Disk {
         }
         if let Ending::PowerLoss(survivors) = ending {
             let pending = self.pending();
-            self.lose_power(&pending, &survivors.fates(&pending, self.options.sector_size_bytes));
+            let fates = survivors.fates(&pending, self.options.sector_size_bytes);
+            let held = self.held_entries.newest_first().map(|op| (op.clone(), Fate::Kept));
+            let mut ops: Vec<(Pending, Fate)> =
+                pending.into_iter().zip(fates).chain(held).collect();
+            ops.sort_by_key(|(op, _)| op.order);
+            self.lose_power(&ops);
         }
         self.forget_unreachable();
     }
 
-    fn lose_power(&mut self, pending: &[Pending], fates: &[Fate]) {
-        for (op, fate) in pending.iter().zip(fates) {
+    fn lose_power(&mut self, ops: &[(Pending, Fate)]) {
+        for (op, fate) in ops {
             match (&op.change, fate) {
                 (_, Fate::Lost) => {}
                 (Change::Write { file, offset, bytes }, Fate::Kept) => {
@@ -292,7 +307,7 @@ impl Disk {
             file.pending = Log::new();
         }
         self.cached_entries = self.durable_entries.clone();
-        self.pending_entries = Log::new();
+        (self.pending_entries, self.held_entries) = (Log::new(), Log::new());
     }
 
     /// Brings the kept sectors of one write to the durable bytes.
@@ -346,7 +361,7 @@ impl Disk {
         let named = |file: &FileId| {
             self.cached_entries.values().any(|named| named == file)
                 || self.durable_entries.values().any(|named| named == file)
-                || self.pending_entries.newest_first().any(|op| {
+                || self.unsettled_entries().any(|op| {
                     matches!(&op.change, Change::Link { file: named, .. }
                         | Change::Rename { file: named, .. } if named == file)
                 })
@@ -362,6 +377,11 @@ impl Disk {
         }
     }
 
+    /// Changes of names that are not yet among the durable ones.
+    fn unsettled_entries(&self) -> impl Iterator<Item = &Pending> {
+        self.pending_entries.newest_first().chain(self.held_entries.newest_first())
+    }
+
     fn file(&self, file: FileId) -> &File {
         self.files.get(&file).expect("a file lives while it has a name or a handle")
     }
@@ -369,12 +389,6 @@ impl Disk {
     fn file_mut(&mut self, file: FileId) -> &mut File {
         self.files.get_mut(&file).expect("a file lives while it has a name or a handle")
     }
-}
-
-fn oldest_first(log: &Log<Pending>) -> Vec<Pending> {
-    let mut ops: Vec<Pending> = log.newest_first().cloned().collect();
-    ops.reverse();
-    ops
 }
 
 fn apply_entry(entries: &mut Entries, change: &Change) {

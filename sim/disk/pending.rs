@@ -65,6 +65,21 @@ impl Change {
         }
     }
 
+    /// Whether both change what one name means, so that their order matters.
+    pub(super) fn shares_name_with(&self, other: &Change) -> bool {
+        let [first, second] = self.names();
+        let theirs = other.names();
+        [first, second].into_iter().flatten().any(|name| theirs.contains(&Some(name)))
+    }
+
+    fn names(&self) -> [Option<&str>; 2] {
+        match self {
+            Change::Write { .. } | Change::Truncate { .. } => [None, None],
+            Change::Link { path, .. } | Change::Unlink { path } => [Some(&**path), None],
+            Change::Rename { from, to, .. } => [Some(&**from), Some(&**to)],
+        }
+    }
+
     /// Sectors that the change touches: how many answers a torn write has. 0 for all but writes.
     pub fn sector_count(&self, sector_size_bytes: u32) -> usize {
         match self {

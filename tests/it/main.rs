@@ -4,6 +4,7 @@
 mod determinism;
 mod disk;
 mod every_crash;
+mod faults;
 mod fingerprint;
 mod parity;
 mod passthrough;

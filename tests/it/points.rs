@@ -1,1 +1,293 @@
-//! To be written.
+//! Points and timers under madsim: the order in which tasks go on is the seed's and the labels', whatever
+//! madsim's own queue does.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+use madsim::runtime::{Handle, NodeHandle, Runtime};
+use stormglass_sim::{
+    Effect, Fault, Label, OpenMode, Points, World, WorldOptions, trace::Event, trace::Record,
+};
+
+const DAY_MS: i64 = 86_400_000;
+const MADSIM_SEEDS: std::ops::Range<u64> = 0..50;
+
+/// What the tasks of one run share.
+#[derive(Clone)]
+struct Sim {
+    world: Arc<World>,
+    points: Points,
+    server: NodeHandle,
+    log: Arc<Mutex<Vec<String>>>,
+}
+
+impl Sim {
+    fn note(&self, what: impl Into<String>) {
+        self.log.lock().expect("no task panicked").push(what.into());
+    }
+
+    async fn reach(&self, who: &str, step: u32) {
+        let label = Label { boot: 1, who: who.to_string(), step, point: "store" };
+        self.points.reach(label).await;
+        self.note(format!("{who}{step}"));
+    }
+
+    /// A task on the server that passes `steps` points.
+    fn spawn_walker(&self, who: &'static str, steps: u32) -> madsim::task::JoinHandle<()> {
+        let sim = self.clone();
+        self.server.spawn(async move {
+            for step in 0..steps {
+                sim.reach(who, step).await;
+            }
+        })
+    }
+
+    /// A task on the server that waits so long and notes the time at which it went on.
+    fn spawn_sleeper(&self, who: &'static str, ms: i64) -> madsim::task::JoinHandle<()> {
+        let sim = self.clone();
+        self.server.spawn(async move {
+            sim.points.reach(Label { boot: 1, who: who.into(), step: 0, point: "start" }).await;
+            sim.world.clock().sleep(ms).await;
+            sim.note(format!("{who} at {}", sim.world.clock().monotonic_ms()));
+        })
+    }
+}
+
+/// Runs `body` on a world with a server node and a driver on a node of its own, ends by killing both,
+/// and returns what the tasks noted and the trace.
+fn simulate<F>(
+    world_seed: u64,
+    madsim_seed: u64,
+    body: impl FnOnce(Sim) -> F,
+) -> (Vec<String>, Vec<Record>)
+where
+    F: Future<Output = ()>,
+{
+    let options = WorldOptions { keep_trace: true, ..WorldOptions::default() };
+    let world = World::new(world_seed, options).expect("the last run's world is gone");
+    let (world, log) = (Arc::new(world), Arc::default());
+    let runtime = Runtime::with_seed_and_config(madsim_seed, madsim::Config::default());
+    runtime.block_on(async {
+        let points = Points::new(&world);
+        let handle = Handle::current();
+        let server = handle.create_node().name("server").build();
+        let driver = handle.create_node().name("driver").build();
+        let sim = Sim { world: world.clone(), points, server, log: Arc::clone(&log) };
+        let points = sim.points.clone();
+        driver.spawn(async move { points.drive().await });
+        let server = sim.server.id();
+        body(sim).await;
+        handle.kill(server);
+        handle.kill(driver.id());
+        // madsim drops the futures of a killed node when it next runs.
+        madsim::time::sleep(Duration::from_millis(1)).await;
+    });
+    drop(runtime);
+    let records = world.records();
+    assert_eq!(Arc::strong_count(&world), 1, "a task outlived its run");
+    let log = Arc::into_inner(log).expect("a task outlived its run");
+    (log.into_inner().expect("no task panicked"), records)
+}
+
+/// The order of `walkers` at 4 points each.
+fn order(world_seed: u64, madsim_seed: u64, walkers: &[&'static str]) -> Vec<String> {
+    let body = async |sim: Sim| {
+        let tasks: Vec<_> = walkers.iter().map(|who| sim.spawn_walker(who, 4)).collect();
+        for task in tasks {
+            task.await.expect("no walker panics");
+        }
+    };
+    let (log, records) = simulate(world_seed, madsim_seed, body);
+    assert_eq!(log.len(), walkers.len() * 4);
+    let label = |record: &Record| match &record.event {
+        Event::Point { label } => Some(label.replace("1/", "").replace("/store/1", "")),
+        _ => None,
+    };
+    let released: Vec<String> = records.iter().filter_map(label).collect();
+    let spelled: Vec<String> = log.iter().map(|at| at.replace(char::is_numeric, "")).collect();
+    let released_by: Vec<String> =
+        released.iter().map(|at| at.split('/').next().unwrap_or_default().to_string()).collect();
+    assert_eq!(released_by, spelled, "the trace tells who went on");
+    log
+}
+
+const WALKERS: [&str; 5] = ["ann", "ben", "cid", "dora", "eve"];
+
+/// Goal: madsim's queue decides nothing. Method: five tasks at four points each under 50 madsim seeds;
+/// the same tasks that only yield show that those seeds do shuffle.
+#[test]
+fn one_world_seed_gives_one_order_whatever_madsim_draws() {
+    let orders: BTreeSet<_> = MADSIM_SEEDS.map(|seed| order(1, seed, &WALKERS)).collect();
+    assert_eq!(orders.len(), 1, "{orders:?}");
+
+    let yielding = |madsim_seed| {
+        let body = async |sim: Sim| {
+            let walk = |who: &'static str| {
+                let task_sim = sim.clone();
+                sim.server.spawn(async move {
+                    for step in 0..4 {
+                        madsim::task::yield_now().await;
+                        task_sim.note(format!("{who}{step}"));
+                    }
+                })
+            };
+            for task in WALKERS.map(walk) {
+                task.await.expect("no walker panics");
+            }
+        };
+        simulate(1, madsim_seed, body).0
+    };
+    let orders: BTreeSet<_> = MADSIM_SEEDS.map(yielding).collect();
+    assert!(orders.len() > 40, "madsim's seeds gave only {} orders", orders.len());
+}
+
+/// Goal: the seed explores. Method: 40 world seeds; nearly every one has an order of its own, and any of
+/// the tasks may go first and last.
+#[test]
+fn different_world_seeds_give_different_orders() {
+    let orders: BTreeSet<_> = (0..40).map(|seed| order(seed, 7, &WALKERS)).collect();
+    assert!(orders.len() >= 38, "{} orders", orders.len());
+    let firsts: BTreeSet<_> = orders.iter().map(|order| order[0].clone()).collect();
+    let lasts: BTreeSet<_> = orders.iter().map(|order| order[19].clone()).collect();
+    assert_eq!((firsts.len(), lasts.len()), (5, 5), "{firsts:?} {lasts:?}");
+}
+
+/// Goal: shrinking moves nothing. Method: each task dropped in turn, under several seeds; the order of
+/// the others among themselves stays.
+#[test]
+fn dropping_a_task_moves_no_other() {
+    for seed in 0..8 {
+        let whole = order(seed, 1, &WALKERS);
+        for dropped in WALKERS {
+            let rest: Vec<_> = WALKERS.into_iter().filter(|who| *who != dropped).collect();
+            let expected: Vec<_> =
+                whole.iter().filter(|at| !at.starts_with(dropped)).cloned().collect();
+            assert_eq!(order(seed, 2, &rest), expected, "seed {seed} without {dropped}");
+        }
+    }
+}
+
+/// Goal: the death of a process takes its tasks and nothing else. Method: the server is killed while two
+/// of its tasks are parked; they are dropped, never go on, and a task of a second node goes on.
+#[test]
+fn killing_a_node_drops_its_parked_tasks_and_the_driver_goes_on() {
+    for madsim_seed in MADSIM_SEEDS {
+        let (log, records) = simulate(3, madsim_seed, async |sim: Sim| {
+            let held = Arc::new(());
+            let victim = |who: &'static str| {
+                let (sim, held) = (sim.clone(), held.clone());
+                let server = sim.server.clone();
+                server.spawn(async move {
+                    let _held = held;
+                    for step in 0..1_000 {
+                        sim.reach(who, step).await;
+                    }
+                });
+            };
+            ["ann", "ben"].into_iter().for_each(victim);
+            let other = Handle::current().create_node().name("other").build();
+            let task_sim = sim.clone();
+            let survivor = other.spawn(async move {
+                for step in 0..3 {
+                    task_sim.reach("client", step).await;
+                }
+                Handle::current().kill(task_sim.server.id());
+                for step in 3..6 {
+                    task_sim.reach("client", step).await;
+                    assert_eq!(Arc::strong_count(&held), 1, "a killed task is still there");
+                }
+            });
+            survivor.await.expect("the driver goes on");
+        });
+        let killed_at = log.iter().position(|at| at == "client2").expect("it was reached");
+        let rest: Vec<_> = log[killed_at + 1..].iter().map(String::as_str).collect();
+        assert_eq!(rest, ["client3", "client4", "client5"]);
+        assert_eq!(records.len(), log.len(), "one release on the record for each that went on");
+    }
+}
+
+/// Goal: time is met exactly and passes for nothing. Method: timers from a millisecond to years, set in
+/// any order; each goes on at its deadline, in the order of the deadlines.
+#[test]
+fn timers_are_met_exactly_and_in_order() {
+    let expected = ["ben at 1", "cid at 1000", "eve at 1001", "ann at 86400000"];
+    for madsim_seed in MADSIM_SEEDS {
+        let (log, _) = simulate(4, madsim_seed, async |sim: Sim| {
+            let decade = sim.spawn_sleeper("dora", 3_653 * DAY_MS);
+            for (who, ms) in [("ann", DAY_MS), ("ben", 1), ("cid", 1_000), ("eve", 1_001)] {
+                sim.spawn_sleeper(who, ms);
+            }
+            decade.await.expect("no sleeper panics");
+            // One timer a day for a year, one after the other.
+            for day in 1..=365 {
+                sim.world.clock().sleep(DAY_MS).await;
+                assert_eq!(sim.world.clock().monotonic_ms(), (3_653 + day) * DAY_MS);
+            }
+        });
+        let decade = format!("dora at {}", 3_653 * DAY_MS);
+        assert_eq!(log[..4], expected);
+        assert_eq!(log[4..], [decade]);
+    }
+}
+
+/// Goal: tasks whose timers are due together go on one at a time, the earlier deadline first and among
+/// equal ones the older. Method: a slow disk operation passes over several deadlines at once.
+#[test]
+fn a_slow_operation_makes_due_timers_fire_before_the_next_point() {
+    for madsim_seed in MADSIM_SEEDS {
+        let (log, _) = simulate(5, madsim_seed, async |sim: Sim| {
+            let file = sim.world.boot().open("/file", OpenMode::Create).expect("no fault is armed");
+            let clock = sim.world.clock().clone();
+            for (who, ms) in [("forty", 40), ("thirty", 30), ("also thirty", 30), ("sixty", 60)] {
+                // Set here and in this order; waited for by a task of its own.
+                let mut timer = Box::pin(clock.sleep(ms));
+                let set = timer.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+                assert!(set.is_pending());
+                let task_sim = sim.clone();
+                sim.server.spawn(async move {
+                    timer.await;
+                    task_sim.note(who);
+                });
+            }
+            sim.world.arm(Fault::at_op(1, Effect::Slow { ms: 50 }));
+            let task_sim = sim.clone();
+            let slow = sim.server.spawn(async move {
+                task_sim.reach("writer", 0).await;
+                file.write(0, b"x").expect("slow, but done");
+                task_sim.note(format!("written at {}", task_sim.world.clock().monotonic_ms()));
+                task_sim.reach("writer", 1).await;
+            });
+            slow.await.expect("no task panics");
+            clock.sleep(10).await;
+        });
+        let due = ["thirty", "also thirty", "forty"];
+        let expected = [&["writer0", "written at 50"][..], &due, &["writer1", "sixty"]].concat();
+        assert_eq!(log, expected, "madsim seed {madsim_seed}");
+    }
+}
+
+/// Goal: a run leaves nothing behind. Method: tasks that never end, parked, asleep and waiting for one
+/// another, held by nothing but their nodes; the ending of `simulate` finds nobody holding the world, and
+/// the next run gets one.
+#[test]
+fn a_run_that_kills_its_nodes_leaves_nothing_behind() {
+    for madsim_seed in 0..20 {
+        let held = Arc::new(());
+        simulate(6, madsim_seed, async |sim: Sim| {
+            for who in WALKERS {
+                let (task_sim, held) = (sim.clone(), held.clone());
+                sim.server.spawn(async move {
+                    let _held = held;
+                    task_sim.reach(who, 0).await;
+                    task_sim.world.clock().sleep(DAY_MS).await;
+                    std::future::pending::<()>().await;
+                });
+            }
+            sim.world.clock().sleep(1).await;
+            assert_eq!(Arc::strong_count(&held), 6);
+        });
+        assert_eq!(Arc::strong_count(&held), 1);
+    }
+}
