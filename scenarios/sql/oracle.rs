@@ -38,13 +38,9 @@ impl Change {
 /// left in the log.
 pub struct Oracle {
     may_lose_commits: bool,
-    /// Whether bytes beside a torn write keep their value.
-    powersafe_overwrite: bool,
     now: BTreeSet<State>,
     after_kill: BTreeSet<State>,
     after_power_loss: BTreeSet<State>,
-    /// Every state that was ever acknowledged.
-    acknowledged: BTreeSet<State>,
 }
 
 /// More possible states than a check is worth.
@@ -52,15 +48,13 @@ const STATES_MAX: usize = 64;
 
 impl Oracle {
     /// The oracle of an empty database.
-    pub fn new(may_lose_commits: bool, powersafe_overwrite: bool) -> Oracle {
+    pub fn new(may_lose_commits: bool) -> Oracle {
         let empty = BTreeSet::from([State::new()]);
         Oracle {
             may_lose_commits,
-            powersafe_overwrite,
             now: empty.clone(),
             after_kill: empty.clone(),
-            after_power_loss: empty.clone(),
-            acknowledged: empty,
+            after_power_loss: empty,
         }
     }
 
@@ -68,7 +62,6 @@ impl Oracle {
     pub fn committed(&mut self, change: &Change) {
         self.now = self.now.iter().map(|state| change.apply(state)).collect();
         self.after_kill = self.now.clone();
-        self.acknowledged.extend(self.now.iter().cloned());
         if self.may_lose_commits {
             self.after_power_loss.extend(self.now.iter().cloned());
         } else {
@@ -84,21 +77,16 @@ impl Oracle {
         self.after_power_loss.extend(with);
     }
 
-    /// The process died and `found` is what the disk now holds: true if that is possible.
-    ///
-    /// What a process kill left may yet be lost with the power. What a power loss left is durable, if
-    /// the device keeps the bytes beside a torn write. If not, a second power loss before the next
-    /// commit may take back any commit still in the log (`docs/decisions/powersafe-overwrite.md`).
+    /// The process died and `found` is what the disk now holds: true if that is possible. What a power
+    /// loss left is durable; what a process kill left may yet be lost with the power.
     pub fn crashed(&mut self, power_lost: bool, found: &State) -> bool {
         let survivors = if power_lost { &self.after_power_loss } else { &self.after_kill };
         let possible = survivors.contains(found);
         let found = BTreeSet::from([found.clone()]);
         self.now = found.clone();
         self.after_kill = found.clone();
-        if power_lost && self.powersafe_overwrite {
+        if power_lost {
             self.after_power_loss = found;
-        } else if power_lost {
-            self.after_power_loss.extend(self.acknowledged.iter().cloned());
         }
         possible
     }
@@ -162,7 +150,7 @@ mod tests {
 
     #[test]
     fn an_acknowledged_commit_must_survive_a_power_loss() {
-        let mut oracle = Oracle::new(false, true);
+        let mut oracle = Oracle::new(false);
         oracle.committed(&add(1));
         assert!(!oracle.crashed(true, &holding(&[])));
     }
@@ -170,7 +158,7 @@ mod tests {
     #[test]
     fn without_syncs_only_a_prefix_survives() {
         for (survived, possible) in [(&[1][..], true), (&[], true), (&[2], false)] {
-            let mut oracle = Oracle::new(true, true);
+            let mut oracle = Oracle::new(true);
             oracle.committed(&add(1));
             oracle.committed(&add(2));
             assert_eq!(oracle.crashed(true, &holding(survived)), possible);
@@ -179,7 +167,7 @@ mod tests {
 
     #[test]
     fn a_failed_commit_may_come_with_a_kill_and_go_with_the_power() {
-        let mut oracle = Oracle::new(false, true);
+        let mut oracle = Oracle::new(false);
         oracle.in_doubt(&add(1));
         assert!(oracle.saw(&holding(&[])));
         assert!(oracle.crashed(false, &holding(&[1])));
@@ -190,7 +178,7 @@ mod tests {
     #[test]
     fn the_next_acknowledged_commit_settles_a_failed_one() {
         for (survived, possible) in [(&[1, 2][..], false), (&[2], true)] {
-            let mut oracle = Oracle::new(false, true);
+            let mut oracle = Oracle::new(false);
             oracle.in_doubt(&add(1));
             assert!(oracle.saw(&holding(&[])));
             oracle.committed(&add(2));

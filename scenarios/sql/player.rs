@@ -74,7 +74,7 @@ impl<'a> Player<'a> {
         Player {
             script,
             world,
-            oracle: Oracle::new(script.may_lose_commits(), script.disk.powersafe_overwrite),
+            oracle: Oracle::new(script.may_lose_commits()),
             boot: None,
             clients: Vec::new(),
             step: 0,

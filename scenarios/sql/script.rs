@@ -151,7 +151,8 @@ impl Script {
         ]);
         let disk = DiskOptions {
             sector_size_bytes: *swarm.pick(&[512, 512, 4096]),
-            powersafe_overwrite: swarm.chance(2, 3),
+            // SQLite's log needs it: docs/decisions/powersafe-overwrite.md.
+            powersafe_overwrite: journal == Journal::Wal || swarm.chance(1, 2),
             quota_bytes: swarm.chance(1, 10).then(|| 40_000 + swarm.below(400_000)),
         };
         let connections = 1 + swarm.below(3) as usize;
