@@ -162,7 +162,7 @@ impl Action {
 }
 
 /// A spec, as the model knows it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Automaton {
     /// The entity type.
     pub name: &'static str,

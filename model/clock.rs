@@ -69,7 +69,7 @@ impl std::fmt::Display for Span {
 }
 
 /// A place in the log of readings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Mark {
     at: u64,
     clock_ms: i64,
@@ -77,6 +77,13 @@ pub struct Mark {
 }
 
 impl Mark {
+    /// The mark before every reading.
+    pub const ZERO: Mark = Mark {
+        at: 0,
+        clock_ms: 0,
+        mono_ms: 0,
+    };
+
     /// The clock's reading at this mark.
     pub fn clock_ms(self) -> i64 {
         self.clock_ms

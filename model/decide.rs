@@ -11,8 +11,7 @@ use serde_json::Value;
 
 use crate::automaton::{ActionKind, guards_hold};
 use crate::canonical::same;
-use crate::clock::Span;
-use crate::entity::{Event, Existence, OpId, Params, State};
+use crate::entity::{Event, Existence, Origin, Params, State};
 use crate::project::{Draft, project};
 use crate::request::{Body, Kind, Rejection, Request, Rules};
 
@@ -162,8 +161,8 @@ fn is_reserved(name: &str, value: &Value) -> bool {
 
 /// What `request` gets in `state`, for requests that [`decide_alone`] lets pass.
 ///
-/// `stamp` is when the platform's clock can have been read for it.
-pub fn decide(rules: &Rules, state: &State, request: &Request, op: OpId, stamp: Span) -> Decision {
+/// `origin` says when the platform's clock can have been read for it.
+pub fn decide(rules: &Rules, state: &State, request: &Request, origin: Origin) -> Decision {
     if let Kind::History { .. } = request.kind {
         let known = state.existence != Existence::Never;
         return if known {
@@ -182,8 +181,7 @@ pub fn decide(rules: &Rules, state: &State, request: &Request, op: OpId, stamp: 
         rules,
         state,
         request,
-        op,
-        stamp,
+        origin,
     };
     match &request.kind {
         Kind::Act { action, .. } => act(&draft, action),
@@ -265,8 +263,17 @@ fn accept(draft: &Draft<'_>) -> Decision {
 mod tests {
     use super::*;
     use crate::automaton::Mode;
+    use crate::clock::{Mark, Span};
+    use crate::entity::{BootId, OpId};
     use crate::workload::session::session;
     use serde_json::json;
+
+    const ORIGIN: Origin = Origin {
+        op: OpId(0),
+        boot: BootId(1),
+        sent: Mark::ZERO,
+        stamp: Span { lo_ms: 0, hi_ms: 0 },
+    };
 
     fn rules() -> Rules {
         let mode = Mode::BlobRefs {
@@ -295,7 +302,7 @@ mod tests {
     fn after(requests: &[Request]) -> Arc<State> {
         let mut state = Arc::new(State::never("a"));
         for request in requests {
-            match decide(&rules(), &state, request, OpId(0), Span::exactly(0)) {
+            match decide(&rules(), &state, request, ORIGIN) {
                 Decision::Accept { state: next, .. } => state = next,
                 other => panic!("{} gave {other:?}", request.action()),
             }
@@ -307,7 +314,7 @@ mod tests {
         if let Some(rejections) = decide_alone(Some(&rules()), request) {
             return rejections[0].code;
         }
-        match decide(&rules(), state, request, OpId(0), Span::exactly(0)) {
+        match decide(&rules(), state, request, ORIGIN) {
             Decision::Reject(rejections) => rejections[0].code,
             Decision::Accept { .. } => "accept",
             Decision::Repeat => "repeat",

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::canonical::Content;
-use crate::clock::Span;
+use crate::clock::{Mark, Span};
 
 /// The params of a request, each measured once.
 pub type Params = BTreeMap<String, Arc<Content>>;
@@ -22,6 +22,19 @@ pub struct OpId(pub u64);
 /// The number of a boot, in order; the first is 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct BootId(pub u32);
+
+/// Where an event comes from: its request, and when the clock can have been read for it.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin {
+    /// The request.
+    pub op: OpId,
+    /// The boot that received it.
+    pub boot: BootId,
+    /// When it was sent.
+    pub sent: Mark,
+    /// The readings that can be its event's timestamp.
+    pub stamp: Span,
+}
 
 /// Which entity: tenant, entity set and id.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -103,10 +116,16 @@ pub struct Event {
     pub key: Option<String>,
     /// When it happened: a span until history or a row has shown the timestamp.
     pub stamp: Span,
+    /// Whether history or a row has shown the timestamp.
+    pub is_stamp_known: bool,
     /// Every field that it wrote.
     pub writes: BTreeMap<String, Written>,
     /// The request behind it.
     pub op: OpId,
+    /// The boot that received that.
+    pub boot: BootId,
+    /// When it was sent.
+    pub sent: Mark,
 }
 
 /// The state of an entity after some event.

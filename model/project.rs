@@ -10,8 +10,7 @@ use serde_json::{Value, json};
 
 use crate::automaton::{Effect, Mode, VarKind, Variable};
 use crate::canonical::{Content, same};
-use crate::clock::Span;
-use crate::entity::{Event, Existence, Field, Kept, OpId, Params, State, Written};
+use crate::entity::{Event, Existence, Field, Kept, Origin, Params, State, Written};
 use crate::request::{Kind, Request, Rules};
 
 /// An accepted request on its way to an event.
@@ -22,10 +21,8 @@ pub struct Draft<'a> {
     pub state: &'a State,
     /// The request.
     pub request: &'a Request,
-    /// Its number.
-    pub op: OpId,
-    /// When the clock can have been read for it.
-    pub stamp: Span,
+    /// Where its event comes from.
+    pub origin: Origin,
 }
 
 /// The event of the request and the state after it. None when an effect does not fit its params:
@@ -39,9 +36,12 @@ pub fn project(draft: &Draft<'_>) -> Option<(Event, State)> {
         to: draft.state.status.clone(),
         params,
         key: draft.request.key.clone(),
-        stamp: draft.stamp,
+        stamp: draft.origin.stamp,
+        is_stamp_known: false,
         writes: Default::default(),
-        op: draft.op,
+        op: draft.origin.op,
+        boot: draft.origin.boot,
+        sent: draft.origin.sent,
     };
     let mut state = draft.state.clone();
     match &draft.request.kind {
@@ -243,6 +243,8 @@ fn settle(state: &mut State, event: &Event) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::{Mark, Span};
+    use crate::entity::{BootId, OpId};
     use crate::workload::session::session;
 
     fn run(mode: Mode, bodies: &[(&str, Value)]) -> (Event, State) {
@@ -262,13 +264,17 @@ mod tests {
                 },
             };
             let request = Request::new("t", "Sessions", kind).body(body.as_object().unwrap());
-            let stamp = Span::exactly(7);
+            let origin = Origin {
+                op: OpId(1),
+                boot: BootId(1),
+                sent: Mark::ZERO,
+                stamp: Span::exactly(7),
+            };
             let draft = Draft {
                 rules: &rules,
                 state: &state,
                 request: &request,
-                op: OpId(1),
-                stamp,
+                origin,
             };
             let (event, next) = project(&draft).unwrap();
             state = next;

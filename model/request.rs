@@ -246,6 +246,13 @@ pub struct HistoryView {
     pub is_last: bool,
 }
 
+impl HistoryView {
+    /// The sequence number of the last event on the page, or of the one before an empty page.
+    pub fn last_nr(&self) -> u64 {
+        (self.first_nr + self.events.len() as u64).saturating_sub(1)
+    }
+}
+
 /// One item of a list.
 #[derive(Clone, Debug)]
 pub enum Listed {
@@ -292,6 +299,25 @@ impl Answer {
         match self {
             Answer::Entity { view, .. } => Some(view.sequence_nr),
             _ => None,
+        }
+    }
+
+    /// The version that the entity must have reached for this answer.
+    pub fn shown_version(&self) -> Option<u64> {
+        match self {
+            Answer::Entity { view, .. } => Some(view.sequence_nr),
+            Answer::History(page) => Some(page.last_nr() + u64::from(!page.is_last)),
+            _ => None,
+        }
+    }
+
+    /// Whether it shows how far the entity has come, so that what an ended boot left undone is settled.
+    pub fn settles(&self) -> bool {
+        match self {
+            Answer::Entity { .. } => true,
+            Answer::History(page) => page.is_last,
+            Answer::Error { status, code } => crate::decide::NOT_FOUND.admits(*status, code),
+            Answer::Empty { .. } | Answer::List(_) => false,
         }
     }
 
