@@ -1,11 +1,11 @@
 //! The rows of `blobs` of one tenant against the references that the model knows.
 //!
-//! Verified: I5 (references of an entity that has answered in this boot have their row), I6, I7, I8 (no
-//! row goes, and no deadline falls short, before it may), I12 (no deadline that nobody put, no row made
-//! or extended for what had expired). A reference that was past its deadline at any moment since its
-//! request was sent may have been swept: it is asked for by reads (I4, I10), not here. Not verified: what
-//! happens to rows from one boot to the next; deadlines that only replay can have put (a row that misses
-//! one is found by I5 when the sweep has taken it).
+//! Verified: I5 (references of an entity that has answered in this boot have their row), I6, I7, I8
+//! (no row goes, and no deadline falls short, before it may), I12 (no deadline that nobody put, no
+//! row made or extended for what had expired). A reference that was past its deadline at any moment
+//! since its request was sent may have been swept: it is asked for by reads (I4, I10), not here.
+//! Not verified: what happens to rows from one boot to the next; deadlines that only replay can
+//! have put (a row that misses one is found by I5 when the sweep has taken it).
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ struct Put {
     deadline: Option<Span>,
     /// Whether it can have happened after the last reading of the rows.
     is_recent: bool,
-    /// Whether replay may put it: it is a reference of the present state.
+    /// Whether replay may put it: it was a reference of the state at some time since then.
     is_current: bool,
     /// Whether no event that the model knows of made it.
     is_orphan: bool,
@@ -94,25 +94,35 @@ impl BlobCheck<'_> {
 
     fn puts(&self) -> BTreeMap<&str, Vec<Put>> {
         let mut puts: BTreeMap<&str, Vec<Put>> = BTreeMap::new();
-        for world in self.entities.iter().flat_map(|(_, worlds)| worlds) {
-            for event in &world.journal {
-                for (name, written) in &event.writes {
-                    let Some(deadline) = deadline(event, name) else {
-                        continue;
-                    };
-                    let state = world.state(world.version());
-                    let field = state.fields.get(name);
-                    let put = Put {
-                        deadline,
-                        is_recent: self.is_recent(world, event),
-                        is_current: field.is_some_and(|f| f.sequence_nr == event.sequence_nr),
-                        is_orphan: false,
-                    };
-                    puts.entry(written.content.key()).or_default().push(put);
-                }
+        for (key, worlds) in self.entities {
+            let read_before = self
+                .baseline
+                .and_then(|baseline| baseline.journals.get(key));
+            for world in worlds {
+                self.puts_of(world, read_before.copied().unwrap_or(0), &mut puts);
             }
         }
         puts
+    }
+
+    fn puts_of<'a>(&self, world: &'a World, before: u64, puts: &mut BTreeMap<&'a str, Vec<Put>>) {
+        // From the newest event back: which event wrote over a field.
+        let mut overwritten: BTreeMap<&str, u64> = BTreeMap::new();
+        for event in world.journal.iter().rev() {
+            for (name, written) in &event.writes {
+                let overwritten_by = overwritten.insert(name, event.sequence_nr);
+                let Some(deadline) = deadline(event, name) else {
+                    continue;
+                };
+                let put = Put {
+                    deadline,
+                    is_recent: self.is_recent(world, event),
+                    is_current: overwritten_by.is_none_or(|sequence_nr| sequence_nr > before),
+                    is_orphan: false,
+                };
+                puts.entry(written.content.key()).or_default().push(put);
+            }
+        }
     }
 
     /// Whether the action's own put may still have been under way after the last reading.

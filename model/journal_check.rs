@@ -1,8 +1,9 @@
 //! The rows of `events` of one entity against its possible pasts.
 //!
-//! Verified: I1 and I2 (every event that was acknowledged or seen is there, unchanged; none that nobody
-//! asked for), I3 (1 to N, each key once), I18 (a timestamp lies between request and answer), I19 and
-//! I10 (how each field is kept, and until when). Not verified: payloads, hashes and metadata of rows.
+//! Verified: I1 and I2 (every event that was acknowledged or seen is there, unchanged; none that
+//! nobody asked for), I3 (1 to N, each key once), I18 (a timestamp lies between request and
+//! answer), I19 and I10 (how each field is kept, and until when). Not verified: payloads, hashes
+//! and metadata of rows.
 
 use std::collections::BTreeSet;
 
@@ -199,7 +200,8 @@ fn is_written(event: &Event, name: &str) -> bool {
 
 fn same_params(event: &Event, row: &EventRow) -> Result<(), Mismatch> {
     let is_creation = event.action == "Created";
-    let extra = |name: &str| !event.params.contains_key(name) && !(is_creation && name == "Id");
+    let is_id = |name: &str| is_creation && name == "Id";
+    let extra = |name: &str| !event.params.contains_key(name) && !is_id(name);
     let differs = |expected: String, actual: String| {
         Mismatch::new(Invariant::I2, "params differ", expected, actual)
             .because(format!("event {} was asked with them", event.sequence_nr))

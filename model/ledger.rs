@@ -1,4 +1,5 @@
-//! What earlier readings of a tenant's rows showed, so that changes between two readings can be judged.
+//! What earlier readings of a tenant's rows showed, so that changes between two readings can be
+//! judged.
 
 use std::collections::BTreeMap;
 
@@ -7,13 +8,16 @@ use crate::entity::EntityKey;
 use crate::tables::{BlobRow, TenantRows};
 use crate::violation::{Invariant, Mismatch, Violation};
 
-/// The rows of the last reading. It holds within one boot: what a crash does to rows is not told here.
+/// The rows of the last reading. It holds within one boot: what a crash does to rows is not told
+/// here.
 #[derive(Clone, Debug)]
 pub struct Baseline {
     /// When they were read.
     pub at: Mark,
     /// `expires_at` of every blob row.
     pub blobs: BTreeMap<String, Option<i64>>,
+    /// The length of every journal.
+    pub journals: BTreeMap<EntityKey, u64>,
     /// `sequence_nr` of every snapshot.
     pub snapshots: BTreeMap<EntityKey, u64>,
 }
@@ -48,8 +52,13 @@ impl Ledger {
     /// Keeps a reading as the one that the next is compared with.
     pub fn keep(&mut self, rows: &TenantRows, clock: &ClockLog, now: Mark) {
         self.age(&rows.blobs, clock, now);
+        let mut journals = BTreeMap::new();
+        for row in &rows.events {
+            *journals.entry(row.entity.clone()).or_default() += 1;
+        }
         self.baseline = Some(Baseline {
             at: now,
+            journals,
             blobs: rows
                 .blobs
                 .iter()

@@ -1,7 +1,8 @@
 //! Readings of a tenant's rows: checks in the order of the invariants' ids, and what rows teach.
 //!
-//! Verified here: I13 (no row of another tenant), I20 for snapshots; the rest in `journal_check` and
-//! `blob_check`. Not verified: what a snapshot contains (a replay from it answers for that), `outbox`.
+//! Verified here: I13 (no row of another tenant), I20 for snapshots; the rest in `journal_check`
+//! and `blob_check`. Not verified: what a snapshot contains (a replay from it answers for that),
+//! `outbox`.
 
 use std::collections::BTreeMap;
 

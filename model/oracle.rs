@@ -1,7 +1,8 @@
-//! The oracle: told of every request, answer, crash and clock reading, it says what breaks the contract.
+//! The oracle: told of every request, answer, crash and clock reading, it says what breaks the
+//! contract.
 //!
-//! It keeps for each entity every past that agrees with what was observed (see `world`). A request ends
-//! acknowledged, rejected or in doubt; one in doubt may take effect until its boot ends.
+//! It keeps for each entity every past that agrees with what was observed (see `world`). A request
+//! ends acknowledged, rejected or in doubt; one in doubt may take effect until its boot ends.
 //!
 //! Verified: I1 to I4, I10 and I18 from answers; what rows can show is in `observe`. Not verified:
 //! `$filter`, `$skip` and `$select`; the outcomes of triggers, schedules and spawns (I15).
@@ -315,7 +316,15 @@ impl Oracle {
             self.unverified += 1;
             return None;
         }
-        let worlds = std::mem::take(&mut self.tracked(key).worlds);
+        let mut worlds = std::mem::take(&mut self.tracked(key).worlds);
+        for world in worlds
+            .iter_mut()
+            .filter(|world| !world.placed.contains_key(&op.id))
+        {
+            // An entity that was first heard of after the sending may have been met at its
+            // beginning.
+            world.waiting.entry(op.id).or_insert(0);
+        }
         let mut search = self.search();
         let found: Vec<World> = worlds
             .iter()

@@ -1,8 +1,8 @@
 //! Effects and projection (contract, sections 2, 4 and 5): the event and the state of an accepted
 //! request.
 //!
-//! The size of a value decides how it is kept, and nothing else does: null, counters, flags, `Id` and
-//! `Status` stay inline whatever the ceiling.
+//! The size of a value decides how it is kept, and nothing else does: null, counters, flags, `Id`
+//! and `Status` stay inline whatever the ceiling.
 
 use std::sync::Arc;
 

@@ -311,7 +311,8 @@ impl Answer {
         }
     }
 
-    /// Whether it shows how far the entity has come, so that what an ended boot left undone is settled.
+    /// Whether it shows how far the entity has come, so that what an ended boot left undone is
+    /// settled.
     pub fn settles(&self) -> bool {
         match self {
             Answer::Entity { .. } => true,

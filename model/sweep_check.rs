@@ -1,8 +1,8 @@
 //! One call of `sweep(max_rows)`, with the rows before and after it.
 //!
-//! Verified: I8 (only expired rows go, no permanent one), I20 (at most `max_rows`, oldest deadline first,
-//! the count that is returned, and nothing left that should have gone). Not verified: sweeps during which
-//! something else wrote to the store; the runner passes only those that ran alone.
+//! Verified: I8 (only expired rows go, no permanent one), I20 (at most `max_rows`, oldest deadline
+//! first, the count that is returned, and nothing left that should have gone). Not verified: sweeps
+//! during which something else wrote to the store; the runner passes only those that ran alone.
 
 use std::collections::BTreeMap;
 

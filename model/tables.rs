@@ -1,7 +1,7 @@
 //! Rows of one tenant's tables, as plain data.
 //!
-//! The runner reads them on a fork of the disk's image and translates them: how the platform writes a
-//! payload is its own business.
+//! The runner reads them on a fork of the disk's image and translates them: how the platform writes
+//! a payload is its own business.
 
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -91,8 +91,8 @@ pub struct TenantRows {
 /// Of which store rows were read, and so what they prove.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sight {
-    /// An idle store, forked as if killed. What is in doubt may still change: a commit that failed can
-    /// stand in the log and be overwritten when it is settled (section 4).
+    /// An idle store, forked as if killed. What is in doubt may still change: a commit that failed
+    /// can stand in the log and be overwritten when it is settled (section 4).
     Idle,
     /// An idle store in which no commit's outcome is open: what a row shows is there for ever.
     Settled,

@@ -1,8 +1,8 @@
 //! What the oracle says when the contract is broken: an invariant, a place, and the two values.
 //!
 //! A violation is plain data. `place` is a short fixed phrase without ids, sizes or times, so that
-//! two runs that fail in the same way have the same signature; what differs from run to run stands in
-//! the other fields.
+//! two runs that fail in the same way have the same signature; what differs from run to run stands
+//! in the other fields.
 
 use std::fmt;
 

@@ -5,8 +5,8 @@
 //! only when an observation needs it: what is not needed now can still happen later, so the shorter
 //! past stands for the longer ones.
 //!
-//! Keeps: I2 ("a present one never becomes absent": a journal only grows), I18 (a request may have met
-//! any version since its sending).
+//! Keeps: I2 ("a present one never becomes absent": a journal only grows), I18 (a request may have
+//! met any version since its sending).
 //!
 //! Not verified: whether a rejection met a request in doubt before or after it took effect when
 //! both are possible and the shorter past explains the rejection.
@@ -18,7 +18,7 @@ use crate::clock::{ClockLog, Mark, Span};
 use crate::decide::{Decision, decide};
 use crate::entity::{BootId, Event, Field, Kept, OpId, Origin, State};
 use crate::fit;
-use crate::request::{Answer, Rejection, Request, Rules};
+use crate::request::{Answer, Kind, Rejection, Request, Rules};
 use crate::violation::Mismatch;
 
 /// A request that was sent.
@@ -215,7 +215,10 @@ impl World {
             match fit::unchanged(self, version, op, answer, search) {
                 Ok(()) => {
                     found.push(self.answered_at(op, version, answer, search));
-                    return found;
+                    if !self.may_hide(answer, search) {
+                        return found;
+                    }
+                    break;
                 }
                 Err(mismatch) => search.note(rank(version, answer), mismatch),
             }
@@ -252,10 +255,21 @@ impl World {
             }
             if fit::unchanged(&world, world.version(), op, answer, search).is_ok() {
                 found.push(world.answered_at(op, world.version(), answer, search));
-            } else {
-                world.extend(op, answer, search, found);
+                if !world.may_hide(answer, search) {
+                    continue;
+                }
             }
+            world.extend(op, answer, search, found);
         }
+    }
+
+    /// Whether an answer that settles does not say how far the entity has come: one that is not
+    /// found was never created, or created and deleted by requests in doubt.
+    fn may_hide(&self, answer: &Answer, search: &Search<'_>) -> bool {
+        let deletes = |op: &&Op| matches!(op.request.kind, Kind::Delete { .. });
+        answer.settles()
+            && answer.shown_version().is_none()
+            && self.candidates(search, None).iter().any(deletes)
     }
 
     fn acknowledged(&self, op: &Op, version: u64, now: Mark) -> World {
