@@ -9,11 +9,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::canonical::blob_key;
+use crate::automaton::Effect;
+use crate::canonical::{Content, blob_key};
 use crate::clock::{ClockLog, Mark, Span};
 use crate::decide::Decision;
 use crate::entity::{BootId, EntityKey, Event, Kept};
 use crate::ledger::Baseline;
+use crate::request::Kind;
 use crate::tables::BlobRow;
 use crate::violation::{Invariant, Mismatch, Violation};
 use crate::world::{Op, World};
@@ -74,7 +76,7 @@ impl BlobCheck<'_> {
             let mut known = puts.get(row.key.as_str()).cloned().unwrap_or_default();
             let is_explained = |known: &[Put]| self.problem(row, known).is_none();
             if !is_explained(&known) {
-                known.extend(self.failed_puts(&row.key));
+                known.extend(self.failed_puts(row));
             }
             let is_orphan = !known.is_empty() && known.iter().all(|put| put.is_orphan);
             findings.orphan_count += usize::from(is_orphan);
@@ -136,9 +138,9 @@ impl BlobCheck<'_> {
     }
 
     /// Puts of requests that were rejected, or whose effect nobody has seen.
-    fn failed_puts(&self, key: &str) -> Vec<Put> {
+    fn failed_puts(&self, row: &BlobRow) -> Vec<Put> {
         let mut puts = Vec::new();
-        for op in &self.ops {
+        for op in self.ops.iter().filter(|op| may_put(op, row)) {
             let stamp = op.stamp(self.clock, self.now);
             let id = op.request.entity_id();
             let own = self
@@ -154,7 +156,7 @@ impl BlobCheck<'_> {
                     let Decision::Accept { event, .. } = decision else {
                         continue;
                     };
-                    puts.extend(self.failed_puts_of(op, &event, key));
+                    puts.extend(self.failed_puts_of(op, &event, &row.key));
                 }
             }
         }
@@ -321,6 +323,27 @@ impl BlobCheck<'_> {
             }
         }
         None
+    }
+}
+
+/// Whether a request can have tried to put this body at all: as one of its params, as an initial
+/// value, or as a list that it changed.
+fn may_put(op: &Op, row: &BlobRow) -> bool {
+    let size_bytes = row.data.len() as u64;
+    let is_body =
+        |content: &Content| content.size_bytes() == size_bytes && content.key() == row.key;
+    if op.request.params().values().any(|content| is_body(content)) {
+        return true;
+    }
+    let automaton = &op.rules.automaton;
+    let is_list =
+        |effect: &Effect| matches!(effect, Effect::ListAppend(_) | Effect::ListRemoveAt(_));
+    match &op.request.kind {
+        Kind::Create => true,
+        Kind::Act { action, .. } => automaton
+            .action(action)
+            .is_some_and(|action| action.effects.iter().any(is_list)),
+        _ => false,
     }
 }
 

@@ -32,8 +32,9 @@ struct Overdue {
 /// One tenant's earlier readings.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
-    /// The last reading of this boot.
+    /// The last reading of this boot in which nothing was open.
     pub baseline: Option<Baseline>,
+    read_at: Option<Mark>,
     overdue: BTreeMap<String, Overdue>,
 }
 
@@ -41,6 +42,7 @@ impl Ledger {
     /// Nothing that was read before holds for the next boot's sweeps.
     pub fn boot_ended(&mut self) {
         self.baseline = None;
+        self.read_at = None;
         self.overdue.clear();
     }
 
@@ -49,9 +51,15 @@ impl Ledger {
         self.overdue.clear();
     }
 
-    /// Keeps a reading as the one that the next is compared with.
-    pub fn keep(&mut self, rows: &TenantRows, clock: &ClockLog, now: Mark) {
+    /// Takes note of a reading.
+    pub fn read(&mut self, rows: &TenantRows, clock: &ClockLog, now: Mark) {
         self.age(&rows.blobs, clock, now);
+        self.read_at = Some(now);
+    }
+
+    /// Keeps a reading as the one that later ones are compared with. Not one of a store in which a
+    /// commit's outcome is open: what such a commit left in the log may be overwritten.
+    pub fn keep(&mut self, rows: &TenantRows, now: Mark) {
         let mut journals = BTreeMap::new();
         for row in &rows.events {
             *journals.entry(row.entity.clone()).or_default() += 1;
@@ -73,10 +81,7 @@ impl Ledger {
     }
 
     fn age(&mut self, blobs: &[BlobRow], clock: &ClockLog, now: Mark) {
-        let earliest_ms = self
-            .baseline
-            .as_ref()
-            .map(|baseline| clock.span(baseline.at, now).lo_ms);
+        let earliest_ms = self.read_at.map(|read_at| clock.span(read_at, now).lo_ms);
         let mut overdue = BTreeMap::new();
         for row in blobs {
             let Some(expires_at_ms) = row.expires_at_ms.filter(|ms| *ms <= now.clock_ms()) else {
@@ -134,7 +139,7 @@ mod tests {
         };
         let mut read = |ledger: &mut Ledger, mono_ms, clock_ms| {
             let now = clock.read(Moment { mono_ms, clock_ms });
-            ledger.keep(&rows, &clock, now);
+            ledger.read(&rows, &clock, now);
             ledger.late_sweep(5000, now).map(|found| found.invariant)
         };
         assert_eq!(read(&mut ledger, 0, 99), None);

@@ -64,7 +64,10 @@ impl Oracle {
             orphan_count = findings.orphan_count;
         }
         let ledger = self.ledgers.entry(rows.tenant.clone()).or_default();
-        ledger.keep(rows, &self.clock, self.now);
+        ledger.read(rows, &self.clock, self.now);
+        if sight != Sight::Idle {
+            ledger.keep(rows, self.now);
+        }
         violations.sort_by_key(|violation| violation.invariant);
         Observation {
             violations,

@@ -55,8 +55,8 @@ impl Tracked {
     }
 }
 
-/// The oracle of one run.
-#[derive(Debug)]
+/// The oracle of one run. A clone is the oracle as it stood at that moment.
+#[derive(Clone, Debug)]
 pub struct Oracle {
     pub(crate) clock: ClockLog,
     pub(crate) now: Mark,

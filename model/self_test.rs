@@ -5,6 +5,7 @@
 //! seed of the faithful platform may be accused, and every wrong turn must be found by its own
 //! invariant.
 
+mod stories;
 mod toy;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,7 +25,7 @@ use crate::sweep_check::Sweep;
 use crate::tables::{BlobRow, EventRow, KeptRow, Sight, SnapshotRow, TenantRows};
 use crate::violation::{Invariant, Violation};
 use crate::workload::session::session;
-use toy::{Toy, unavailable};
+use toy::{Toy, error, unavailable};
 
 /// One wrong turn of the toy platform.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

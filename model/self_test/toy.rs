@@ -371,7 +371,7 @@ fn blob_of(key: &str, size_bytes: u64, deadline_ms: Option<i64>) -> KeptRow {
     }
 }
 
-fn error(status: u16, code: &str) -> Answer {
+pub(super) fn error(status: u16, code: &str) -> Answer {
     Answer::Error {
         status,
         code: code.to_owned(),
