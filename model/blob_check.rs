@@ -1,0 +1,376 @@
+//! The rows of `blobs` of one tenant against the references that the model knows.
+//!
+//! Verified: I5 (references of an entity that has answered in this boot have their row), I6, I7, I8
+//! (no row goes, and no deadline falls short, before it may), I12 (no deadline that nobody put, no
+//! row made or extended for what had expired). A reference that was past its deadline at any moment
+//! since its request was sent may have been swept: it is asked for by reads (I4, I10), not here.
+//! Not verified: what happens to rows from one boot to the next; deadlines that only replay can
+//! have put (a row that misses one is found by I5 when the sweep has taken it).
+
+use std::collections::BTreeMap;
+
+use crate::automaton::Effect;
+use crate::canonical::{Content, blob_key};
+use crate::clock::{ClockLog, Mark, Span};
+use crate::decide::Decision;
+use crate::entity::{BootId, EntityKey, Event, Kept};
+use crate::ledger::Baseline;
+use crate::request::Kind;
+use crate::tables::BlobRow;
+use crate::violation::{Invariant, Mismatch, Violation};
+use crate::world::{Op, World};
+
+/// One attempt to put a body, as far as the model knows.
+#[derive(Clone, Copy, Debug)]
+struct Put {
+    /// Its deadline; none for a permanent one.
+    deadline: Option<Span>,
+    /// Whether it can have happened after the last reading of the rows.
+    is_recent: bool,
+    /// Whether replay may put it: it was a reference of the state at some time since then.
+    is_current: bool,
+    /// Whether no event that the model knows of made it.
+    is_orphan: bool,
+}
+
+/// What the check looks at.
+pub struct BlobCheck<'a> {
+    /// The tenant.
+    pub tenant: &'a str,
+    /// The rows.
+    pub rows: &'a [BlobRow],
+    /// The possible pasts of each entity of the tenant, in-doubt events that rows show included.
+    pub entities: &'a [(&'a EntityKey, Vec<World>)],
+    /// The tenant's writes that may have tried to put something.
+    pub ops: Vec<&'a Op>,
+    /// The readings of the clock.
+    pub clock: &'a ClockLog,
+    /// When the rows were read.
+    pub now: Mark,
+    /// The running boot; none when the store is dead.
+    pub boot: Option<BootId>,
+    /// The reading before, if it was in the same boot.
+    pub baseline: Option<&'a Baseline>,
+}
+
+/// What the check found.
+#[derive(Debug, Default)]
+pub struct BlobFindings {
+    /// What breaks the contract.
+    pub violations: Vec<Violation>,
+    /// The rows that only in-doubt and failed attempts put (I7).
+    pub orphan_count: usize,
+}
+
+impl BlobCheck<'_> {
+    /// Checks every row and every reference.
+    pub fn run(&self) -> BlobFindings {
+        let puts = self.puts();
+        let mut findings = BlobFindings::default();
+        let mut by_key: BTreeMap<&str, &BlobRow> = BTreeMap::new();
+        for row in self.rows {
+            if by_key.insert(&row.key, row).is_some() {
+                let mismatch = Mismatch::new(Invariant::I7, "two rows of one body", "one", "two");
+                findings.violations.push(mismatch.at(row.key.as_str()));
+            }
+            let mut known = puts.get(row.key.as_str()).cloned().unwrap_or_default();
+            let is_explained = |known: &[Put]| self.problem(row, known).is_none();
+            if !is_explained(&known) {
+                known.extend(self.failed_puts(row));
+            }
+            let is_orphan = !known.is_empty() && known.iter().all(|put| put.is_orphan);
+            findings.orphan_count += usize::from(is_orphan);
+            let problems = content(row).into_iter().chain(self.problem(row, &known));
+            findings
+                .violations
+                .extend(problems.map(|mismatch| mismatch.at(row.key.as_str())));
+        }
+        findings.violations.extend(self.swept(&by_key));
+        for (key, worlds) in self.entities {
+            findings
+                .violations
+                .extend(self.entity(key, worlds, &by_key));
+        }
+        findings
+    }
+
+    fn puts(&self) -> BTreeMap<&str, Vec<Put>> {
+        let mut puts: BTreeMap<&str, Vec<Put>> = BTreeMap::new();
+        for (key, worlds) in self.entities {
+            let read_before = self
+                .baseline
+                .and_then(|baseline| baseline.journals.get(key));
+            for world in worlds {
+                self.puts_of(world, read_before.copied().unwrap_or(0), &mut puts);
+            }
+        }
+        puts
+    }
+
+    fn puts_of<'a>(&self, world: &'a World, before: u64, puts: &mut BTreeMap<&'a str, Vec<Put>>) {
+        // From the newest event back: which event wrote over a field.
+        let mut overwritten: BTreeMap<&str, u64> = BTreeMap::new();
+        for event in world.journal.iter().rev() {
+            for (name, written) in &event.writes {
+                let overwritten_by = overwritten.insert(name, event.sequence_nr);
+                let Some(deadline) = deadline(event, name) else {
+                    continue;
+                };
+                let put = Put {
+                    deadline,
+                    is_recent: self.is_recent(world, event),
+                    is_current: overwritten_by.is_none_or(|sequence_nr| sequence_nr > before),
+                    is_orphan: false,
+                };
+                puts.entry(written.content.key()).or_default().push(put);
+            }
+        }
+    }
+
+    /// Whether the action's own put may still have been under way after the last reading.
+    fn is_recent(&self, world: &World, event: &Event) -> bool {
+        let Some(baseline) = self.baseline else {
+            return true;
+        };
+        let ack = world.acks.get(&event.sequence_nr);
+        let is_over = ack.is_some_and(|ack| !baseline.at.before(ack.at));
+        Some(event.boot) == self.boot && !is_over
+    }
+
+    /// Puts of requests that were rejected, or whose effect nobody has seen.
+    fn failed_puts(&self, row: &BlobRow) -> Vec<Put> {
+        let mut puts = Vec::new();
+        for op in self.ops.iter().filter(|op| may_put(op, row)) {
+            let stamp = op.stamp(self.clock, self.now);
+            let id = op.request.entity_id();
+            let own = self
+                .entities
+                .iter()
+                .filter(|(key, _)| id.is_none_or(|id| id == key.id));
+            let own = own.filter(|(key, _)| key.set == op.request.set);
+            let nobody = [World::empty("")];
+            let worlds = own.flat_map(|(_, worlds)| worlds.iter()).chain(&nobody);
+            for world in worlds {
+                for version in 0..=world.version() {
+                    let decision = world.decide_at(version, op, stamp);
+                    let Decision::Accept { event, .. } = decision else {
+                        continue;
+                    };
+                    puts.extend(self.failed_puts_of(op, &event, &row.key));
+                }
+            }
+        }
+        puts
+    }
+
+    fn failed_puts_of(&self, op: &Op, event: &Event, key: &str) -> Vec<Put> {
+        let ended_before =
+            |baseline: &Baseline| op.ended.is_some_and(|end| end.before(baseline.at));
+        let is_recent = !self.baseline.is_some_and(ended_before) && Some(op.boot) == self.boot;
+        let of_key = event
+            .writes
+            .iter()
+            .filter(|(_, written)| written.content.key() == key);
+        of_key
+            .filter_map(|(name, _)| deadline(event, name))
+            .map(|deadline| Put {
+                deadline,
+                is_recent,
+                is_current: false,
+                is_orphan: true,
+            })
+            .collect()
+    }
+
+    /// I7, I12: what of a row no attempt explains.
+    fn problem(&self, row: &BlobRow, puts: &[Put]) -> Option<Mismatch> {
+        if puts.is_empty() {
+            let expected = "no such row";
+            return Some(Mismatch::new(
+                Invariant::I7,
+                "row of no attempt",
+                expected,
+                "a row",
+            ));
+        }
+        let gives = |put: &Put| match (put.deadline, row.expires_at_ms) {
+            (None, None) => true,
+            (Some(deadline), Some(ms)) => deadline.contains(ms),
+            _ => false,
+        };
+        let actual = row
+            .expires_at_ms
+            .map_or("permanent".to_owned(), |ms| format!("{ms} ms"));
+        if !puts.iter().any(gives) {
+            let expected = "the deadline of an attempt";
+            return Some(Mismatch::new(
+                Invariant::I12,
+                "deadline of no put",
+                expected,
+                actual,
+            ));
+        }
+        let baseline = self.baseline?;
+        let before = baseline.blobs.get(&row.key);
+        if before == Some(&row.expires_at_ms) {
+            return None;
+        }
+        let earliest_ms = self.clock.span(baseline.at, self.now).lo_ms;
+        let may_come_back = |put: &Put| {
+            put.is_current
+                && put
+                    .deadline
+                    .is_none_or(|deadline| earliest_ms < deadline.hi_ms)
+        };
+        if puts
+            .iter()
+            .any(|put| gives(put) && (put.is_recent || may_come_back(put)))
+        {
+            return None;
+        }
+        let place = match before {
+            None => "row made for an expired reference",
+            Some(_) => "row extended for an expired reference",
+        };
+        Some(Mismatch::new(
+            Invariant::I12,
+            place,
+            "no such change",
+            actual,
+        ))
+    }
+
+    /// I8: a row goes only when its deadline has passed, and never when it is permanent.
+    fn swept(&self, rows: &BTreeMap<&str, &BlobRow>) -> Vec<Violation> {
+        let Some(baseline) = self.baseline else {
+            return Vec::new();
+        };
+        let latest_ms = self.clock.span(baseline.at, self.now).hi_ms;
+        let mut violations = Vec::new();
+        for (key, before) in &baseline.blobs {
+            let may_go = before.is_some_and(|ms| ms <= latest_ms);
+            let after = rows.get(key.as_str()).map(|row| row.expires_at_ms);
+            let place = match (after, before) {
+                _ if may_go => continue,
+                (None, None) => "permanent row deleted",
+                (None, Some(_)) => "row deleted before its deadline",
+                (Some(Some(_)), None) => "permanent row made to expire",
+                (Some(Some(after)), Some(before)) if after < *before => "deadline lowered",
+                _ => continue,
+            };
+            let expected =
+                before.map_or("a permanent row".to_owned(), |ms| format!("until {ms} ms"));
+            let actual = format!("{after:?} at the latest at {latest_ms} ms");
+            violations.push(Mismatch::new(Invariant::I8, place, expected, actual).at(key.as_str()));
+        }
+        violations
+    }
+
+    /// I5 and I8 for one entity: broken only when every possible past says so.
+    fn entity(
+        &self,
+        key: &EntityKey,
+        worlds: &[World],
+        rows: &BTreeMap<&str, &BlobRow>,
+    ) -> Option<Violation> {
+        let mut first = None;
+        for world in worlds {
+            let mismatch = self.reference(world, rows)?;
+            first.get_or_insert(mismatch);
+        }
+        first.map(|mismatch| mismatch.at(key.to_string()))
+    }
+
+    fn reference(&self, world: &World, rows: &BTreeMap<&str, &BlobRow>) -> Option<Mismatch> {
+        let state = world.state(world.version());
+        let answered = world.answered.filter(|(boot, _)| Some(*boot) == self.boot);
+        let answered = answered.map_or(0, |(_, version)| version);
+        for event in &world.journal {
+            let ack = world.acks.get(&event.sequence_nr);
+            let is_acked_now = ack.is_some_and(|ack| Some(ack.boot) == self.boot);
+            for (name, written) in &event.writes {
+                let Some(deadline) = deadline(event, name) else {
+                    continue;
+                };
+                let latest_ms = self.clock.span(event.sent, self.now).hi_ms;
+                if deadline.is_some_and(|deadline| latest_ms >= deadline.lo_ms) {
+                    continue;
+                }
+                let field = state.fields.get(name);
+                let is_current = field.is_some_and(|f| f.sequence_nr == event.sequence_nr)
+                    && event.sequence_nr <= answered;
+                let row = rows.get(written.content.key());
+                let until = deadline.map_or("for ever".to_owned(), |span| format!("until {span}"));
+                let (invariant, place, actual) = match row {
+                    None if is_current => (Invariant::I5, "row missing", "no row".to_owned()),
+                    Some(row) if (is_current && ack.is_some()) || is_acked_now => {
+                        let falls_short = match (deadline, row.expires_at_ms) {
+                            (_, None) => false,
+                            (None, Some(_)) => true,
+                            (Some(deadline), Some(ms)) => ms < deadline.lo_ms,
+                        };
+                        if !falls_short {
+                            continue;
+                        }
+                        let actual = format!("it expires at {:?} ms", row.expires_at_ms);
+                        (Invariant::I8, "deadline earlier than one put", actual)
+                    }
+                    _ => continue,
+                };
+                let expected = format!("{name}: row {} {until}", written.content.key());
+                let reason = format!("event {} wrote it", event.sequence_nr);
+                return Some(Mismatch::new(invariant, place, expected, actual).because(reason));
+            }
+        }
+        None
+    }
+}
+
+/// Whether a request can have tried to put this body at all: as one of its params, as an initial
+/// value, or as a list that it changed.
+fn may_put(op: &Op, row: &BlobRow) -> bool {
+    let size_bytes = row.data.len() as u64;
+    let is_body =
+        |content: &Content| content.size_bytes() == size_bytes && content.key() == row.key;
+    if op.request.params().values().any(|content| is_body(content)) {
+        return true;
+    }
+    let automaton = &op.rules.automaton;
+    let is_list =
+        |effect: &Effect| matches!(effect, Effect::ListAppend(_) | Effect::ListRemoveAt(_));
+    match &op.request.kind {
+        Kind::Create => true,
+        Kind::Act { action, .. } => automaton
+            .action(action)
+            .is_some_and(|action| action.effects.iter().any(is_list)),
+        _ => false,
+    }
+}
+
+/// I6: the body hashes to the key, and the size is the body's.
+fn content(row: &BlobRow) -> Option<Mismatch> {
+    let key = blob_key(&row.data);
+    if key != row.key {
+        return Some(Mismatch::new(
+            Invariant::I6,
+            "body of another key",
+            row.key.as_str(),
+            key,
+        ));
+    }
+    let size_bytes = row.data.len() as u64;
+    let (expected, actual) = (
+        format!("{size_bytes} bytes"),
+        format!("{} bytes", row.size_bytes),
+    );
+    let differs = row.size_bytes != size_bytes;
+    differs.then(|| Mismatch::new(Invariant::I6, "size differs", expected, actual))
+}
+
+/// The deadline with which an event puts a field; none when it keeps the field otherwise.
+fn deadline(event: &Event, name: &str) -> Option<Option<Span>> {
+    match event.writes.get(name)?.kept {
+        Kept::Blob { ttl_ms } => Some(ttl_ms.map(|ttl_ms| event.stamp.plus_ttl(ttl_ms))),
+        _ => None,
+    }
+}

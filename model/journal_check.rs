@@ -1,0 +1,278 @@
+//! The rows of `events` of one entity against its possible pasts.
+//!
+//! Verified: I1 and I2 (every event that was acknowledged or seen is there, unchanged; none that
+//! nobody asked for), I3 (1 to N, each key once), I18 (a timestamp lies between request and
+//! answer), I19 and I10 (how each field is kept, and until when). Not verified: payloads, hashes
+//! and metadata of rows.
+
+use std::collections::BTreeSet;
+
+use crate::canonical::{brief, same};
+use crate::clock::Span;
+use crate::entity::{Event, Kept};
+use crate::fit::{same_transition, stamp_fits};
+use crate::tables::{EventRow, KeptRow};
+use crate::violation::{Invariant, Mismatch};
+use crate::world::{Search, World};
+
+/// The pasts that agree with rows.
+#[derive(Debug, Default)]
+pub struct Agreement {
+    /// Each past as far as answers have shown it, its timestamps now known.
+    pub shown: Vec<World>,
+    /// The same pasts, extended by the rows that only requests in doubt explain.
+    pub whole: Vec<World>,
+}
+
+/// I3: rows in order must be numbered 1 to N, and use each key once.
+pub fn sequence(rows: &[&EventRow]) -> Option<Mismatch> {
+    let mut keys = BTreeSet::new();
+    for (index, row) in rows.iter().enumerate() {
+        let expected = index as u64 + 1;
+        if row.sequence_nr != expected {
+            let place = if row.sequence_nr < expected {
+                "sequence repeats"
+            } else {
+                "sequence gap"
+            };
+            let actual = format!("event {}", row.sequence_nr);
+            return Some(Mismatch::new(
+                Invariant::I3,
+                place,
+                format!("event {expected}"),
+                actual,
+            ));
+        }
+        if row.key.as_ref().is_some_and(|key| !keys.insert(key)) {
+            let actual = format!("again by event {}", row.sequence_nr);
+            return Some(Mismatch::new(
+                Invariant::I3,
+                "key applied twice",
+                "a key once",
+                actual,
+            ));
+        }
+    }
+    None
+}
+
+/// The pasts that agree with an entity's rows, which are in order. None agreeing, the reason is in
+/// the search.
+pub fn agree(worlds: &[World], rows: &[&EventRow], search: &mut Search<'_>) -> Agreement {
+    let mut agreement = Agreement::default();
+    for world in worlds {
+        let mut shown = world.clone();
+        if let Err((explained, mismatch)) = prefix(&mut shown, rows) {
+            search.note(explained, mismatch);
+            continue;
+        }
+        let found = agreement.whole.len();
+        extend(&shown, rows, search, &mut agreement.whole);
+        if agreement.whole.len() > found {
+            agreement.shown.push(shown);
+        }
+    }
+    agreement
+}
+
+/// What is in the journal for sure must be in the rows, unchanged (I1, I2).
+fn prefix(world: &mut World, rows: &[&EventRow]) -> Result<(), (u64, Mismatch)> {
+    for sequence_nr in 1..=world.version() {
+        let event = world.journal[sequence_nr as usize - 1].clone();
+        let is_acked = world.acks.contains_key(&sequence_nr);
+        let Some(row) = rows.get(sequence_nr as usize - 1) else {
+            return Err((sequence_nr, missing(world, sequence_nr)));
+        };
+        if let Err(mut mismatch) = same_event(&event, row) {
+            if is_acked && mismatch.invariant == Invariant::I2 {
+                mismatch.invariant = Invariant::I1;
+            }
+            return Err((sequence_nr, mismatch));
+        }
+        world.learn_stamp(sequence_nr, row.timestamp_ms);
+    }
+    Ok(())
+}
+
+fn missing(world: &World, first: u64) -> Mismatch {
+    let acked = world
+        .acks
+        .range(first..)
+        .next()
+        .map(|(sequence_nr, _)| *sequence_nr);
+    let sequence_nr = acked.unwrap_or(first);
+    let action = &world.journal[sequence_nr as usize - 1].action;
+    let expected = format!("event {sequence_nr} ({action})");
+    let actual = format!("a journal of {} events", first - 1);
+    let (invariant, place, how) = match acked {
+        Some(_) => (
+            Invariant::I1,
+            "acknowledged event missing",
+            "was acknowledged",
+        ),
+        None => (Invariant::I2, "seen event missing", "had been seen"),
+    };
+    Mismatch::new(invariant, place, expected, actual).because(format!("event {sequence_nr} {how}"))
+}
+
+/// Rows beyond what is sure must each be the effect of a request that may still take effect.
+fn extend(world: &World, rows: &[&EventRow], search: &mut Search<'_>, found: &mut Vec<World>) {
+    let version = world.version();
+    let Some(row) = rows.get(version as usize) else {
+        found.push(world.clone());
+        return;
+    };
+    if !search.spend() {
+        return;
+    }
+    for op in world.candidates(search, None) {
+        let asks_for_it = op.request.action() == row.action && op.request.key == row.key;
+        let Some(mut next) = world.with(op, search) else {
+            if asks_for_it {
+                search.note(version + 1, against_the_model(row));
+            }
+            continue;
+        };
+        match same_event(&next.journal[version as usize], row) {
+            Ok(()) => {
+                next.learn_stamp(version + 1, row.timestamp_ms);
+                extend(&next, rows, search, found);
+            }
+            Err(mismatch) if asks_for_it => search.note(version + 1, mismatch),
+            Err(_) => {}
+        }
+    }
+    search.note(version + 1, of_no_request(row));
+}
+
+fn against_the_model(row: &EventRow) -> Mismatch {
+    let actual = format!("event {} ({})", row.sequence_nr, row.action);
+    Mismatch::new(
+        Invariant::I18,
+        "accepted against the model",
+        "a rejection",
+        actual,
+    )
+}
+
+fn of_no_request(row: &EventRow) -> Mismatch {
+    let actual = format!("event {} ({})", row.sequence_nr, row.action);
+    Mismatch::new(
+        Invariant::I2,
+        "event of no request",
+        "no such event",
+        actual,
+    )
+    .because("no request that may still take effect explains it")
+}
+
+fn same_event(event: &Event, row: &EventRow) -> Result<(), Mismatch> {
+    same_transition(event, (&row.action, &row.from, &row.to))?;
+    same_params(event, row)?;
+    if event.key != row.key {
+        let (expected, actual) = (format!("{:?}", event.key), format!("{:?}", row.key));
+        return Err(Mismatch::new(
+            Invariant::I2,
+            "key differs",
+            expected,
+            actual,
+        ));
+    }
+    stamp_fits(event, row.timestamp_ms)?;
+    for name in event.writes.keys() {
+        same_kept(event, name, row)?;
+    }
+    if let Some(name) = row.kept.keys().find(|name| !is_written(event, name)) {
+        let actual = format!("{name} kept by event {}", row.sequence_nr);
+        return Err(Mismatch::new(
+            Invariant::I19,
+            "field of no write",
+            "no such field",
+            actual,
+        ));
+    }
+    Ok(())
+}
+
+fn is_written(event: &Event, name: &str) -> bool {
+    event.writes.contains_key(name) || name == "Id" || name == "Status"
+}
+
+fn same_params(event: &Event, row: &EventRow) -> Result<(), Mismatch> {
+    let is_creation = event.action == "Created";
+    let is_id = |name: &str| is_creation && name == "Id";
+    let extra = |name: &str| !event.params.contains_key(name) && !is_id(name);
+    let differs = |expected: String, actual: String| {
+        Mismatch::new(Invariant::I2, "params differ", expected, actual)
+            .because(format!("event {} was asked with them", event.sequence_nr))
+    };
+    if let Some((name, value)) = row.params.iter().find(|(name, _)| extra(name)) {
+        return Err(differs(
+            "no such param".into(),
+            format!("{name} = {}", brief(value)),
+        ));
+    }
+    for (name, content) in &event.params {
+        let expected = || format!("{name} = {}", brief(content.value()));
+        match row.params.get(name) {
+            Some(value) if same(value, content.value()) => {}
+            Some(value) => return Err(differs(expected(), format!("{name} = {}", brief(value)))),
+            None => return Err(differs(expected(), "no such param".into())),
+        }
+    }
+    Ok(())
+}
+
+/// I19: a field is kept as its size and ceiling say, under the key of the model's canonical bytes.
+fn same_kept(event: &Event, name: &str, row: &EventRow) -> Result<(), Mismatch> {
+    let written = &event.writes[name];
+    let expected = match &written.kept {
+        Kept::Inline => KeptRow::Inline,
+        Kept::Truncated { limit_bytes } => KeptRow::Truncated {
+            limit_bytes: *limit_bytes,
+        },
+        Kept::Blob { ttl_ms } => KeptRow::Blob {
+            key: written.content.key().to_owned(),
+            size_bytes: written.content.size_bytes(),
+            deadline_ms: ttl_ms
+                .map(|ttl_ms| Span::exactly(row.timestamp_ms).plus_ttl(ttl_ms).lo_ms),
+        },
+    };
+    let text = |kept: &KeptRow| format!("{name} {kept:?}");
+    let place = match (row.kept.get(name), &expected) {
+        (Some(kept), _) if *kept == expected => return Ok(()),
+        // An inline value that no param wrote (an initial value, a counter, a flag) needs no entry.
+        (None, KeptRow::Inline) if !event.params.contains_key(name) => return Ok(()),
+        (None, _) => "field not projected",
+        (Some(KeptRow::Blob { key, .. }), KeptRow::Blob { key: right, .. }) if key != right => {
+            "key differs"
+        }
+        (
+            Some(KeptRow::Blob { size_bytes, .. }),
+            KeptRow::Blob {
+                size_bytes: right, ..
+            },
+        ) if size_bytes != right => "size differs",
+        (Some(KeptRow::Blob { .. }), KeptRow::Blob { .. }) => {
+            let actual = row.kept.get(name).map_or_else(String::new, text);
+            let place = "deadline is not timestamp plus ttl";
+            return Err(Mismatch::new(
+                Invariant::I10,
+                place,
+                text(&expected),
+                actual,
+            ));
+        }
+        (Some(_), KeptRow::Inline) => "kept elsewhere though within the ceiling",
+        (Some(_), _) => "kept otherwise though above the ceiling",
+    };
+    let actual = row
+        .kept
+        .get(name)
+        .map_or_else(|| "no such field".to_owned(), text);
+    let size_bytes = written.content.size_bytes();
+    Err(
+        Mismatch::new(Invariant::I19, place, text(&expected), actual)
+            .because(format!("its canonical JSON has {size_bytes} bytes")),
+    )
+}

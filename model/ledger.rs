@@ -1,0 +1,156 @@
+//! What earlier readings of a tenant's rows showed, so that changes between two readings can be
+//! judged.
+
+use std::collections::BTreeMap;
+
+use crate::clock::{ClockLog, Mark};
+use crate::entity::EntityKey;
+use crate::tables::{BlobRow, TenantRows};
+use crate::violation::{Invariant, Mismatch, Violation};
+
+/// The rows of the last reading. It holds within one boot: what a crash does to rows is not told
+/// here.
+#[derive(Clone, Debug)]
+pub struct Baseline {
+    /// When they were read.
+    pub at: Mark,
+    /// `expires_at` of every blob row.
+    pub blobs: BTreeMap<String, Option<i64>>,
+    /// The length of every journal.
+    pub journals: BTreeMap<EntityKey, u64>,
+    /// `sequence_nr` of every snapshot.
+    pub snapshots: BTreeMap<EntityKey, u64>,
+}
+
+/// Since when a row has been seen expired without a fault in between.
+#[derive(Clone, Copy, Debug)]
+struct Overdue {
+    expires_at_ms: i64,
+    since_ms: u64,
+}
+
+/// One tenant's earlier readings.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    /// The last reading of this boot in which nothing was open.
+    pub baseline: Option<Baseline>,
+    read_at: Option<Mark>,
+    overdue: BTreeMap<String, Overdue>,
+}
+
+impl Ledger {
+    /// Nothing that was read before holds for the next boot's sweeps.
+    pub fn boot_ended(&mut self) {
+        self.baseline = None;
+        self.read_at = None;
+        self.overdue.clear();
+    }
+
+    /// A fault may have delayed the sweeper: its time starts anew.
+    pub fn fault_fired(&mut self) {
+        self.overdue.clear();
+    }
+
+    /// Takes note of a reading.
+    pub fn read(&mut self, rows: &TenantRows, clock: &ClockLog, now: Mark) {
+        self.age(&rows.blobs, clock, now);
+        self.read_at = Some(now);
+    }
+
+    /// Keeps a reading as the one that later ones are compared with. Not one of a store in which a
+    /// commit's outcome is open: what such a commit left in the log may be overwritten.
+    pub fn keep(&mut self, rows: &TenantRows, now: Mark) {
+        let mut journals = BTreeMap::new();
+        for row in &rows.events {
+            *journals.entry(row.entity.clone()).or_default() += 1;
+        }
+        self.baseline = Some(Baseline {
+            at: now,
+            journals,
+            blobs: rows
+                .blobs
+                .iter()
+                .map(|row| (row.key.clone(), row.expires_at_ms))
+                .collect(),
+            snapshots: rows
+                .snapshots
+                .iter()
+                .map(|row| (row.entity.clone(), row.sequence_nr))
+                .collect(),
+        });
+    }
+
+    fn age(&mut self, blobs: &[BlobRow], clock: &ClockLog, now: Mark) {
+        let earliest_ms = self.read_at.map(|read_at| clock.span(read_at, now).lo_ms);
+        let mut overdue = BTreeMap::new();
+        for row in blobs {
+            let Some(expires_at_ms) = row.expires_at_ms.filter(|ms| *ms <= now.clock_ms()) else {
+                continue;
+            };
+            let before = self.overdue.get(&row.key).filter(|before| {
+                before.expires_at_ms == expires_at_ms
+                    && earliest_ms.is_some_and(|earliest_ms| earliest_ms >= expires_at_ms)
+            });
+            let since_ms = before.map_or(now.mono_ms(), |before| before.since_ms);
+            overdue.insert(
+                row.key.clone(),
+                Overdue {
+                    expires_at_ms,
+                    since_ms,
+                },
+            );
+        }
+        self.overdue = overdue;
+    }
+
+    /// I9: a row that has been expired for an interval and a second of a boot without faults.
+    pub fn late_sweep(&self, interval_ms: u64, now: Mark) -> Option<Violation> {
+        let limit_ms = interval_ms.saturating_add(1000);
+        let is_late =
+            |overdue: &Overdue| now.mono_ms().saturating_sub(overdue.since_ms) >= limit_ms;
+        let (key, overdue) = self.overdue.iter().find(|(_, overdue)| is_late(overdue))?;
+        let expected = format!("swept within {limit_ms} ms");
+        let actual = format!("still there, expired at {} ms", overdue.expires_at_ms);
+        Some(
+            Mismatch::new(Invariant::I9, "expired row still there", expected, actual)
+                .at(key.as_str()),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Moment;
+
+    #[test]
+    fn a_row_is_late_only_after_an_interval_and_a_second_expired_all_the_while() {
+        let mut clock = ClockLog::default();
+        let mut ledger = Ledger::default();
+        let row = BlobRow {
+            key: "k".into(),
+            data: vec![],
+            size_bytes: 0,
+            expires_at_ms: Some(100),
+        };
+        let rows = TenantRows {
+            blobs: vec![row],
+            ..TenantRows::default()
+        };
+        let mut read = |ledger: &mut Ledger, mono_ms, clock_ms| {
+            let now = clock.read(Moment { mono_ms, clock_ms });
+            ledger.read(&rows, &clock, now);
+            ledger.late_sweep(5000, now).map(|found| found.invariant)
+        };
+        assert_eq!(read(&mut ledger, 0, 99), None);
+        assert_eq!(read(&mut ledger, 1, 100), None);
+        assert_eq!(read(&mut ledger, 6000, 6099), None);
+        assert_eq!(read(&mut ledger, 6001, 6100), Some(Invariant::I9));
+        // Set back before the deadline and forward again, the row has its time once more.
+        assert_eq!(read(&mut ledger, 6002, 50), None);
+        assert_eq!(read(&mut ledger, 6003, 9000), None);
+        ledger.fault_fired();
+        assert_eq!(read(&mut ledger, 12_004, 15_000), None);
+        assert_eq!(read(&mut ledger, 18_004, 21_000), Some(Invariant::I9));
+    }
+}

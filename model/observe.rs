@@ -1,0 +1,238 @@
+//! Readings of a tenant's rows: checks in the order of the invariants' ids, and what rows teach.
+//!
+//! Verified here: I13 (no row of another tenant), I20 for snapshots; the rest in `journal_check`
+//! and `blob_check`. Not verified: what a snapshot contains (a replay from it answers for that),
+//! `outbox`.
+
+use std::collections::BTreeMap;
+
+use crate::blob_check::BlobCheck;
+use crate::clock::Moment;
+use crate::entity::{EntityKey, OpId};
+use crate::journal_check::{Agreement, agree, sequence};
+use crate::oracle::Oracle;
+use crate::tables::{EventRow, Sight, TenantRows};
+use crate::violation::{Invariant, Mismatch, Violation};
+use crate::world::World;
+
+/// What a reading of rows found.
+#[derive(Clone, Debug, Default)]
+pub struct Observation {
+    /// What breaks the contract, in the order of the invariants' ids.
+    pub violations: Vec<Violation>,
+    /// Blob rows that only in-doubt and failed attempts put.
+    pub orphan_count: usize,
+}
+
+impl Oracle {
+    /// The rows of a tenant were read.
+    ///
+    /// Rows of a store with an open request are no reading: what is under way may be half done.
+    pub fn observe(&mut self, moment: Moment, rows: &TenantRows, sight: Sight) -> Observation {
+        self.clock(moment);
+        let mut violations: Vec<Violation> = foreign_rows(rows).into_iter().collect();
+        let mut by_entity: BTreeMap<EntityKey, Vec<&EventRow>> = BTreeMap::new();
+        for (key, _) in self
+            .entities
+            .iter()
+            .filter(|(key, _)| key.tenant == rows.tenant)
+        {
+            by_entity.insert(key.clone(), Vec::new());
+        }
+        for row in rows
+            .events
+            .iter()
+            .filter(|row| row.entity.tenant == rows.tenant)
+        {
+            by_entity.entry(row.entity.clone()).or_default().push(row);
+        }
+        let mut entities: Vec<(EntityKey, Vec<World>)> = Vec::new();
+        for (key, mut rows) in by_entity {
+            rows.sort_by_key(|row| row.sequence_nr);
+            match self.observe_entity(&key, &rows, sight) {
+                Ok(worlds) => entities.push((key, worlds)),
+                Err(violation) => violations.push(violation),
+            }
+        }
+        violations.extend(self.snapshots(rows));
+        let is_whole = violations.is_empty() && self.is_every_past_known(&rows.tenant);
+        let mut orphan_count = 0;
+        // Without all events the puts are not all known: blobs would be accused of it.
+        if is_whole {
+            let findings = self.blobs(rows, &entities, sight);
+            violations.extend(findings.violations);
+            orphan_count = findings.orphan_count;
+        }
+        let ledger = self.ledgers.entry(rows.tenant.clone()).or_default();
+        ledger.read(rows, &self.clock, self.now);
+        if sight != Sight::Idle {
+            ledger.keep(rows, self.now);
+        }
+        violations.sort_by_key(|violation| violation.invariant);
+        Observation {
+            violations,
+            orphan_count,
+        }
+    }
+
+    /// I9: rows of a tenant that the background sweeper should have taken, at the last reading.
+    pub fn late_sweep(&self, tenant: &str, interval_ms: u64) -> Option<Violation> {
+        self.ledgers.get(tenant)?.late_sweep(interval_ms, self.now)
+    }
+
+    /// A fault has fired, so that the sweeper may be late.
+    pub fn fault_fired(&mut self) {
+        self.ledgers
+            .values_mut()
+            .for_each(crate::ledger::Ledger::fault_fired);
+    }
+
+    /// The events that an entity has for sure, at least.
+    pub fn known_events(&self, key: &EntityKey) -> u64 {
+        let worlds = self
+            .entities
+            .get(key)
+            .map_or(&[][..], |tracked| &tracked.worlds);
+        worlds.iter().map(World::version).min().unwrap_or(0)
+    }
+
+    /// The writes of an entity whose outcome is open.
+    pub fn in_doubt(&self, key: &EntityKey) -> Vec<OpId> {
+        let worlds = self
+            .entities
+            .get(key)
+            .map_or(&[][..], |tracked| &tracked.worlds);
+        let mut ids: Vec<OpId> = worlds
+            .iter()
+            .flat_map(|w| w.waiting.keys().copied())
+            .collect();
+        ids.sort();
+        ids.dedup();
+        ids
+    }
+
+    fn is_every_past_known(&self, tenant: &str) -> bool {
+        self.entities
+            .iter()
+            .all(|(key, tracked)| key.tenant != tenant || !tracked.is_lost_track)
+    }
+
+    fn observe_entity(
+        &mut self,
+        key: &EntityKey,
+        rows: &[&EventRow],
+        sight: Sight,
+    ) -> Result<Vec<World>, Violation> {
+        if let Some(mismatch) = sequence(rows) {
+            return Err(mismatch.at(key.to_string()));
+        }
+        if self.tracked(key).is_lost_track {
+            return Ok(Vec::new());
+        }
+        let worlds = self.tracked(key).worlds.clone();
+        let mut search = self.search();
+        let Agreement { shown, mut whole } = agree(&worlds, rows, &mut search);
+        if search.budget == 0 {
+            self.tracked(key).is_lost_track = true;
+            return Ok(Vec::new());
+        }
+        if whole.is_empty() {
+            let nothing = || Mismatch::new(Invariant::I2, "journal differs", "another", "this one");
+            let mismatch = search
+                .nearest
+                .take()
+                .map_or_else(nothing, |(_, mismatch)| mismatch);
+            return Err(mismatch.at(key.to_string()));
+        }
+        let boot = self.boot;
+        if sight == Sight::Settled && self.is_running {
+            whole
+                .iter_mut()
+                .for_each(|world| world.seal(boot, &self.ops));
+        }
+        let tracked = self.tracked(key);
+        tracked.worlds = if sight == Sight::Settled {
+            whole.clone()
+        } else {
+            shown
+        };
+        Ok(whole)
+    }
+
+    fn blobs(
+        &self,
+        rows: &TenantRows,
+        entities: &[(EntityKey, Vec<World>)],
+        sight: Sight,
+    ) -> crate::blob_check::BlobFindings {
+        let entities: Vec<(&EntityKey, Vec<World>)> = entities
+            .iter()
+            .map(|(key, worlds)| (key, worlds.clone()))
+            .collect();
+        let is_try = |op: &&crate::world::Op| {
+            op.request.tenant == rows.tenant && op.request.is_write() && op.alone.is_none()
+        };
+        let is_alive = self.is_running && sight != Sight::Dead;
+        let ledger = self.ledgers.get(&rows.tenant);
+        BlobCheck {
+            tenant: &rows.tenant,
+            rows: &rows.blobs,
+            entities: &entities,
+            ops: self.ops.values().filter(is_try).collect(),
+            clock: &self.clock,
+            now: self.now,
+            boot: is_alive.then_some(self.boot),
+            baseline: ledger.and_then(|ledger| ledger.baseline.as_ref()),
+        }
+        .run()
+    }
+
+    /// I20: a snapshot never falls and never passes its journal.
+    fn snapshots(&self, rows: &TenantRows) -> Vec<Violation> {
+        let baseline = self
+            .ledgers
+            .get(&rows.tenant)
+            .and_then(|ledger| ledger.baseline.as_ref());
+        let mut journals: BTreeMap<&EntityKey, u64> = BTreeMap::new();
+        for row in &rows.events {
+            let last = journals.entry(&row.entity).or_default();
+            *last = row.sequence_nr.max(*last);
+        }
+        let mut found: BTreeMap<&EntityKey, u64> = BTreeMap::new();
+        let mut violations = Vec::new();
+        for row in &rows.snapshots {
+            found.insert(&row.entity, row.sequence_nr);
+            let last = journals.get(&row.entity).copied().unwrap_or(0);
+            if row.sequence_nr > last {
+                let (expected, actual) = (format!("at most {last}"), row.sequence_nr.to_string());
+                let place = "snapshot ahead of its journal";
+                let mismatch = Mismatch::new(Invariant::I20, place, expected, actual);
+                violations.push(mismatch.at(row.entity.to_string()));
+            }
+        }
+        for (entity, before) in baseline.iter().flat_map(|baseline| &baseline.snapshots) {
+            let now = found.get(entity).copied().unwrap_or(0);
+            if now < *before {
+                let (expected, actual) = (format!("{before} or later"), now.to_string());
+                let mismatch =
+                    Mismatch::new(Invariant::I20, "snapshot went back", expected, actual);
+                violations.push(mismatch.at(entity.to_string()));
+            }
+        }
+        violations
+    }
+}
+
+fn foreign_rows(rows: &TenantRows) -> Option<Violation> {
+    let events = rows.events.iter().map(|row| &row.entity);
+    let mut all = events.chain(rows.snapshots.iter().map(|row| &row.entity));
+    let foreign = all.find(|entity| entity.tenant != rows.tenant)?;
+    let expected = format!("only rows of {}", rows.tenant);
+    let mismatch = Mismatch::new(
+        Invariant::I13,
+        "row of another tenant",
+        expected,
+        &foreign.tenant,
+    );
+    Some(mismatch.at(foreign.to_string()))
+}

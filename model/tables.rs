@@ -1,0 +1,171 @@
+//! Rows of one tenant's tables, as plain data.
+//!
+//! The runner reads them on a fork of the disk's image and translates them: how the platform writes
+//! a payload is its own business.
+
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+use crate::entity::EntityKey;
+use crate::violation::{Invariant, Mismatch, Violation};
+
+/// How an event's row says that it kept a field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeptRow {
+    /// In the state itself.
+    Inline,
+    /// As a placeholder.
+    Truncated {
+        /// The ceiling that was exceeded, in bytes.
+        limit_bytes: u64,
+    },
+    /// As a blob.
+    Blob {
+        /// The blob's key.
+        key: String,
+        /// The blob's size, in bytes.
+        size_bytes: u64,
+        /// When the reference expires, in milliseconds since 1970.
+        deadline_ms: Option<i64>,
+    },
+}
+
+/// A row of `events`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EventRow {
+    /// The entity.
+    pub entity: EntityKey,
+    /// Its place in the journal.
+    pub sequence_nr: u64,
+    /// The action.
+    pub action: String,
+    /// The state before.
+    pub from: String,
+    /// The state after.
+    pub to: String,
+    /// When it happened, in milliseconds since 1970.
+    pub timestamp_ms: i64,
+    /// The params in full.
+    pub params: Map<String, Value>,
+    /// The idempotency key.
+    pub key: Option<String>,
+    /// How each written field is kept.
+    pub kept: BTreeMap<String, KeptRow>,
+}
+
+/// A row of `blobs`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BlobRow {
+    /// `blob_key`.
+    pub key: String,
+    /// `data`.
+    pub data: Vec<u8>,
+    /// `size_bytes`.
+    pub size_bytes: u64,
+    /// `expires_at` in milliseconds since 1970; none for a permanent row.
+    pub expires_at_ms: Option<i64>,
+}
+
+/// A row of `snapshots`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SnapshotRow {
+    /// The entity.
+    pub entity: EntityKey,
+    /// The last event that it covers.
+    pub sequence_nr: u64,
+}
+
+/// The rows of one tenant at one moment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TenantRows {
+    /// The tenant.
+    pub tenant: String,
+    /// `events`, in any order.
+    pub events: Vec<EventRow>,
+    /// `blobs`, in any order.
+    pub blobs: Vec<BlobRow>,
+    /// `snapshots`, in any order.
+    pub snapshots: Vec<SnapshotRow>,
+}
+
+/// Of which store rows were read, and so what they prove.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sight {
+    /// An idle store, forked as if killed. What is in doubt may still change: a commit that failed
+    /// can stand in the log and be overwritten when it is settled (section 4).
+    Idle,
+    /// An idle store in which no commit's outcome is open: what a row shows is there for ever.
+    Settled,
+    /// A store whose boot has ended. What is in doubt may still be lost until it was shown.
+    Dead,
+}
+
+/// I11: two readings of one tenant, before and after a replay or a recovery, must be equal.
+pub fn same_rows(before: &TenantRows, after: &TenantRows) -> Option<Violation> {
+    let tenant = before.tenant.clone();
+    let place = if sorted_events(before) != sorted_events(after) {
+        "events differ after recovery"
+    } else if sorted_blobs(before) != sorted_blobs(after) {
+        "blobs differ after recovery"
+    } else if sorted_snapshots(before) != sorted_snapshots(after) {
+        "snapshots differ after recovery"
+    } else {
+        return None;
+    };
+    let count = |rows: &TenantRows| {
+        let (events, blobs) = (rows.events.len(), rows.blobs.len());
+        format!(
+            "{events} events, {blobs} blobs, {} snapshots",
+            rows.snapshots.len()
+        )
+    };
+    Some(Mismatch::new(Invariant::I11, place, count(before), count(after)).at(tenant))
+}
+
+fn sorted_events(rows: &TenantRows) -> Vec<&EventRow> {
+    let mut events: Vec<&EventRow> = rows.events.iter().collect();
+    events.sort_by(|a, b| (&a.entity, a.sequence_nr).cmp(&(&b.entity, b.sequence_nr)));
+    events
+}
+
+fn sorted_blobs(rows: &TenantRows) -> Vec<&BlobRow> {
+    let mut blobs: Vec<&BlobRow> = rows.blobs.iter().collect();
+    blobs.sort_by(|a, b| a.key.cmp(&b.key));
+    blobs
+}
+
+fn sorted_snapshots(rows: &TenantRows) -> Vec<&SnapshotRow> {
+    let mut snapshots: Vec<&SnapshotRow> = rows.snapshots.iter().collect();
+    snapshots.sort_by(|a, b| a.entity.cmp(&b.entity));
+    snapshots
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_in_another_order_are_the_same_and_other_rows_are_not() {
+        let blob = |key: &str, expires_at_ms| BlobRow {
+            key: key.into(),
+            data: b"1".to_vec(),
+            size_bytes: 1,
+            expires_at_ms,
+        };
+        let rows = |blobs| TenantRows {
+            tenant: "t".into(),
+            blobs,
+            ..TenantRows::default()
+        };
+        let before = rows(vec![blob("a", None), blob("b", Some(5))]);
+        assert_eq!(
+            same_rows(&before, &rows(vec![blob("b", Some(5)), blob("a", None)])),
+            None
+        );
+        let found = same_rows(&before, &rows(vec![blob("a", None), blob("b", Some(6))])).unwrap();
+        assert_eq!(
+            (found.invariant, found.place),
+            (Invariant::I11, "blobs differ after recovery")
+        );
+    }
+}

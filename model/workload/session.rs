@@ -1,0 +1,140 @@
+//! `Session`, the spec of the default workload: small ceilings, a time to live, every kind of
+//! variable. Its text is `scenarios/specs/session.ioa.toml`.
+
+use serde_json::json;
+
+use crate::automaton::{Action, ActionKind, Automaton, Effect, Guard, VarKind, Variable};
+
+/// The ceiling of the fields that have one, in bytes: small, so that runs with overflow are many.
+pub const CEILING_BYTES: u64 = 1024;
+
+/// The time to live of `system_prompt`, in milliseconds.
+pub const SYSTEM_PROMPT_TTL_MS: u64 = 3_600_000;
+
+fn variable(name: &'static str, kind: VarKind) -> Variable {
+    let initial = match kind {
+        VarKind::Text => json!(""),
+        VarKind::Counter => json!(0),
+        VarKind::Flag => json!(false),
+        VarKind::List | VarKind::Set => json!([]),
+    };
+    Variable {
+        name,
+        kind,
+        initial,
+        ceiling_bytes: None,
+        ttl_ms: None,
+    }
+}
+
+/// The automaton of `Session`.
+pub fn session() -> Automaton {
+    let small = |name, kind| Variable {
+        ceiling_bytes: Some(CEILING_BYTES),
+        ..variable(name, kind)
+    };
+    Automaton {
+        name: "Session",
+        states: vec!["Created", "Configured", "Running", "Done", "Failed"],
+        initial: "Created",
+        terminal: vec!["Done", "Failed"],
+        variables: vec![
+            small("user_message", VarKind::Text),
+            Variable {
+                ttl_ms: Some(SYSTEM_PROMPT_TTL_MS),
+                ..small("system_prompt", VarKind::Text)
+            },
+            variable("big", VarKind::Text),
+            variable("turns", VarKind::Counter),
+            variable("ready", VarKind::Flag),
+            small("notes", VarKind::List),
+            small("tags", VarKind::Set),
+        ],
+        actions: actions(),
+    }
+}
+
+fn actions() -> Vec<Action> {
+    let before_end = ["Created", "Configured", "Running"];
+    vec![
+        Action::input("Configure")
+            .from(&["Created", "Configured"])
+            .to("Configured")
+            .effect(Effect::SetFlag("ready", true))
+            .params(&["user_message", "system_prompt"]),
+        Action::input("Write").params(&["user_message", "system_prompt", "big"]),
+        Action::input("Note")
+            .effect(Effect::ListAppend("notes"))
+            .params(&["notes"]),
+        Action::input("Unnote")
+            .guard(Guard::ListLengthAtLeast("notes", 1))
+            .effect(Effect::ListRemoveAt("notes"))
+            .params(&["notes_index"]),
+        Action::input("Tag")
+            .effect(Effect::ListAppend("tags"))
+            .params(&["tags"]),
+        Action::input("Start")
+            .from(&["Configured"])
+            .to("Running")
+            .guard(Guard::IsTrue("ready"))
+            .effect(Effect::Emit("started")),
+        Action::input("Tick")
+            .from(&["Running"])
+            .guard(Guard::Below("turns", 5))
+            .effect(Effect::Increment("turns"))
+            .params(&["big"]),
+        Action::input("Undo")
+            .from(&["Running"])
+            .guard(Guard::Above("turns", 0))
+            .effect(Effect::Decrement("turns")),
+        Action::input("Pause")
+            .from(&["Running"])
+            .to("Configured")
+            .effect(Effect::SetFlag("ready", false)),
+        Action::input("Finish")
+            .from(&["Running"])
+            .to("Done")
+            .guard(Guard::AtLeast("turns", 1))
+            .params(&["user_message"]),
+        Action::input("Approve")
+            .from(&before_end)
+            .guard(Guard::ListContains("tags", "approved"))
+            .effect(Effect::SetFlag("ready", true)),
+        Action::input("Fail")
+            .kind(ActionKind::Internal)
+            .to("Failed")
+            .params(&["error"]),
+        Action::input("Reopen").from(&["Done"]).to("Running"),
+        Action::input("Told").kind(ActionKind::Output),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_state_that_an_action_names_is_declared() {
+        let automaton = session();
+        for action in &automaton.actions {
+            let named = action.from.iter().flatten().chain(action.to.iter());
+            assert!(named.clone().all(|state| automaton.states.contains(state)));
+        }
+        assert!(
+            automaton
+                .terminal
+                .iter()
+                .all(|state| automaton.states.contains(state))
+        );
+        assert!(automaton.states.contains(&automaton.initial));
+    }
+
+    #[test]
+    fn only_texts_expire() {
+        let expiring = session()
+            .variables
+            .into_iter()
+            .filter(|v| v.ttl_ms.is_some());
+        assert!(expiring.into_iter().all(|v| v.kind == VarKind::Text));
+    }
+}
