@@ -57,6 +57,8 @@ pub mod seams;
 pub mod spec;
 mod store;
 mod sweeper;
+#[cfg(test)]
+mod tests;
 pub mod time;
 
 pub use answer::{Answer, RequestError};

@@ -42,7 +42,10 @@ impl Actor {
         if let Some(snapshot) = &journal.snapshot {
             state = decode_snapshot(&self.key, snapshot);
             if state.is_none() {
-                tracing::warn!(entity = self.name, "snapshot cannot be decoded and is ignored");
+                tracing::warn!(
+                    entity = self.name,
+                    "snapshot cannot be decoded and is ignored"
+                );
                 probe!("a snapshot was ignored");
                 unusable = true;
                 journal = self.read_journal(true).await?;
@@ -68,15 +71,25 @@ impl Actor {
         }
         // What was pending is among the references that were just restored.
         self.pending.clear();
-        let first_snapshot =
-            state.as_ref().filter(|_| defect!("snapshot-goes-back")).map(encode_snapshot);
-        self.loaded =
-            Some(Replayed { state, snapshot_at, snapshot_unusable: unusable, first_snapshot });
+        let first_snapshot = state
+            .as_ref()
+            .filter(|_| defect!("snapshot-goes-back"))
+            .map(encode_snapshot);
+        self.loaded = Some(Replayed {
+            state,
+            snapshot_at,
+            snapshot_unusable: unusable,
+            first_snapshot,
+        });
         Ok(())
     }
 
     async fn read_journal(&self, from_start: bool) -> Result<Journal, RequestError> {
-        let read = self.tenant.store.journal(self.caller(), &self.key, from_start).await;
+        let read = self
+            .tenant
+            .store
+            .journal(self.caller(), &self.key, from_start)
+            .await;
         read.map_err(|error| self.unavailable(&error))
     }
 
@@ -128,12 +141,17 @@ impl Actor {
         if wanted.is_empty() {
             return Ok(());
         }
-        let keys: Vec<&str> = wanted.iter().map(|(_, reference)| reference.key.as_str()).collect();
+        let keys: Vec<&str> = wanted
+            .iter()
+            .map(|(_, reference)| reference.key.as_str())
+            .collect();
         let rows = self.tenant.store.blobs(self.caller(), &keys).await;
         let rows = rows.map_err(|error| self.unavailable(&error))?;
         let mut puts: BTreeMap<String, Put> = BTreeMap::new();
         for ((name, reference), row) in wanted.into_iter().zip(rows) {
-            let outlives = row.as_ref().is_some_and(|row| row.outlives(reference.expires_at_ms));
+            let outlives = row
+                .as_ref()
+                .is_some_and(|row| row.outlives(reference.expires_at_ms));
             let stored = row.and_then(|row| row.verified(reference));
             if stored.is_some() && outlives {
                 continue;
@@ -153,7 +171,11 @@ impl Actor {
         }
         probe!("replay put back a missing blob");
         let puts: Vec<Put> = puts.into_values().collect();
-        let put = self.tenant.store.put(self.caller(), &puts, PutCause::Replay, began_ms).await;
+        let put = self
+            .tenant
+            .store
+            .put(self.caller(), &puts, PutCause::Replay, began_ms)
+            .await;
         put.map_err(|error| self.unavailable(&error))
     }
 
@@ -169,9 +191,15 @@ impl Actor {
             Some(items) => Some(Value::Array(items.clone())),
             None => {
                 let after = reference.origin.saturating_sub(1);
-                let rows = self.tenant.store.events(self.caller(), &self.key, after, 1).await;
+                let rows = self
+                    .tenant
+                    .store
+                    .events(self.caller(), &self.key, after, 1)
+                    .await;
                 let rows = rows.map_err(|error| self.unavailable(&error))?;
-                let origin = rows.first().filter(|row| row.sequence_nr == reference.origin);
+                let origin = rows
+                    .first()
+                    .filter(|row| row.sequence_nr == reference.origin);
                 origin.and_then(|row| decode_event(&self.key, row).ok()?.own_value_of(field))
             }
         };
@@ -183,9 +211,16 @@ impl Actor {
 /// Adds a put: one per distinct body, with the latest deadline.
 pub(super) fn merge_put(puts: &mut BTreeMap<String, Put>, reference: &Reference, body: String) {
     let expires_at_ms = reference.expires_at_ms;
-    let fresh = Put { key: reference.key.clone(), body, expires_at_ms };
+    let fresh = Put {
+        key: reference.key.clone(),
+        body,
+        expires_at_ms,
+    };
     let put = puts.entry(reference.key.clone()).or_insert(fresh);
-    put.expires_at_ms = put.expires_at_ms.zip(expires_at_ms).map(|(one, other)| one.max(other));
+    put.expires_at_ms = put
+        .expires_at_ms
+        .zip(expires_at_ms)
+        .map(|(one, other)| one.max(other));
 }
 
 enum Payload {
@@ -198,7 +233,9 @@ fn decode_payload(key: &EntityKey, row: &EventRow) -> Result<Payload, String> {
     if let Some(expected) = &row.sha256 {
         let actual = canonical::sha256_hex(text.as_bytes());
         if actual != *expected && !defect!("no-hash-check") {
-            return Err(format!("its payload has hash {actual}, expected {expected}"));
+            return Err(format!(
+                "its payload has hash {actual}, expected {expected}"
+            ));
         }
     }
     let payload = canonical::parse(text.as_bytes()).map_err(|error| error.to_string())?;
@@ -212,7 +249,11 @@ fn decode_payload(key: &EntityKey, row: &EventRow) -> Result<Payload, String> {
     let in_place = event.entity_type == key.entity_type
         && event.entity_id == key.entity_id
         && event.sequence_nr == row.sequence_nr;
-    if in_place { Ok(Payload::Event(Box::new(event))) } else { Err("it is in the wrong row".into()) }
+    if in_place {
+        Ok(Payload::Event(Box::new(event)))
+    } else {
+        Err("it is in the wrong row".into())
+    }
 }
 
 /// Reads one event without a state: all that history needs.
@@ -233,7 +274,10 @@ pub(super) fn encode_snapshot(state: &EntityState) -> SnapshotRow {
     let value = serde_json::to_value(state).expect("a state is made of JSON values only");
     let sha256 = canonical::sha256_hex(canonical::to_text(&value).as_bytes());
     let text = canonical::to_text(&json!({"sha256": sha256, "state": value}));
-    SnapshotRow { sequence_nr: state.sequence_nr, text: Some(text) }
+    SnapshotRow {
+        sequence_nr: state.sequence_nr,
+        text: Some(text),
+    }
 }
 
 fn decode_snapshot(key: &EntityKey, row: &SnapshotRow) -> Option<EntityState> {
@@ -254,7 +298,10 @@ fn decode_snapshot(key: &EntityKey, row: &SnapshotRow) -> Option<EntityState> {
 fn move_deadlines(event: &mut Event, now_ms: i64) {
     let then_ms = time::from_text(&event.timestamp).unwrap_or(now_ms);
     for kept in event.changes.fields.values_mut() {
-        if let Kept::Blob { expires_at: Some(deadline) } = kept {
+        if let Kept::Blob {
+            expires_at: Some(deadline),
+        } = kept
+        {
             let deadline_ms = time::from_text(deadline).unwrap_or(now_ms);
             *deadline = time::to_text(deadline_ms.saturating_add(now_ms - then_ms));
         }

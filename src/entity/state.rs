@@ -91,7 +91,12 @@ impl EntityState {
 
     /// What guards see.
     pub fn view<'a>(&'a self, lists: &'a BTreeMap<String, Vec<Value>>) -> View<'a> {
-        View { status: &self.status, counters: &self.counters, bools: &self.bools, lists }
+        View {
+            status: &self.status,
+            counters: &self.counters,
+            bools: &self.bools,
+            lists,
+        }
     }
 
     /// The references that stand in its fields.
@@ -115,7 +120,9 @@ pub fn fold(state: Option<EntityState>, event: &Event) -> (EntityState, Vec<Body
     state.sequence_nr = event.sequence_nr;
     state.status.clone_from(&event.to);
     if let Some(key) = &event.idempotency_key {
-        state.keys.insert(key.clone(), use_digest(&event.action, &event.params));
+        state
+            .keys
+            .insert(key.clone(), use_digest(&event.action, &event.params));
     }
     if event.action == DELETED {
         state.deleted = true;
@@ -127,8 +134,18 @@ pub fn fold(state: Option<EntityState>, event: &Event) -> (EntityState, Vec<Body
         state.status_fields = event.changes.status_fields.iter().cloned().collect();
     }
     let changes = &event.changes;
-    state.counters.extend(changes.counters.iter().map(|(name, value)| (name.clone(), *value)));
-    state.bools.extend(changes.bools.iter().map(|(name, value)| (name.clone(), *value)));
+    state.counters.extend(
+        changes
+            .counters
+            .iter()
+            .map(|(name, value)| (name.clone(), *value)),
+    );
+    state.bools.extend(
+        changes
+            .bools
+            .iter()
+            .map(|(name, value)| (name.clone(), *value)),
+    );
     for (name, list_changes) in &changes.lists {
         let items = state.lists.entry(name.clone()).or_default();
         for change in list_changes {
@@ -155,10 +172,10 @@ pub fn apply_to_list(items: &mut Vec<Value>, change: &ListChange) {
 }
 
 fn keep(name: &str, kept: &Kept, value: Value, origin: u64) -> (Field, Option<Body>) {
-    if crate::defect!("spoofed-envelope") {
-        if let Some(reference) = Reference::from_envelope(&value, origin) {
-            return (Field::Blob(reference), None);
-        }
+    if crate::defect!("spoofed-envelope")
+        && let Some(reference) = Reference::from_envelope(&value, origin)
+    {
+        return (Field::Blob(reference), None);
     }
     match kept {
         Kept::Inline => (Field::Inline(value), None),
@@ -174,7 +191,11 @@ fn keep(name: &str, kept: &Kept, value: Value, origin: u64) -> (Field, Option<Bo
                 expires_at_ms: expires_at.as_deref().and_then(time::from_text),
                 origin,
             };
-            let body = Body { field: name.to_owned(), reference: reference.clone(), text };
+            let body = Body {
+                field: name.to_owned(),
+                reference: reference.clone(),
+                text,
+            };
             (Field::Blob(reference), Some(body))
         }
     }

@@ -43,8 +43,12 @@ impl Actor {
         // The event's timestamp and every deadline that follows from it: read once, here.
         let now_ms = self.now_ms();
         for attempt in 1.. {
-            let planned = self.plan(&op, key.as_deref(), if_match.as_deref(), now_ms).await?;
-            let Planned::Event(event) = planned else { return self.repeat().await };
+            let planned = self
+                .plan(&op, key.as_deref(), if_match.as_deref(), now_ms)
+                .await?;
+            let Planned::Event(event) = planned else {
+                return self.repeat().await;
+            };
             let (after, bodies) = fold(self.state().cloned(), &event);
             if self.defective_write(&event, &after).await {
                 return self.answer(&after, bodies).await;
@@ -112,10 +116,12 @@ impl Actor {
         check_if_match(if_match, &state)?;
         let event = match op {
             EntityOp::Act(name, _) => {
-                let action = table.action(name).ok_or_else(|| RequestError::UnknownAction {
-                    entity_type: self.key.entity_type.clone(),
-                    action: name.clone(),
-                })?;
+                let action = table
+                    .action(name)
+                    .ok_or_else(|| RequestError::UnknownAction {
+                        entity_type: self.key.entity_type.clone(),
+                        action: name.clone(),
+                    })?;
                 let needed: BTreeMap<String, Reference> = needed_fields(action)
                     .filter_map(|field| {
                         let mut references = state.references();
@@ -140,7 +146,10 @@ impl Actor {
     /// A known key: the present state, and nothing is written.
     async fn repeat(&mut self) -> Result<Answer, RequestError> {
         probe!("an idempotency key was repeated");
-        let state = self.state().cloned().expect("a known key belongs to an entity");
+        let state = self
+            .state()
+            .cloned()
+            .expect("a known key belongs to an entity");
         if state.deleted {
             return Ok(Answer::success(204, Value::Null, Some(state.sequence_nr)));
         }
@@ -157,11 +166,23 @@ impl Actor {
     ) -> Result<Appended, RequestError> {
         let protocol = self.tenant.core.protocol;
         if protocol == WriteProtocol::BlobsThenEvent && !puts.is_empty() {
-            let put = self.tenant.store.put(self.caller(), puts, PutCause::Live, now_ms).await;
+            let put = self
+                .tenant
+                .store
+                .put(self.caller(), puts, PutCause::Live, now_ms)
+                .await;
             put.map_err(|error| self.unavailable(&error))?;
         }
-        let with_event = if protocol == WriteProtocol::Atomic { puts } else { &[] };
-        let appended = self.tenant.store.append(self.caller(), &event, with_event, now_ms).await;
+        let with_event = if protocol == WriteProtocol::Atomic {
+            puts
+        } else {
+            &[]
+        };
+        let appended = self
+            .tenant
+            .store
+            .append(self.caller(), &event, with_event, now_ms)
+            .await;
         match appended {
             Ok(()) => {
                 self.step_to(after);
@@ -187,13 +208,22 @@ impl Actor {
         self.loaded = None;
         self.load().await?;
         // This boot is the only writer, so an event of this number is this one.
-        let present = self.state().is_some_and(|state| state.sequence_nr >= event.sequence_nr);
-        if present { Ok(Appended::Yes) } else { Err(self.unavailable(error)) }
+        let present = self
+            .state()
+            .is_some_and(|state| state.sequence_nr >= event.sequence_nr);
+        if present {
+            Ok(Appended::Yes)
+        } else {
+            Err(self.unavailable(error))
+        }
     }
 
     /// The state after an event that is in the journal.
     fn step_to(&mut self, after: EntityState) {
-        let loaded = self.loaded.as_mut().expect("a plan is made from a loaded state");
+        let loaded = self
+            .loaded
+            .as_mut()
+            .expect("a plan is made from a loaded state");
         loaded.state = Some(after);
     }
 
@@ -220,7 +250,10 @@ impl Actor {
             return Ok(Answer::success(204, Value::Null, Some(after.sequence_nr)));
         }
         let status = if after.sequence_nr == 1 { 201 } else { 200 };
-        let fresh = bodies.into_iter().map(|body| (body.reference.key, body.text)).collect();
+        let fresh = bodies
+            .into_iter()
+            .map(|body| (body.reference.key, body.text))
+            .collect();
         self.show(status, after, &fresh).await
     }
 
@@ -231,11 +264,16 @@ impl Actor {
             return Ok(());
         }
         let now_ms = self.now_ms();
-        self.pending.retain(|put| put.expires_at_ms.is_none_or(|deadline| now_ms < deadline));
+        self.pending
+            .retain(|put| put.expires_at_ms.is_none_or(|deadline| now_ms < deadline));
         if self.pending.is_empty() {
             return Ok(());
         }
-        let put = self.tenant.store.put(self.caller(), &self.pending, PutCause::Live, now_ms).await;
+        let put = self
+            .tenant
+            .store
+            .put(self.caller(), &self.pending, PutCause::Live, now_ms)
+            .await;
         if put.is_err() {
             probe!("a put failed after its event");
         }
@@ -250,7 +288,8 @@ impl Actor {
         let Some(loaded) = &self.loaded else { return };
         let Some(state) = &loaded.state else { return };
         let unusable = loaded.snapshot_unusable;
-        if self.pending.is_empty() && (unusable || state.sequence_nr >= loaded.snapshot_at + every) {
+        if self.pending.is_empty() && (unusable || state.sequence_nr >= loaded.snapshot_at + every)
+        {
             self.snapshot().await;
         }
     }
@@ -258,25 +297,39 @@ impl Actor {
     /// Before the actor goes: what it knows is kept for the next one.
     pub(super) async fn passivate(&mut self) {
         let Some(loaded) = &self.loaded else { return };
-        let behind = loaded.state.as_ref().is_some_and(|state| state.sequence_nr > loaded.snapshot_at);
+        let behind = loaded
+            .state
+            .as_ref()
+            .is_some_and(|state| state.sequence_nr > loaded.snapshot_at);
         if behind && self.pending.is_empty() {
             self.snapshot().await;
         }
-        if let Some(first) = self.loaded.as_mut().and_then(|loaded| loaded.first_snapshot.take()) {
+        if let Some(first) = self
+            .loaded
+            .as_mut()
+            .and_then(|loaded| loaded.first_snapshot.take())
+        {
             let now_ms = self.now_ms();
             let store = &self.tenant.store;
-            let _ = store.save_snapshot(self.caller(), &self.key, first, true, now_ms).await;
+            let _ = store
+                .save_snapshot(self.caller(), &self.key, first, true, now_ms)
+                .await;
         }
     }
 
     async fn snapshot(&mut self) {
         let Some(loaded) = &self.loaded else { return };
         let Some(state) = &loaded.state else { return };
-        let (row, replaces, now_ms) =
-            (encode_snapshot(state), loaded.snapshot_unusable, self.now_ms());
+        let (row, replaces, now_ms) = (
+            encode_snapshot(state),
+            loaded.snapshot_unusable,
+            self.now_ms(),
+        );
         let at = row.sequence_nr;
         let store = &self.tenant.store;
-        let saved = store.save_snapshot(self.caller(), &self.key, row, replaces, now_ms).await;
+        let saved = store
+            .save_snapshot(self.caller(), &self.key, row, replaces, now_ms)
+            .await;
         match (saved, &mut self.loaded) {
             (Ok(()), Some(loaded)) => {
                 loaded.snapshot_at = at;
@@ -304,7 +357,9 @@ impl Actor {
 
     /// With the defect `ack-before-commit`: the event, after its answer.
     pub(super) async fn commit_late(&mut self) {
-        let Some(event) = self.late.take() else { return };
+        let Some(event) = self.late.take() else {
+            return;
+        };
         let (after, bodies) = fold(self.state().cloned(), &event);
         let puts = distinct_puts(&bodies);
         let now_ms = self.now_ms();
@@ -316,12 +371,23 @@ impl Actor {
     /// With the defect `lost-ack-rolls-back`: the state before the last event.
     async fn roll_back_in_memory(&mut self) {
         self.pending.clear();
-        let Ok(journal) = self.tenant.store.journal(self.caller(), &self.key, true).await else {
+        let Ok(journal) = self
+            .tenant
+            .store
+            .journal(self.caller(), &self.key, true)
+            .await
+        else {
             return;
         };
         let mut state = None;
-        for row in journal.events.iter().take(journal.events.len().saturating_sub(1)) {
-            let Ok(event) = super::decode_event(&self.key, row) else { return };
+        for row in journal
+            .events
+            .iter()
+            .take(journal.events.len().saturating_sub(1))
+        {
+            let Ok(event) = super::decode_event(&self.key, row) else {
+                return;
+            };
             state = Some(fold(state, &event).0);
         }
         if let Some(loaded) = &mut self.loaded {
@@ -340,7 +406,9 @@ fn distinct_puts(bodies: &[Body]) -> Vec<Put> {
 }
 
 fn check_if_match(if_match: Option<&str>, state: &EntityState) -> Result<(), RequestError> {
-    let Some(expected) = if_match else { return Ok(()) };
+    let Some(expected) = if_match else {
+        return Ok(());
+    };
     let etag = format!("\"{}\"", state.sequence_nr);
     if expected == "*" || expected.split(',').any(|one| one.trim() == etag) {
         return Ok(());

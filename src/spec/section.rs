@@ -34,8 +34,12 @@ impl<'t, 'a> Section<'t, 'a> {
         self.table.get(key)
     }
 
-    pub fn entries(&self) -> impl Iterator<Item = (&'t str, Range<usize>, &'t Spanned<DeValue<'a>>)> {
-        self.table.iter().map(|(key, value)| (key.get_ref().as_ref(), key.span(), value))
+    pub fn entries(
+        &self,
+    ) -> impl Iterator<Item = (&'t str, Range<usize>, &'t Spanned<DeValue<'a>>)> {
+        self.table
+            .iter()
+            .map(|(key, value)| (key.get_ref().as_ref(), key.span(), value))
     }
 
     pub fn text(&self, source: &mut Source<'_>, key: &str) -> Option<Placed<String>> {
@@ -63,12 +67,19 @@ impl<'t, 'a> Section<'t, 'a> {
             return Some(vec![(text.to_owned(), value.span())]);
         }
         let items = value.get_ref().as_array().map(|items| {
-            items.iter().map(|item| Some((item.get_ref().as_str()?.to_owned(), item.span()))).collect()
+            items
+                .iter()
+                .map(|item| Some((item.get_ref().as_str()?.to_owned(), item.span())))
+                .collect()
         });
         if let Some(Some(texts)) = items {
             return Some(texts);
         }
-        source.error(&value.span(), &self.key(key), Problem::Expected("an array of strings"));
+        source.error(
+            &value.span(),
+            &self.key(key),
+            Problem::Expected("an array of strings"),
+        );
         None
     }
 
@@ -88,9 +99,11 @@ impl<'t, 'a> Section<'t, 'a> {
             Some(number) if i128::from(range.start) <= number && number < i128::from(range.end) => {
                 return u64::try_from(number).ok();
             }
-            Some(_) => {
-                Problem::OutOfRange { value: written, min: range.start, max: range.end - 1 }
-            }
+            Some(_) => Problem::OutOfRange {
+                value: written,
+                min: range.start,
+                max: range.end - 1,
+            },
             None => Problem::NotANumber(written),
         };
         source.error(&value.span(), &self.key(key), problem);
@@ -106,14 +119,20 @@ impl<'t, 'a> Section<'t, 'a> {
             _ => None,
         };
         if flag.is_none() {
-            source.error(&value.span(), &self.key(key), Problem::Expected("true or false"));
+            source.error(
+                &value.span(),
+                &self.key(key),
+                Problem::Expected("true or false"),
+            );
         }
         flag
     }
 
     /// The tables of an array of tables.
     pub fn tables(&self, source: &mut Source<'_>, key: &'static str) -> Vec<Section<'t, 'a>> {
-        let Some(value) = self.get(key) else { return Vec::new() };
+        let Some(value) = self.get(key) else {
+            return Vec::new();
+        };
         let tables = value.get_ref().as_array().map(|items| {
             items
                 .iter()
@@ -133,7 +152,9 @@ impl<'t, 'a> Section<'t, 'a> {
             if known.contains(&key) {
                 continue;
             }
-            let problem = Problem::UnknownKey { nearest: nearest(key, known.iter().copied()) };
+            let problem = Problem::UnknownKey {
+                nearest: nearest(key, known.iter().copied()),
+            };
             if source.lenient {
                 source.warn(&span, &self.key(key), problem);
             } else {
@@ -160,10 +181,16 @@ pub(super) fn to_json(value: &DeValue<'_>) -> Value {
         DeValue::String(text) => Value::from(text.as_ref()),
         DeValue::Integer(integer) => whole_number(&integer.to_string())
             .and_then(|number| {
-                i64::try_from(number).map(Value::from).or_else(|_| u64::try_from(number).map(Value::from)).ok()
+                i64::try_from(number)
+                    .map(Value::from)
+                    .or_else(|_| u64::try_from(number).map(Value::from))
+                    .ok()
             })
             .unwrap_or_else(|| Value::from(integer.to_string())),
-        DeValue::Float(float) => float.as_str().parse::<f64>().map_or(Value::Null, Value::from),
+        DeValue::Float(float) => float
+            .as_str()
+            .parse::<f64>()
+            .map_or(Value::Null, Value::from),
         DeValue::Boolean(flag) => Value::from(*flag),
         DeValue::Datetime(datetime) => Value::from(datetime.to_string()),
         DeValue::Array(items) => items.iter().map(|item| to_json(item.get_ref())).collect(),

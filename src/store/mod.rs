@@ -119,7 +119,11 @@ enum Standing {
 impl Store {
     /// A store that is not open yet.
     pub fn new(tenant: String, seams: Seams) -> Self {
-        Self { tenant, seams, connection: Mutex::new(Connection::default()) }
+        Self {
+            tenant,
+            seams,
+            connection: Mutex::new(Connection::default()),
+        }
     }
 
     /// Opens the file if it is not, and settles what is in doubt. Nothing may be answered before.
@@ -134,7 +138,15 @@ impl Store {
 
     async fn reach(&self, label: &'static str, caller: Caller<'_>) {
         let Caller { entity, origin } = caller;
-        self.seams.points.reach(Point { label, tenant: &self.tenant, entity, origin }).await;
+        self.seams
+            .points
+            .reach(Point {
+                label,
+                tenant: &self.tenant,
+                entity,
+                origin,
+            })
+            .await;
     }
 
     /// A transaction that only reads.
@@ -195,10 +207,14 @@ impl Store {
         if !crate::defect!("no-barrier") {
             open.roll_back();
             let unsettled = |error| match error {
-                StoreError::Failed(error) | StoreError::InDoubt(error) => StoreError::Unsettled(error),
+                StoreError::Failed(error) | StoreError::InDoubt(error) => {
+                    StoreError::Unsettled(error)
+                }
                 other => other,
             };
-            self.begin(open, "BEGIN IMMEDIATE").await.map_err(unsettled)?;
+            self.begin(open, "BEGIN IMMEDIATE")
+                .await
+                .map_err(unsettled)?;
             let barrier = "UPDATE boots SET barriers = barriers + 1 WHERE id = ?1";
             if let Err(error) = open.db.execute(barrier, vec![Value::Integer(open.boot)]) {
                 open.roll_back();
@@ -232,7 +248,11 @@ impl Store {
         let insert = "INSERT INTO boots (started_at) VALUES (?1)";
         db.execute(insert, vec![text(&started_at)])?;
         let boot = newest_boot(&mut db)?;
-        let mut open = Open { db, boot, standing: Standing::Settled };
+        let mut open = Open {
+            db,
+            boot,
+            standing: Standing::Settled,
+        };
         open.commit()?;
         Ok(open)
     }
@@ -242,12 +262,18 @@ impl Store {
     async fn begin(&self, open: &mut Open, begin: &'static str) -> Result<(), StoreError> {
         let mut attempt = 0;
         loop {
-            let begun = open.db.execute(begin, Vec::new()).and_then(|_| newest_boot(&mut open.db));
+            let begun = open
+                .db
+                .execute(begin, Vec::new())
+                .and_then(|_| newest_boot(&mut open.db));
             let error = match begun {
                 Ok(newest) if newest == open.boot => return Ok(()),
                 Ok(newest) => {
                     open.roll_back();
-                    let error = StoreError::Superseded { own: open.boot, newest };
+                    let error = StoreError::Superseded {
+                        own: open.boot,
+                        newest,
+                    };
                     tracing::error!(tenant = self.tenant, %error, "tenant is no longer served");
                     open.standing = Standing::Superseded(error.clone());
                     return Err(error);
@@ -276,7 +302,9 @@ impl Store {
 
 impl Open {
     fn commit(&mut self) -> Result<(), StoreError> {
-        let Err(error) = self.db.execute("COMMIT", Vec::new()) else { return Ok(()) };
+        let Err(error) = self.db.execute("COMMIT", Vec::new()) else {
+            return Ok(());
+        };
         probe!("a commit failed");
         self.standing = Standing::InDoubt;
         self.roll_back();

@@ -93,7 +93,9 @@ pub(super) fn migrate(db: &mut Database, tenant: &str) -> Result<(), StoreError>
 fn refuse_other_tenants(db: &mut Database, tenant: &str) -> Result<(), StoreError> {
     // The ends of the index tell whether there is another name, without reading it whole.
     let ends = "SELECT CAST(min(tenant) AS BLOB), CAST(max(tenant) AS BLOB) FROM events";
-    let Some(mut row) = db.row(ends, Vec::new())? else { return Ok(()) };
+    let Some(mut row) = db.row(ends, Vec::new())? else {
+        return Ok(());
+    };
     let (first, last) = (row.bytes(0), row.bytes(1));
     let own = Some(tenant.as_bytes().to_vec());
     if first.is_none() || (first == own && last == own) {
@@ -106,5 +108,7 @@ fn refuse_other_tenants(db: &mut Database, tenant: &str) -> Result<(), StoreErro
         .filter_map(|mut row| row.bytes(0))
         .map(|name| String::from_utf8_lossy(&name).into_owned())
         .collect();
-    Err(StoreError::OtherTenants { names: names.join(", ") })
+    Err(StoreError::OtherTenants {
+        names: names.join(", "),
+    })
 }

@@ -11,8 +11,8 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use libsql::params::Params;
 pub(super) use libsql::Value;
+use libsql::params::Params;
 
 const SQLITE_BUSY: i32 = 5;
 
@@ -39,8 +39,15 @@ impl SqlError {
             libsql::Error::SqliteFailure(code, message) => (*code, message.clone()),
             other => (0, other.to_string()),
         };
-        let words = statement.match_indices(' ').nth(2).map_or(statement.len(), |(at, _)| at);
-        Self { code, message, statement: &statement[..words] }
+        let words = statement
+            .match_indices(' ')
+            .nth(2)
+            .map_or(statement.len(), |(at, _)| at);
+        Self {
+            code,
+            message,
+            statement: &statement[..words],
+        }
     }
 }
 
@@ -55,7 +62,10 @@ impl Database {
         let failed = |error: libsql::Error| SqlError::new("open", &error);
         let database = ready(libsql::Builder::new_local(uri).build()).map_err(failed)?;
         let connection = database.connect().map_err(failed)?;
-        Ok(Self { connection, prepared: BTreeMap::new() })
+        Ok(Self {
+            connection,
+            prepared: BTreeMap::new(),
+        })
     }
 
     /// Whether no transaction is open.
@@ -68,7 +78,9 @@ impl Database {
         let statement = self.prepared(sql)?;
         let changed = ready(statement.execute(Params::Positional(values)));
         statement.reset();
-        changed.map(|count| count as u64).map_err(|error| SqlError::new(sql, &error))
+        changed
+            .map(|count| count as u64)
+            .map_err(|error| SqlError::new(sql, &error))
     }
 
     /// Runs a statement and returns all its rows.
@@ -103,7 +115,9 @@ fn read_rows(statement: &libsql::Statement, values: Vec<Value>) -> Result<Vec<Ro
     let count = rows.column_count();
     let mut read = Vec::new();
     while let Some(row) = ready(rows.next())? {
-        let columns = (0..count).map(|index| row.get_value(index)).collect::<Result<_, _>>()?;
+        let columns = (0..count)
+            .map(|index| row.get_value(index))
+            .collect::<Result<_, _>>()?;
         read.push(Row(columns));
     }
     Ok(read)
@@ -150,7 +164,10 @@ pub(super) fn integer(value: u64) -> Value {
 /// The result of a future that libsql completes in its first poll.
 fn ready<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
-    match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+    match future
+        .as_mut()
+        .poll(&mut Context::from_waker(Waker::noop()))
+    {
         Poll::Ready(output) => output,
         Poll::Pending => unreachable!("libsql runs local statements within one poll"),
     }
