@@ -20,12 +20,7 @@ pub struct Answer {
 
 impl Answer {
     pub(crate) fn success(status: u16, body: Value, sequence_nr: Option<u64>) -> Self {
-        Self {
-            status,
-            code: None,
-            body,
-            sequence_nr,
-        }
+        Self { status, code: None, body, sequence_nr }
     }
 
     /// Whether the request was answered with a success.
@@ -169,11 +164,6 @@ impl From<RequestError> for Answer {
     fn from(error: RequestError) -> Self {
         let (status, code) = (error.status(), error.code());
         let body = json!({"error": {"code": code, "message": error.to_string()}});
-        Self {
-            status,
-            code: Some(code),
-            body,
-            sequence_nr: None,
-        }
+        Self { status, code: Some(code), body, sequence_nr: None }
     }
 }

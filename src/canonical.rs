@@ -23,17 +23,27 @@ pub struct InvalidJson(String);
 /// # Errors
 /// Everything that the module's first lines refuse, and what is not JSON at all.
 pub fn parse(bytes: &[u8]) -> Result<Value, InvalidJson> {
+    parse_nested(bytes, NESTING_MAX)
+}
+
+/// Reads what this crate has written: a body of the deepest nesting, and what was put around it.
+///
+/// # Errors
+/// As [`parse`], but for the nesting.
+pub(crate) fn parse_stored(bytes: &[u8]) -> Result<Value, InvalidJson> {
+    parse_nested(bytes, NESTING_MAX + 20)
+}
+
+fn parse_nested(bytes: &[u8], nesting_max: usize) -> Result<Value, InvalidJson> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
         InvalidJson(format!("invalid UTF-8 after byte {}", error.valid_up_to()))
     })?;
     refuse_wide_integers(text)?;
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let value = Canonical { level: 0 }
+    let value = Canonical { levels_left: nesting_max }
         .deserialize(&mut deserializer)
         .map_err(|error| InvalidJson(error.to_string()))?;
-    deserializer
-        .end()
-        .map_err(|error| InvalidJson(error.to_string()))?;
+    deserializer.end().map_err(|error| InvalidJson(error.to_string()))?;
     Ok(value)
 }
 
@@ -54,10 +64,7 @@ pub fn size_of(text: &str) -> u64 {
 
 /// SHA-256 as 64 lower-case hexadecimal digits.
 pub fn sha256_hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn write(value: &Value, out: &mut String) {
@@ -167,17 +174,15 @@ fn end_of_string(bytes: &[u8], start: usize) -> usize {
 /// Builds a value while watching for what a plain map would swallow.
 #[derive(Clone, Copy)]
 struct Canonical {
-    level: usize,
+    levels_left: usize,
 }
 
 impl Canonical {
     fn deeper<E: serde::de::Error>(self) -> Result<Self, E> {
-        if self.level == NESTING_MAX {
-            return Err(E::custom(format!("nesting over {NESTING_MAX} levels")));
-        }
-        Ok(Self {
-            level: self.level + 1,
-        })
+        let levels_left = self.levels_left.checked_sub(1);
+        levels_left
+            .map(|levels_left| Self { levels_left })
+            .ok_or_else(|| E::custom("nested too deep"))
     }
 }
 
@@ -213,9 +218,7 @@ impl<'de> Visitor<'de> for Canonical {
     }
 
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
-        Number::from_f64(value)
-            .map(Value::Number)
-            .ok_or_else(|| E::custom("number out of range"))
+        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("number out of range"))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {
@@ -237,9 +240,7 @@ impl<'de> Visitor<'de> for Canonical {
         while let Some(name) = access.next_key::<String>()? {
             let value = access.next_value_seed(inner)?;
             if members.contains_key(&name) {
-                return Err(A::Error::custom(format!(
-                    "key {name:?} stands twice in one object"
-                )));
+                return Err(A::Error::custom(format!("key {name:?} stands twice in one object")));
             }
             members.insert(name, value);
         }
@@ -275,10 +276,7 @@ mod tests {
             "{\"\u{e9}\":1,\"z\":2,\"\u{1f600}\":3,\"\u{ffff}\":4}",
             "{\"z\":2,\"\u{e9}\":1,\"\u{ffff}\":4,\"\u{1f600}\":3}",
         ),
-        (
-            r#"{"a":{"d":[],"c":"\"\\"}}"#,
-            r#"{"a":{"c":"\"\\","d":[]}}"#,
-        ),
+        (r#"{"a":{"d":[],"c":"\"\\"}}"#, r#"{"a":{"c":"\"\\","d":[]}}"#),
     ];
 
     #[test]
@@ -286,11 +284,7 @@ mod tests {
         for (sent, kept) in PINNED {
             let value = parse(sent.as_bytes()).unwrap();
             assert_eq!(to_text(&value), kept, "for {sent}");
-            assert_eq!(
-                to_text(&parse(kept.as_bytes()).unwrap()),
-                kept,
-                "for {sent}, again"
-            );
+            assert_eq!(to_text(&parse(kept.as_bytes()).unwrap()), kept, "for {sent}, again");
         }
     }
 

@@ -68,11 +68,7 @@ mod switch {
         description: &'static str,
         invariants: &'static [&'static str],
     ) -> Defect {
-        Defect {
-            name,
-            description,
-            invariants,
-        }
+        Defect { name, description, invariants }
     }
 
     /// The defects of this crate, in the order of the contract's list.
@@ -82,136 +78,48 @@ mod switch {
             "replay rebuilds envelopes and never puts their bodies",
             &["I5"],
         ),
-        defect(
-            "first-writer-ttl",
-            "a put over an existing row ignores the new deadline",
-            &["I8"],
-        ),
-        defect(
-            "put-ignores-expired",
-            "a put over an expired row does not renew it",
-            &["I8"],
-        ),
-        defect(
-            "ttl-from-now",
-            "replay computes deadlines from the clock",
-            &["I12", "I10"],
-        ),
-        defect(
-            "replay-resurrects",
-            "replay puts bodies back whose reference is expired",
-            &["I12"],
-        ),
+        defect("first-writer-ttl", "a put over an existing row ignores the new deadline", &["I8"]),
+        defect("put-ignores-expired", "a put over an expired row does not renew it", &["I8"]),
+        defect("ttl-from-now", "replay computes deadlines from the clock", &["I12", "I10"]),
+        defect("replay-resurrects", "replay puts bodies back whose reference is expired", &["I12"]),
         defect(
             "snapshot-hides-loss",
             "blobs from before the snapshot are not verified at start",
             &["I5"],
         ),
-        defect(
-            "snapshot-goes-back",
-            "a lower snapshot replaces a higher one",
-            &["I20"],
-        ),
+        defect("snapshot-goes-back", "a lower snapshot replaces a higher one", &["I20"]),
         defect(
             "lost-ack-rolls-back",
             "an action in doubt leaves the actor behind its journal",
             &["I2", "I16"],
         ),
-        defect(
-            "idempotency-in-memory",
-            "idempotency keys are forgotten at a restart",
-            &["I3"],
-        ),
+        defect("idempotency-in-memory", "idempotency keys are forgotten at a restart", &["I3"]),
         defect(
             "create-not-projected",
             "a creation's large values stay inline",
             &["I19", "I11", "I4", "I18"],
         ),
-        defect(
-            "patch-not-journalled",
-            "a PATCH changes the actor and not the journal",
-            &["I1"],
-        ),
+        defect("patch-not-journalled", "a PATCH changes the actor and not the journal", &["I1"]),
         defect(
             "sweep-permanent",
             "the sweep forgets that permanent rows have no deadline",
             &["I8"],
         ),
-        defect(
-            "sweep-early",
-            "the sweep rounds its clock reading up to a second",
-            &["I8"],
-        ),
-        defect(
-            "sweep-unbounded",
-            "the sweep deletes more rows than it was allowed",
-            &["I20"],
-        ),
-        defect(
-            "sweeper-stops",
-            "the background sweeper ends at its first error",
-            &["I9"],
-        ),
-        defect(
-            "sync-normal",
-            "the database does not sync what it acknowledges",
-            &["I1"],
-        ),
-        defect(
-            "wal-off",
-            "the journal mode is MEMORY instead of WAL",
-            &["I14", "I1", "I2"],
-        ),
-        defect(
-            "ack-before-commit",
-            "an action is answered before its event is committed",
-            &["I1"],
-        ),
-        defect(
-            "spoofed-envelope",
-            "a client's own JSON is taken for a reference",
-            &["I4", "I18"],
-        ),
-        defect(
-            "no-hash-check",
-            "blob bodies and events are not verified",
-            &["I22"],
-        ),
-        defect(
-            "ceiling-inclusive",
-            "a value of exactly the ceiling overflows",
-            &["I19"],
-        ),
-        defect(
-            "utf8-length",
-            "sizes are counted in characters instead of bytes",
-            &["I19"],
-        ),
-        defect(
-            "guard-reads-envelope",
-            "guards see the reference of an overflowed list",
-            &["I18"],
-        ),
-        defect(
-            "missing-blob-is-null",
-            "a field whose blob is missing reads as null",
-            &["I4"],
-        ),
-        defect(
-            "key-order",
-            "objects are written with their keys in another order",
-            &["I19"],
-        ),
-        defect(
-            "replay-skips-renewal",
-            "replay leaves an existing row's earlier deadline",
-            &["I5"],
-        ),
-        defect(
-            "no-barrier",
-            "an append in doubt is only read again",
-            &["I11"],
-        ),
+        defect("sweep-early", "the sweep rounds its clock reading up to a second", &["I8"]),
+        defect("sweep-unbounded", "the sweep deletes more rows than it was allowed", &["I20"]),
+        defect("sweeper-stops", "the background sweeper ends at its first error", &["I9"]),
+        defect("sync-normal", "the database does not sync what it acknowledges", &["I1"]),
+        defect("wal-off", "the journal mode is MEMORY instead of WAL", &["I14", "I1", "I2"]),
+        defect("ack-before-commit", "an action is answered before its event is committed", &["I1"]),
+        defect("spoofed-envelope", "a client's own JSON is taken for a reference", &["I4", "I18"]),
+        defect("no-hash-check", "blob bodies and events are not verified", &["I22"]),
+        defect("ceiling-inclusive", "a value of exactly the ceiling overflows", &["I19"]),
+        defect("utf8-length", "sizes are counted in characters instead of bytes", &["I19"]),
+        defect("guard-reads-envelope", "guards see the reference of an overflowed list", &["I18"]),
+        defect("missing-blob-is-null", "a field whose blob is missing reads as null", &["I4"]),
+        defect("key-order", "objects are written with their keys in another order", &["I19"]),
+        defect("replay-skips-renewal", "replay leaves an existing row's earlier deadline", &["I5"]),
+        defect("no-barrier", "an append in doubt is only read again", &["I11"]),
     ];
 
     /// Switches one defect on, and every other off.
@@ -250,11 +158,7 @@ mod probes {
 
     /// Adds one to a probe.
     pub fn count(name: &'static str) {
-        *COUNTS
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .entry(name)
-            .or_insert(0) += 1;
+        *COUNTS.lock().unwrap_or_else(PoisonError::into_inner).entry(name).or_insert(0) += 1;
     }
 
     /// All probes reached since the last call, with how often; the counts start again at 0.

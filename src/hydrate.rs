@@ -34,8 +34,7 @@ impl Hydrated {
     /// Takes what is missing for null.
     pub fn missing_is_null(&mut self) {
         let missing = std::mem::take(&mut self.missing);
-        self.values
-            .extend(missing.into_iter().map(|name| (name, Value::Null)));
+        self.values.extend(missing.into_iter().map(|name| (name, Value::Null)));
     }
 }
 
@@ -62,10 +61,7 @@ pub(crate) async fn read(
     if wanted.is_empty() {
         return Ok(hydrated);
     }
-    let keys: Vec<&str> = wanted
-        .iter()
-        .map(|(_, reference)| reference.key.as_str())
-        .collect();
+    let keys: Vec<&str> = wanted.iter().map(|(_, reference)| reference.key.as_str()).collect();
     let rows = store.blobs(caller, &keys).await?;
     for ((name, reference), row) in wanted.into_iter().zip(rows) {
         let body = row.and_then(|row| row.verified(reference));
@@ -78,7 +74,7 @@ pub(crate) async fn read(
 }
 
 fn value_of(body: &str) -> Option<Value> {
-    canonical::parse(body.as_bytes()).ok()
+    canonical::parse_stored(body.as_bytes()).ok()
 }
 
 /// An entity as its clients see it.
@@ -91,25 +87,10 @@ pub(crate) fn entity_body(tenant: &Tenant, state: &EntityState, hydrated: Hydrat
         }
     }
     fields.extend(hydrated.values);
-    fields.extend(
-        state
-            .counters
-            .iter()
-            .map(|(name, value)| (name.clone(), Value::from(*value))),
-    );
-    fields.extend(
-        state
-            .bools
-            .iter()
-            .map(|(name, value)| (name.clone(), Value::from(*value))),
-    );
+    fields.extend(state.counters.iter().map(|(name, value)| (name.clone(), Value::from(*value))));
+    fields.extend(state.bools.iter().map(|(name, value)| (name.clone(), Value::from(*value))));
     let status = Value::from(state.status.as_str());
-    fields.extend(
-        state
-            .status_fields
-            .iter()
-            .map(|name| (name.clone(), status.clone())),
-    );
+    fields.extend(state.status_fields.iter().map(|name| (name.clone(), status.clone())));
     fields.insert("Status".to_owned(), status);
     fields.insert("Id".to_owned(), Value::from(state.entity_id.as_str()));
     let mut body = json!({

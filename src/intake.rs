@@ -60,20 +60,13 @@ pub(crate) fn check<'t>(
     let set = request.op.set();
     let table = table_of(set).ok_or_else(|| RequestError::UnknownSet(set.to_owned()))?;
     let sets_fields = matches!(request.op, Op::Create { .. } | Op::Patch { .. });
-    if let Some(name) = body
-        .keys()
-        .find(|name| sets_fields && table.is_set_by_effects(name))
-    {
+    if let Some(name) = body.keys().find(|name| sets_fields && table.is_set_by_effects(name)) {
         return Err(RequestError::ReservedName(name.clone()));
     }
     let entity_type = table.entity_type().to_owned();
     let op = match &request.op {
         Op::List { skip, .. } => {
-            return Ok(Intake::List {
-                entity_type,
-                skip: *skip,
-                top,
-            });
+            return Ok(Intake::List { entity_type, skip: *skip, top });
         }
         Op::Create { .. } => EntityOp::Create(body),
         Op::Act { action, .. } => EntityOp::Act(action.clone(), body),
@@ -86,25 +79,15 @@ pub(crate) fn check<'t>(
     let entity_id = match (&op, named) {
         (EntityOp::Create(body), _) => {
             let sent = body.get("Id").and_then(Value::as_str).map(str::to_owned);
-            sent.or_else(|| request.idempotency_key.clone())
-                .unwrap_or_else(|| ids.next_id())
+            sent.or_else(|| request.idempotency_key.clone()).unwrap_or_else(|| ids.next_id())
         }
         (_, named) => named.expect("only creations and lists name no entity"),
     };
-    Ok(Intake::Entity {
-        key: EntityKey {
-            entity_type,
-            entity_id,
-        },
-        op,
-    })
+    Ok(Intake::Entity { key: EntityKey { entity_type, entity_id }, op })
 }
 
 fn check_names(request: &Request) -> Result<(), RequestError> {
-    let invalid = |what, name: &str| RequestError::InvalidName {
-        what,
-        name: name.to_owned(),
-    };
+    let invalid = |what, name: &str| RequestError::InvalidName { what, name: name.to_owned() };
     if !is_valid_tenant(&request.tenant) {
         return Err(invalid("tenant", &request.tenant));
     }
@@ -128,9 +111,7 @@ fn is_valid_tenant(tenant: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     (1..=63).contains(&tenant.len())
         && plain(tenant.as_bytes()[0])
-        && tenant
-            .bytes()
-            .all(|byte| plain(byte) || byte == b'_' || byte == b'-')
+        && tenant.bytes().all(|byte| plain(byte) || byte == b'_' || byte == b'-')
 }
 
 fn parse_body(body: &Body) -> Result<Map<String, Value>, RequestError> {
@@ -150,9 +131,8 @@ fn parse_body(body: &Body) -> Result<Map<String, Value>, RequestError> {
 fn check_reserved(op: &Op, body: &Map<String, Value>) -> Result<(), RequestError> {
     let is_creation = matches!(op, Op::Create { .. });
     let reserved = |name: &String| RequestError::ReservedName(name.clone());
-    if let Some(name) = body
-        .keys()
-        .find(|name| is_own_name(name) && !(is_creation && *name == "Id"))
+    if let Some(name) =
+        body.keys().find(|name| is_own_name(name) && !(is_creation && *name == "Id"))
     {
         return Err(reserved(name));
     }
@@ -166,10 +146,7 @@ fn check_reserved(op: &Op, body: &Map<String, Value>) -> Result<(), RequestError
     }
     match body.get("Id") {
         Some(Value::String(id)) if is_valid_id(id) => Ok(()),
-        Some(Value::String(id)) => Err(RequestError::InvalidName {
-            what: "id",
-            name: id.clone(),
-        }),
+        Some(Value::String(id)) => Err(RequestError::InvalidName { what: "id", name: id.clone() }),
         Some(_) => Err(RequestError::InvalidBody("`Id` is no string".to_owned())),
         None => Ok(()),
     }
@@ -217,10 +194,7 @@ mod tests {
     }
 
     fn create(body: &str) -> &'static str {
-        code(Op::Create {
-            set: "Notes".to_owned(),
-            body: body.into(),
-        })
+        code(Op::Create { set: "Notes".to_owned(), body: body.into() })
     }
 
     #[test]
@@ -236,12 +210,7 @@ mod tests {
         assert_eq!(create("[]"), "InvalidBody");
         let act = |body: &str| {
             let (set, id, action) = ("Notes".to_owned(), "a".to_owned(), "X".to_owned());
-            code(Op::Act {
-                set,
-                id,
-                action,
-                params: body.into(),
-            })
+            code(Op::Act { set, id, action, params: body.into() })
         };
         assert_eq!(act(r#"{"count":1}"#), "ok");
         assert_eq!(act(r#"{"Id":"a"}"#), "ReservedName");
@@ -249,12 +218,7 @@ mod tests {
 
     #[test]
     fn the_body_is_judged_before_the_set() {
-        let other = |body: &str| {
-            code(Op::Create {
-                set: "Others".to_owned(),
-                body: body.into(),
-            })
-        };
+        let other = |body: &str| code(Op::Create { set: "Others".to_owned(), body: body.into() });
         assert_eq!(other("{"), "InvalidBody");
         assert_eq!(other("{}"), "UnknownSet");
         let large = " ".repeat(BODY_MAX + 1);

@@ -38,9 +38,7 @@ pub enum OverflowMode {
 
 impl Default for OverflowMode {
     fn default() -> Self {
-        Self::BlobRefs {
-            default_inline_max: DEFAULT_FIELD_INLINE_MAX,
-        }
+        Self::BlobRefs { default_inline_max: DEFAULT_FIELD_INLINE_MAX }
     }
 }
 
@@ -61,8 +59,7 @@ pub struct Reference {
 impl Reference {
     /// Whether the reference is expired at this clock reading. Nothing else decides it (`I10`).
     pub fn is_expired(&self, now_ms: i64) -> bool {
-        self.expires_at_ms
-            .is_some_and(|deadline| now_ms >= deadline)
+        self.expires_at_ms.is_some_and(|deadline| now_ms >= deadline)
     }
 
     /// The JSON that stands in `fields`.
@@ -138,18 +135,13 @@ pub fn decide(
 
 /// An event's timestamp plus the time to live, cut at the last time that the text can hold.
 pub fn deadline_ms(timestamp_ms: i64, ttl_seconds: u64) -> i64 {
-    let ttl_ms = i64::try_from(ttl_seconds)
-        .unwrap_or(i64::MAX)
-        .saturating_mul(1000);
+    let ttl_ms = i64::try_from(ttl_seconds).unwrap_or(i64::MAX).saturating_mul(1000);
     timestamp_ms.saturating_add(ttl_ms).min(time::LAST_MS)
 }
 
 /// The address of a body.
 pub fn blob_key(body: &str) -> String {
-    format!(
-        "field-overflow/sha256/{}.json",
-        canonical::sha256_hex(body.as_bytes())
-    )
+    format!("field-overflow/sha256/{}.json", canonical::sha256_hex(body.as_bytes()))
 }
 
 /// What a truncated value is, to every reader but history.
@@ -167,11 +159,7 @@ pub fn reserved_key(value: &Value) -> Option<&str> {
     match value {
         Value::Array(items) => items.iter().find_map(reserved_key),
         Value::Object(members) => members.iter().find_map(|(key, value)| {
-            if key.starts_with(RESERVED_PREFIX) {
-                Some(key.as_str())
-            } else {
-                reserved_key(value)
-            }
+            if key.starts_with(RESERVED_PREFIX) { Some(key.as_str()) } else { reserved_key(value) }
         }),
         _ => None,
     }
@@ -211,21 +199,13 @@ mod tests {
     #[test]
     fn a_value_of_exactly_the_ceiling_stays_inline() {
         let mode = OverflowMode::default();
-        let blob = Kept::Blob {
-            expires_at: Some("1970-01-01 00:01:01.000".to_owned()),
-        };
+        let blob = Kept::Blob { expires_at: Some("1970-01-01 00:01:01.000".to_owned()) };
         // Ten bytes of canonical JSON are eight characters and two quotation marks.
         assert_eq!(kept(mode, "text", json!("1234567")), Kept::Inline);
         assert_eq!(kept(mode, "text", json!("12345678")), Kept::Inline);
         assert_eq!(kept(mode, "text", json!("123456789")), blob);
-        assert_eq!(
-            kept(mode, "text", json!("\u{e9}\u{e9}\u{e9}\u{e9}")),
-            Kept::Inline
-        );
-        assert_eq!(
-            kept(mode, "text", json!("\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}")),
-            blob
-        );
+        assert_eq!(kept(mode, "text", json!("\u{e9}\u{e9}\u{e9}\u{e9}")), Kept::Inline);
+        assert_eq!(kept(mode, "text", json!("\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}")), blob);
     }
 
     #[test]
@@ -240,32 +220,17 @@ mod tests {
 
     #[test]
     fn the_mode_gives_the_ceiling_of_other_fields_and_the_form() {
-        let mode = OverflowMode::InlineTruncate {
-            default_inline_max: 4,
-        };
+        let mode = OverflowMode::InlineTruncate { default_inline_max: 4 };
         assert_eq!(kept(mode, "other", json!("ab")), Kept::Inline);
-        assert_eq!(
-            kept(mode, "other", json!("abc")),
-            Kept::Truncated { limit: 4 }
-        );
-        assert_eq!(
-            placeholder(5, 4),
-            json!("[truncated: 5 bytes exceeds 4 limit]")
-        );
+        assert_eq!(kept(mode, "other", json!("abc")), Kept::Truncated { limit: 4 });
+        assert_eq!(placeholder(5, 4), json!("[truncated: 5 bytes exceeds 4 limit]"));
     }
 
     #[test]
     fn an_envelope_reads_back() {
-        let reference = Reference {
-            key: blob_key("\"x\""),
-            size: 3,
-            expires_at_ms: Some(61_000),
-            origin: 4,
-        };
-        assert_eq!(
-            Reference::from_envelope(&reference.envelope(), 4),
-            Some(reference.clone())
-        );
+        let reference =
+            Reference { key: blob_key("\"x\""), size: 3, expires_at_ms: Some(61_000), origin: 4 };
+        assert_eq!(Reference::from_envelope(&reference.envelope(), 4), Some(reference.clone()));
         assert!(!reference.is_expired(60_999));
         assert!(reference.is_expired(61_000));
     }

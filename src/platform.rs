@@ -110,9 +110,7 @@ pub(crate) struct Core {
 impl Core {
     /// The spec of an entity type that an actor was started for.
     pub fn table(&self, entity_type: &str) -> &TransitionTable {
-        self.tables
-            .get(entity_type)
-            .expect("actors are started for known types only")
+        self.tables.get(entity_type).expect("actors are started for known types only")
     }
 
     /// Held by a task while it runs.
@@ -172,9 +170,8 @@ impl Tenant {
     fn deliver(self: &Arc<Self>, key: &EntityKey, mut message: Message) {
         let mut actors = lock(&self.actors);
         loop {
-            let mailbox = actors
-                .entry(key.clone())
-                .or_insert_with(|| entity::start(self, key.clone()));
+            let mailbox =
+                actors.entry(key.clone()).or_insert_with(|| entity::start(self, key.clone()));
             match mailbox.send(message) {
                 Ok(()) => return,
                 // The actor is gone without having said so: the next one replays.
@@ -213,12 +210,7 @@ impl Platform {
     /// # Errors
     /// A bad spec or setting; databases that cannot be listed.
     pub fn start(config: Config, seams: Seams) -> Result<Self, StartError> {
-        let Config {
-            sweep,
-            snapshot_every,
-            idle_ms,
-            ..
-        } = config;
+        let Config { sweep, snapshot_every, idle_ms, .. } = config;
         let settings = [
             ("sweep.interval_ms", sweep.interval_ms),
             ("sweep.batch", sweep.batch),
@@ -232,9 +224,7 @@ impl Platform {
         let known = seams.databases.tenants().map_err(StartError::Databases)?;
         let (stop, stopped) = watch::channel(false);
         let (alive, ended) = mpsc::channel(1);
-        let sets = tables
-            .values()
-            .map(|one| (one.entity_set(), one.entity_type().to_owned()));
+        let sets = tables.values().map(|one| (one.entity_set(), one.entity_type().to_owned()));
         let shared = Arc::new(Shared {
             sweep,
             mode: config.mode,
@@ -255,12 +245,7 @@ impl Platform {
         if sweep.enabled {
             seams::spawn(sweeper::run(Arc::clone(&shared)));
         }
-        Ok(Self {
-            shared,
-            warnings,
-            stop,
-            ended: tokio::sync::Mutex::new(ended),
-        })
+        Ok(Self { shared, warnings, stop, ended: tokio::sync::Mutex::new(ended) })
     }
 
     /// What the specs' authors should know.
@@ -286,11 +271,9 @@ impl Platform {
             return Err(RequestError::Unavailable("the server stops".to_owned()));
         }
         match intake {
-            Intake::List {
-                entity_type,
-                skip,
-                top,
-            } => self.list(&request, &entity_type, (skip, top)).await,
+            Intake::List { entity_type, skip, top } => {
+                self.list(&request, &entity_type, (skip, top)).await
+            }
             Intake::Entity { key, op } => {
                 if !shared.is_known(&request.tenant) {
                     if !matches!(op, EntityOp::Create(_)) {
@@ -298,15 +281,8 @@ impl Platform {
                     }
                     lock(&shared.known).insert(request.tenant.clone());
                 }
-                let Request {
-                    tenant,
-                    idempotency_key,
-                    if_match,
-                    origin,
-                    ..
-                } = request;
-                self.ask(&tenant, key, (op, idempotency_key, if_match, origin))
-                    .await
+                let Request { tenant, idempotency_key, if_match, origin, .. } = request;
+                self.ask(&tenant, key, (op, idempotency_key, if_match, origin)).await
             }
         }
     }
@@ -318,21 +294,10 @@ impl Platform {
         (op, idempotency_key, if_match, origin): (EntityOp, Option<String>, Option<String>, String),
     ) -> Result<Answer, RequestError> {
         let entity = key.to_string();
-        let point = Point {
-            label: "mailbox.send",
-            tenant,
-            entity: &entity,
-            origin: &origin,
-        };
+        let point = Point { label: "mailbox.send", tenant, entity: &entity, origin: &origin };
         self.shared.core.seams.points.reach(point).await;
         let (answer, answered) = oneshot::channel();
-        let message = Message {
-            op,
-            idempotency_key,
-            if_match,
-            origin,
-            answer,
-        };
+        let message = Message { op, idempotency_key, if_match, origin, answer };
         self.shared.tenant(tenant).deliver(&key, message);
         let gone = |_| RequestError::Unavailable("the server stopped".to_owned());
         answered.await.map_err(gone)
@@ -348,23 +313,14 @@ impl Platform {
         let mut items = Vec::new();
         if self.shared.is_known(&request.tenant) {
             let tenant = self.shared.tenant(&request.tenant);
-            let caller = Caller {
-                entity: set,
-                origin: &request.origin,
-            };
+            let caller = Caller { entity: set, origin: &request.origin };
             let ids = tenant.store.entity_ids(caller, entity_type, page).await;
             let ids = ids.map_err(|error| RequestError::Unavailable(error.to_string()))?;
             for entity_id in ids {
                 let id = odata_id(set, &entity_id);
-                let key = EntityKey {
-                    entity_type: entity_type.to_owned(),
-                    entity_id,
-                };
+                let key = EntityKey { entity_type: entity_type.to_owned(), entity_id };
                 let op = (EntityOp::Get, None, None, request.origin.clone());
-                let answer = self
-                    .ask(&request.tenant, key, op)
-                    .await
-                    .unwrap_or_else(Answer::from);
+                let answer = self.ask(&request.tenant, key, op).await.unwrap_or_else(Answer::from);
                 match answer.code {
                     None => items.push(answer.body),
                     // Deleted since the ids were read.
@@ -389,16 +345,9 @@ impl Platform {
         if !self.shared.is_known(tenant) {
             return Ok(0);
         }
-        let caller = Caller {
-            entity: "",
-            origin: "sweep",
-        };
+        let caller = Caller { entity: "", origin: "sweep" };
         let now_ms = self.shared.core.seams.clock.now_utc_ms();
-        self.shared
-            .tenant(tenant)
-            .store
-            .sweep(caller, max_rows, now_ms)
-            .await
+        self.shared.tenant(tenant).store.sweep(caller, max_rows, now_ms).await
     }
 
     /// Lets every actor finish what it has and snapshot its state, then stops. Requests that come
@@ -420,10 +369,7 @@ fn read_specs(
         let parsed = spec::parse(file, text, config.lenient)?;
         warnings.extend(parsed.warnings);
         let name = parsed.automaton.name.clone();
-        if tables
-            .insert(name.clone(), TransitionTable::new(parsed.automaton))
-            .is_some()
-        {
+        if tables.insert(name.clone(), TransitionTable::new(parsed.automaton)).is_some() {
             return Err(StartError::TwoSpecs(name));
         }
     }

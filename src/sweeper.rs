@@ -23,11 +23,7 @@ pub struct SweepSettings {
 
 impl Default for SweepSettings {
     fn default() -> Self {
-        Self {
-            interval_ms: 6 * 3600 * 1000,
-            batch: 10_000,
-            enabled: true,
-        }
+        Self { interval_ms: 6 * 3600 * 1000, batch: 10_000, enabled: true }
     }
 }
 
@@ -60,19 +56,11 @@ pub(crate) async fn run(shared: Arc<Shared>) {
 }
 
 async fn drain(shared: &Arc<Shared>, tenant: &str, batch: u64) -> Result<(), crate::StoreError> {
-    let point = Point {
-        label: "sweeper.tenant",
-        tenant,
-        entity: "",
-        origin: "sweeper",
-    };
+    let point = Point { label: "sweeper.tenant", tenant, entity: "", origin: "sweeper" };
     shared.core.seams.points.reach(point).await;
     let tenant = shared.tenant(tenant);
     loop {
-        let caller = Caller {
-            entity: "",
-            origin: "sweeper",
-        };
+        let caller = Caller { entity: "", origin: "sweeper" };
         let now_ms = shared.core.seams.clock.now_utc_ms();
         let deleted = tenant.store.sweep(caller, batch, now_ms).await?;
         if deleted > 0 {

@@ -48,11 +48,7 @@ pub fn from_text(text: &str) -> Option<i64> {
 pub fn from_rfc3339(text: &str) -> Option<i64> {
     let marked = matches!(text.as_bytes().get(10)?, b'T' | b't');
     let offset = text.ends_with(['Z', 'z']) || text.get(19..)?.contains(['+', '-']);
-    if marked && offset {
-        from_text(text)
-    } else {
-        None
-    }
+    if marked && offset { from_text(text) } else { None }
 }
 
 fn split_offset(clock: &str) -> Option<(&str, i64)> {
@@ -68,14 +64,7 @@ fn split_offset(clock: &str) -> Option<(&str, i64)> {
         return None;
     }
     let offset = (hours * 60 + minutes) * 60_000;
-    Some((
-        &clock[..at],
-        if clock.as_bytes()[at] == b'-' {
-            -offset
-        } else {
-            offset
-        },
-    ))
+    Some((&clock[..at], if clock.as_bytes()[at] == b'-' { -offset } else { offset }))
 }
 
 fn fraction_ms(digits: &str) -> Option<i64> {
@@ -95,11 +84,7 @@ fn numbers(text: &str, separator: char, digits: [usize; 3]) -> Option<[i64; 3]> 
     let mut parts = text.split(separator);
     let mut read = |index: usize| number(parts.next()?, digits[index]);
     let found = [read(0)?, read(1)?, read(2)?];
-    if parts.next().is_some() {
-        None
-    } else {
-        Some(found)
-    }
+    if parts.next().is_some() { None } else { Some(found) }
 }
 
 fn days_in_month(year: i64, month: i64) -> i64 {
@@ -159,13 +144,8 @@ mod tests {
         assert_eq!(from_text("1970-01-01 00:00:01"), Some(1000));
         assert_eq!(from_rfc3339("1970-01-01T01:00:00.5+01:00"), Some(500));
         assert_eq!(from_rfc3339("1970-01-01T00:00:00Z"), Some(0));
-        for bad in [
-            "1970-01-01 00:00:00",
-            "1970-02-30T00:00:00Z",
-            "1970-01-01T24:00:00Z",
-            "",
-            "T",
-        ] {
+        for bad in ["1970-01-01 00:00:00", "1970-02-30T00:00:00Z", "1970-01-01T24:00:00Z", "", "T"]
+        {
             assert_eq!(from_rfc3339(bad), None, "{bad}");
         }
     }

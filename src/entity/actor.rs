@@ -106,13 +106,7 @@ impl Actor {
     }
 
     async fn take(&mut self, message: Message) {
-        let Message {
-            op,
-            idempotency_key,
-            if_match,
-            origin,
-            answer,
-        } = message;
+        let Message { op, idempotency_key, if_match, origin, answer } = message;
         self.origin = origin;
         self.reach("actor.take").await;
         let served = self.serve(op, idempotency_key, if_match).await;
@@ -130,11 +124,7 @@ impl Actor {
         idempotency_key: Option<String>,
         if_match: Option<String>,
     ) -> Result<Answer, RequestError> {
-        self.tenant
-            .store
-            .ready(self.caller())
-            .await
-            .map_err(|error| self.unavailable(&error))?;
+        self.tenant.store.ready(self.caller()).await.map_err(|error| self.unavailable(&error))?;
         self.load().await?;
         self.put_pending().await?;
         match op {
@@ -203,10 +193,7 @@ impl Actor {
             }
             // A row that was swept after the reading means expired, not lost.
             let later_ms = self.now_ms();
-            let lost = hydrated
-                .missing
-                .iter()
-                .find(|name| !references[*name].is_expired(later_ms));
+            let lost = hydrated.missing.iter().find(|name| !references[*name].is_expired(later_ms));
             if let Some(field) = lost {
                 return Err(RequestError::BlobLost {
                     entity: self.name.clone(),
@@ -223,34 +210,22 @@ impl Actor {
             return Err(RequestError::EntityNotFound(self.name.clone()));
         };
         let now_ms = self.now_ms();
-        let rows = self
-            .tenant
-            .store
-            .events(self.caller(), &self.key, skip, top)
-            .await;
+        let rows = self.tenant.store.events(self.caller(), &self.key, skip, top).await;
         let rows = rows.map_err(|error| self.unavailable(&error))?;
         let items = rows
             .iter()
             .map(|row| history::item(&self.key, row, now_ms))
             .collect::<Result<Vec<Value>, RequestError>>()?;
-        Ok(Answer::success(
-            200,
-            history::page(items, skip, last),
-            Some(last),
-        ))
+        Ok(Answer::success(200, history::page(items, skip, last), Some(last)))
     }
 
     pub(super) fn state(&self) -> Option<&EntityState> {
-        self.loaded
-            .as_ref()
-            .and_then(|loaded| loaded.state.as_ref())
+        self.loaded.as_ref().and_then(|loaded| loaded.state.as_ref())
     }
 
     /// Whether there is an entity, or it is not known whether there is.
     fn is_known(&self) -> bool {
-        self.loaded
-            .as_ref()
-            .is_some_and(|loaded| loaded.state.is_some())
+        self.loaded.as_ref().is_some_and(|loaded| loaded.state.is_some())
             || !self.pending.is_empty()
     }
 
@@ -259,20 +234,12 @@ impl Actor {
     }
 
     pub(super) fn caller(&self) -> Caller<'_> {
-        Caller {
-            entity: &self.name,
-            origin: &self.origin,
-        }
+        Caller { entity: &self.name, origin: &self.origin }
     }
 
     async fn reach(&self, label: &'static str) {
         let tenant = &self.tenant.name;
-        let point = Point {
-            label,
-            tenant,
-            entity: &self.name,
-            origin: &self.origin,
-        };
+        let point = Point { label, tenant, entity: &self.name, origin: &self.origin };
         self.tenant.core.seams.points.reach(point).await;
     }
 

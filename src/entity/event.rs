@@ -153,10 +153,9 @@ impl Event {
 
     /// The value that this event gave to a field. `after` is the state with the event folded in.
     pub fn value_of(&self, field: &str, after: &EntityState) -> Option<Value> {
-        if let (true, Some(items)) = (
-            self.changes.lists.contains_key(field),
-            after.lists.get(field),
-        ) {
+        if let (true, Some(items)) =
+            (self.changes.lists.contains_key(field), after.lists.get(field))
+        {
             return Some(Value::Array(items.clone()));
         }
         self.own_value_of(field)
@@ -164,11 +163,7 @@ impl Event {
 
     /// The value that this event alone tells of a field: no list's, which is a sum of many events.
     pub fn own_value_of(&self, field: &str) -> Option<Value> {
-        let generated = self
-            .changes
-            .ids
-            .get(field)
-            .map(|id| Value::from(id.as_str()));
+        let generated = self.changes.ids.get(field).map(|id| Value::from(id.as_str()));
         generated
             .or_else(|| self.params.get(field).cloned())
             .or_else(|| self.changes.initial.get(field).cloned())

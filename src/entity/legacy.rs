@@ -28,10 +28,7 @@ pub(super) fn read(
         reason: reason.to_owned(),
     };
     let words = |names: [&str; 2]| {
-        names
-            .iter()
-            .find_map(|name| payload.get(*name)?.as_str())
-            .map(str::to_owned)
+        names.iter().find_map(|name| payload.get(*name)?.as_str()).map(str::to_owned)
     };
     let action = words(["action", "event_type"]).or_else(|| row.event_type.clone());
     let action = action.ok_or_else(|| undecodable("it names no action"))?;

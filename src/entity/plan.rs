@@ -36,15 +36,9 @@ pub struct Planner<'a> {
 pub fn needed_fields(action: &Action) -> impl Iterator<Item = &str> {
     action.effects.iter().flat_map(|effect| match effect {
         Effect::ScheduleAt { field, .. } => vec![field.as_str()],
-        Effect::Spawn {
-            entity_id_source,
-            copy_fields,
-            ..
-        } => copy_fields
-            .iter()
-            .chain([entity_id_source])
-            .map(String::as_str)
-            .collect(),
+        Effect::Spawn { entity_id_source, copy_fields, .. } => {
+            copy_fields.iter().chain([entity_id_source]).map(String::as_str).collect()
+        }
         _ => Vec::new(),
     })
 }
@@ -66,9 +60,7 @@ impl Planner<'_> {
                     changes.counters.insert(name, initial.as_u64().unwrap_or(0));
                 }
                 (VariableKind::Bool, initial) => {
-                    changes
-                        .bools
-                        .insert(name, initial.as_bool().unwrap_or(false));
+                    changes.bools.insert(name, initial.as_bool().unwrap_or(false));
                 }
                 (VariableKind::List | VariableKind::Set, Value::Array(items)) => {
                     let appended = items.iter().cloned().map(ListChange::Append).collect();
@@ -87,11 +79,7 @@ impl Planner<'_> {
         written.extend(self.settable(&event.params));
         self.project(&mut event, &written);
         if defect!("create-not-projected") {
-            event
-                .changes
-                .fields
-                .values_mut()
-                .for_each(|kept| *kept = Kept::Inline);
+            event.changes.fields.values_mut().for_each(|kept| *kept = Kept::Inline);
         }
         event
     }
@@ -109,17 +97,10 @@ impl Planner<'_> {
     ) -> Result<Event, RequestError> {
         let refused = action.name.clone();
         if !self.table.is_legal(action, &state.status) {
-            return Err(RequestError::WrongState {
-                action: refused,
-                status: state.status.clone(),
-            });
+            return Err(RequestError::WrongState { action: refused, status: state.status.clone() });
         }
         let lists = state.guard_lists();
-        if !action
-            .guards
-            .iter()
-            .all(|guard| guard.holds(state.view(&lists)))
-        {
+        if !action.guards.iter().all(|guard| guard.holds(state.view(&lists))) {
             return Err(RequestError::GuardFalse { action: refused });
         }
         self.accept(key, state, action, params)
@@ -144,9 +125,9 @@ impl Planner<'_> {
             self.intend(&mut event, state, &working, effect)?;
         }
         let triggered = self.table.triggered(action);
-        event.intents.extend(triggered.map(|one| Intent::Trigger {
-            integration: one.name.clone(),
-        }));
+        event
+            .intents
+            .extend(triggered.map(|one| Intent::Trigger { integration: one.name.clone() }));
         let mut written: BTreeMap<String, Value> = self.settable(&event.params).collect();
         for (name, id) in &event.changes.ids {
             written.insert(name.clone(), Value::from(id.as_str()));
@@ -238,9 +219,7 @@ impl Planner<'_> {
             }
             Effect::ListAppend(name) => {
                 let Some(item) = event.params.get(name) else {
-                    return Err(RequestError::InvalidBody(format!(
-                        "param `{name}` is missing"
-                    )));
+                    return Err(RequestError::InvalidBody(format!("param `{name}` is missing")));
                 };
                 let kind = self.table.variable(name).map(|variable| variable.kind);
                 let items = working.lists.entry(name.clone()).or_default();
@@ -250,10 +229,7 @@ impl Planner<'_> {
             }
             Effect::ListRemoveAt(name) => {
                 let items = working.lists.entry(name.clone()).or_default();
-                let index = event
-                    .params
-                    .get(&format!("{name}_index"))
-                    .and_then(Value::as_u64);
+                let index = event.params.get(&format!("{name}_index")).and_then(Value::as_u64);
                 let index = index.and_then(|index| usize::try_from(index).ok());
                 let Some(index) = index.filter(|index| *index < items.len()) else {
                     let message = format!("param `{name}_index` is no index of `{name}`");
@@ -262,11 +238,7 @@ impl Planner<'_> {
                 record(changes, items, name, ListChange::Remove(index));
             }
             Effect::Emit(name) => event.emitted.push(name.clone()),
-            Effect::Spawn {
-                store_id_in,
-                entity_id_source,
-                ..
-            } => {
+            Effect::Spawn { store_id_in, entity_id_source, .. } => {
                 if let (Some(field), true) = (store_id_in, entity_id_source == FRESH_ID) {
                     changes.ids.insert(field.clone(), self.ids.next_id());
                 }
@@ -284,31 +256,17 @@ impl Planner<'_> {
         working: &Working,
         effect: &Effect,
     ) -> Result<(), RequestError> {
-        let refused = || RequestError::GuardFalse {
-            action: event.action.clone(),
-        };
+        let refused = || RequestError::GuardFalse { action: event.action.clone() };
         let value_of = |name: &str| self.value_after(event, state, working, name);
         let intent = match effect {
-            Effect::Schedule {
-                action,
-                delay_seconds,
-            } => {
+            Effect::Schedule { action, delay_seconds } => {
                 let due_at = time::to_text(overflow::deadline_ms(self.now_ms, *delay_seconds));
-                Intent::Schedule {
-                    action: action.clone(),
-                    due_at,
-                }
+                Intent::Schedule { action: action.clone(), due_at }
             }
             Effect::ScheduleAt { action, field } => {
                 let value = value_of(field);
-                let due_ms = value
-                    .as_str()
-                    .and_then(time::from_rfc3339)
-                    .ok_or_else(refused)?;
-                Intent::Schedule {
-                    action: action.clone(),
-                    due_at: time::to_text(due_ms),
-                }
+                let due_ms = value.as_str().and_then(time::from_rfc3339).ok_or_else(refused)?;
+                Intent::Schedule { action: action.clone(), due_at: time::to_text(due_ms) }
             }
             Effect::Spawn {
                 entity_type,
@@ -317,22 +275,17 @@ impl Planner<'_> {
                 store_id_in,
                 copy_fields,
             } => {
-                let stored = store_id_in
-                    .as_ref()
-                    .and_then(|field| event.changes.ids.get(field));
+                let stored = store_id_in.as_ref().and_then(|field| event.changes.ids.get(field));
                 let entity_id = match (entity_id_source == FRESH_ID, stored) {
                     (true, Some(id)) => id.clone(),
                     (true, None) => self.ids.next_id(),
                     (false, _) => {
                         let id = value_of(entity_id_source).as_str().map(str::to_owned);
-                        id.filter(|id| crate::platform::is_valid_id(id))
-                            .ok_or_else(refused)?
+                        id.filter(|id| crate::platform::is_valid_id(id)).ok_or_else(refused)?
                     }
                 };
-                let fields = copy_fields
-                    .iter()
-                    .map(|name| (name.clone(), value_of(name)))
-                    .collect();
+                let fields =
+                    copy_fields.iter().map(|name| (name.clone(), value_of(name))).collect();
                 if let Some(field) = store_id_in {
                     event.changes.ids.insert(field.clone(), entity_id.clone());
                 }
@@ -369,12 +322,7 @@ impl Planner<'_> {
         if let Some(counter) = working.counters.get(name) {
             return Value::from(*counter);
         }
-        if let Some(flag) = event
-            .changes
-            .bools
-            .get(name)
-            .or_else(|| state.bools.get(name))
-        {
+        if let Some(flag) = event.changes.bools.get(name).or_else(|| state.bools.get(name)) {
             return Value::from(*flag);
         }
         match (name, state.fields.get(name)) {
@@ -395,18 +343,11 @@ struct Working {
 
 impl Working {
     fn new(state: &EntityState) -> Self {
-        Self {
-            counters: state.counters.clone(),
-            lists: state.lists.clone(),
-        }
+        Self { counters: state.counters.clone(), lists: state.lists.clone() }
     }
 }
 
 fn record(changes: &mut Changes, items: &mut Vec<Value>, name: &str, change: ListChange) {
     apply_to_list(items, &change);
-    changes
-        .lists
-        .entry(name.to_owned())
-        .or_default()
-        .push(change);
+    changes.lists.entry(name.to_owned()).or_default().push(change);
 }

@@ -91,12 +91,7 @@ impl EntityState {
 
     /// What guards see.
     pub fn view<'a>(&'a self, lists: &'a BTreeMap<String, Vec<Value>>) -> View<'a> {
-        View {
-            status: &self.status,
-            counters: &self.counters,
-            bools: &self.bools,
-            lists,
-        }
+        View { status: &self.status, counters: &self.counters, bools: &self.bools, lists }
     }
 
     /// The references that stand in its fields.
@@ -120,9 +115,7 @@ pub fn fold(state: Option<EntityState>, event: &Event) -> (EntityState, Vec<Body
     state.sequence_nr = event.sequence_nr;
     state.status.clone_from(&event.to);
     if let Some(key) = &event.idempotency_key {
-        state
-            .keys
-            .insert(key.clone(), use_digest(&event.action, &event.params));
+        state.keys.insert(key.clone(), use_digest(&event.action, &event.params));
     }
     if event.action == DELETED {
         state.deleted = true;
@@ -134,18 +127,8 @@ pub fn fold(state: Option<EntityState>, event: &Event) -> (EntityState, Vec<Body
         state.status_fields = event.changes.status_fields.iter().cloned().collect();
     }
     let changes = &event.changes;
-    state.counters.extend(
-        changes
-            .counters
-            .iter()
-            .map(|(name, value)| (name.clone(), *value)),
-    );
-    state.bools.extend(
-        changes
-            .bools
-            .iter()
-            .map(|(name, value)| (name.clone(), *value)),
-    );
+    state.counters.extend(changes.counters.iter().map(|(name, value)| (name.clone(), *value)));
+    state.bools.extend(changes.bools.iter().map(|(name, value)| (name.clone(), *value)));
     for (name, list_changes) in &changes.lists {
         let items = state.lists.entry(name.clone()).or_default();
         for change in list_changes {
@@ -191,11 +174,7 @@ fn keep(name: &str, kept: &Kept, value: Value, origin: u64) -> (Field, Option<Bo
                 expires_at_ms: expires_at.as_deref().and_then(time::from_text),
                 origin,
             };
-            let body = Body {
-                field: name.to_owned(),
-                reference: reference.clone(),
-                text,
-            };
+            let body = Body { field: name.to_owned(), reference: reference.clone(), text };
             (Field::Blob(reference), Some(body))
         }
     }

@@ -14,10 +14,10 @@ use super::replay::{encode_snapshot, merge_put};
 use super::state::{Body, EntityState, fold, use_digest};
 use super::{CREATED, DELETED, EntityOp, Event, UPDATED};
 use crate::answer::{Answer, RequestError};
-use crate::overflow::Reference;
+use crate::overflow::{Kept, Reference};
 use crate::platform::WriteProtocol;
 use crate::store::{Put, PutCause, StoreError};
-use crate::{defect, probe};
+use crate::{canonical, defect, probe};
 
 /// What the checks of a request come to.
 enum Planned {
@@ -43,9 +43,7 @@ impl Actor {
         // The event's timestamp and every deadline that follows from it: read once, here.
         let now_ms = self.now_ms();
         for attempt in 1.. {
-            let planned = self
-                .plan(&op, key.as_deref(), if_match.as_deref(), now_ms)
-                .await?;
+            let planned = self.plan(&op, key.as_deref(), if_match.as_deref(), now_ms).await?;
             let Planned::Event(event) = planned else {
                 return self.repeat().await;
             };
@@ -116,12 +114,10 @@ impl Actor {
         check_if_match(if_match, &state)?;
         let event = match op {
             EntityOp::Act(name, _) => {
-                let action = table
-                    .action(name)
-                    .ok_or_else(|| RequestError::UnknownAction {
-                        entity_type: self.key.entity_type.clone(),
-                        action: name.clone(),
-                    })?;
+                let action = table.action(name).ok_or_else(|| RequestError::UnknownAction {
+                    entity_type: self.key.entity_type.clone(),
+                    action: name.clone(),
+                })?;
                 let needed: BTreeMap<String, Reference> = needed_fields(action)
                     .filter_map(|field| {
                         let mut references = state.references();
@@ -146,10 +142,7 @@ impl Actor {
     /// A known key: the present state, and nothing is written.
     async fn repeat(&mut self) -> Result<Answer, RequestError> {
         probe!("an idempotency key was repeated");
-        let state = self
-            .state()
-            .cloned()
-            .expect("a known key belongs to an entity");
+        let state = self.state().cloned().expect("a known key belongs to an entity");
         if state.deleted {
             return Ok(Answer::success(204, Value::Null, Some(state.sequence_nr)));
         }
@@ -166,25 +159,14 @@ impl Actor {
     ) -> Result<Appended, RequestError> {
         let protocol = self.tenant.core.protocol;
         if protocol == WriteProtocol::BlobsThenEvent && !puts.is_empty() {
-            let put = self
-                .tenant
-                .store
-                .put(self.caller(), puts, PutCause::Live, now_ms)
-                .await;
+            let put = self.tenant.store.put(self.caller(), puts, PutCause::Live, now_ms).await;
             put.map_err(|error| self.unavailable(&error))?;
         }
-        let with_event = if protocol == WriteProtocol::Atomic {
-            puts
-        } else {
-            &[]
-        };
-        let appended = self
-            .tenant
-            .store
-            .append(self.caller(), &event, with_event, now_ms)
-            .await;
+        let with_event = if protocol == WriteProtocol::Atomic { puts } else { &[] };
+        let appended = self.tenant.store.append(self.caller(), &event, with_event, now_ms).await;
         match appended {
             Ok(()) => {
+                self.warn_of_truncation(&event);
                 self.step_to(after);
                 Ok(Appended::Yes)
             }
@@ -208,23 +190,24 @@ impl Actor {
         self.loaded = None;
         self.load().await?;
         // This boot is the only writer, so an event of this number is this one.
-        let present = self
-            .state()
-            .is_some_and(|state| state.sequence_nr >= event.sequence_nr);
-        if present {
-            Ok(Appended::Yes)
-        } else {
-            Err(self.unavailable(error))
-        }
+        let present = self.state().is_some_and(|state| state.sequence_nr >= event.sequence_nr);
+        if present { Ok(Appended::Yes) } else { Err(self.unavailable(error)) }
     }
 
     /// The state after an event that is in the journal.
     fn step_to(&mut self, after: EntityState) {
-        let loaded = self
-            .loaded
-            .as_mut()
-            .expect("a plan is made from a loaded state");
+        let loaded = self.loaded.as_mut().expect("a plan is made from a loaded state");
         loaded.state = Some(after);
+    }
+
+    fn warn_of_truncation(&self, event: &Event) {
+        for (field, kept) in &event.changes.fields {
+            let (Kept::Truncated { limit }, Some(value)) = (kept, event.own_value_of(field)) else {
+                continue;
+            };
+            let size = canonical::size_of(&canonical::to_text(&value));
+            tracing::warn!(entity = self.name, field, size, limit, "value was truncated");
+        }
     }
 
     /// Puts what is still to be put and answers with the state.
@@ -250,10 +233,7 @@ impl Actor {
             return Ok(Answer::success(204, Value::Null, Some(after.sequence_nr)));
         }
         let status = if after.sequence_nr == 1 { 201 } else { 200 };
-        let fresh = bodies
-            .into_iter()
-            .map(|body| (body.reference.key, body.text))
-            .collect();
+        let fresh = bodies.into_iter().map(|body| (body.reference.key, body.text)).collect();
         self.show(status, after, &fresh).await
     }
 
@@ -264,16 +244,11 @@ impl Actor {
             return Ok(());
         }
         let now_ms = self.now_ms();
-        self.pending
-            .retain(|put| put.expires_at_ms.is_none_or(|deadline| now_ms < deadline));
+        self.pending.retain(|put| put.expires_at_ms.is_none_or(|deadline| now_ms < deadline));
         if self.pending.is_empty() {
             return Ok(());
         }
-        let put = self
-            .tenant
-            .store
-            .put(self.caller(), &self.pending, PutCause::Live, now_ms)
-            .await;
+        let put = self.tenant.store.put(self.caller(), &self.pending, PutCause::Live, now_ms).await;
         if put.is_err() {
             probe!("a put failed after its event");
         }
@@ -297,39 +272,26 @@ impl Actor {
     /// Before the actor goes: what it knows is kept for the next one.
     pub(super) async fn passivate(&mut self) {
         let Some(loaded) = &self.loaded else { return };
-        let behind = loaded
-            .state
-            .as_ref()
-            .is_some_and(|state| state.sequence_nr > loaded.snapshot_at);
+        let behind =
+            loaded.state.as_ref().is_some_and(|state| state.sequence_nr > loaded.snapshot_at);
         if behind && self.pending.is_empty() {
             self.snapshot().await;
         }
-        if let Some(first) = self
-            .loaded
-            .as_mut()
-            .and_then(|loaded| loaded.first_snapshot.take())
-        {
+        if let Some(first) = self.loaded.as_mut().and_then(|loaded| loaded.first_snapshot.take()) {
             let now_ms = self.now_ms();
             let store = &self.tenant.store;
-            let _ = store
-                .save_snapshot(self.caller(), &self.key, first, true, now_ms)
-                .await;
+            let _ = store.save_snapshot(self.caller(), &self.key, first, true, now_ms).await;
         }
     }
 
     async fn snapshot(&mut self) {
         let Some(loaded) = &self.loaded else { return };
         let Some(state) = &loaded.state else { return };
-        let (row, replaces, now_ms) = (
-            encode_snapshot(state),
-            loaded.snapshot_unusable,
-            self.now_ms(),
-        );
+        let (row, replaces, now_ms) =
+            (encode_snapshot(state), loaded.snapshot_unusable, self.now_ms());
         let at = row.sequence_nr;
         let store = &self.tenant.store;
-        let saved = store
-            .save_snapshot(self.caller(), &self.key, row, replaces, now_ms)
-            .await;
+        let saved = store.save_snapshot(self.caller(), &self.key, row, replaces, now_ms).await;
         match (saved, &mut self.loaded) {
             (Ok(()), Some(loaded)) => {
                 loaded.snapshot_at = at;
@@ -371,20 +333,11 @@ impl Actor {
     /// With the defect `lost-ack-rolls-back`: the state before the last event.
     async fn roll_back_in_memory(&mut self) {
         self.pending.clear();
-        let Ok(journal) = self
-            .tenant
-            .store
-            .journal(self.caller(), &self.key, true)
-            .await
-        else {
+        let Ok(journal) = self.tenant.store.journal(self.caller(), &self.key, true).await else {
             return;
         };
         let mut state = None;
-        for row in journal
-            .events
-            .iter()
-            .take(journal.events.len().saturating_sub(1))
-        {
+        for row in journal.events.iter().take(journal.events.len().saturating_sub(1)) {
             let Ok(event) = super::decode_event(&self.key, row) else {
                 return;
             };

@@ -17,11 +17,7 @@ pub(super) fn unknown<'a>(
     name: &str,
     known: impl IntoIterator<Item = &'a str>,
 ) -> Problem {
-    Problem::Unknown {
-        kind,
-        name: name.to_owned(),
-        nearest: nearest(name, known),
-    }
+    Problem::Unknown { kind, name: name.to_owned(), nearest: nearest(name, known) }
 }
 
 pub(super) fn name_is_known(
@@ -32,11 +28,7 @@ pub(super) fn name_is_known(
     known: &[Placed<String>],
 ) {
     if known.iter().all(|(one, _)| one != name) {
-        source.error(
-            span,
-            key,
-            unknown(kind, name, known.iter().map(|(one, _)| one.as_str())),
-        );
+        source.error(span, key, unknown(kind, name, known.iter().map(|(one, _)| one.as_str())));
     }
 }
 
@@ -44,60 +36,30 @@ pub(super) fn name_is_known(
 pub(super) fn finish(source: &mut Source<'_>, draft: Draft) -> Option<Automaton> {
     let head = draft.head?;
     let (initial, initial_span) = &head.initial;
-    name_is_known(
-        source,
-        "state",
-        "automaton.initial",
-        (initial, initial_span),
-        &head.states,
-    );
-    let mut variables = distinct(source, "state.name", draft.variables, |one| {
-        one.name.as_str()
-    });
-    let mut actions = distinct(source, "action.name", draft.actions, |one| {
-        one.name.as_str()
-    });
+    name_is_known(source, "state", "automaton.initial", (initial, initial_span), &head.states);
+    let mut variables = distinct(source, "state.name", draft.variables, |one| one.name.as_str());
+    let mut actions = distinct(source, "action.name", draft.actions, |one| one.name.as_str());
     let states = distinct(source, "automaton.states", head.states, String::as_str);
-    let action_names: Vec<Placed<String>> = actions
-        .iter()
-        .map(|(action, span)| (action.name.clone(), span.clone()))
-        .collect();
+    let action_names: Vec<Placed<String>> =
+        actions.iter().map(|(action, span)| (action.name.clone(), span.clone())).collect();
     for used in &draft.names {
-        let known = if used.kind == "state" {
-            &states
-        } else {
-            &action_names
-        };
-        name_is_known(
-            source,
-            used.kind,
-            used.key,
-            (&used.name.0, &used.name.1),
-            known,
-        );
+        let known = if used.kind == "state" { &states } else { &action_names };
+        name_is_known(source, used.kind, used.key, (&used.name.0, &used.name.1), known);
     }
     let plain_states: Vec<String> = states.iter().map(|(state, _)| state.clone()).collect();
     for (action, span) in &mut actions {
         name_items(source, action, span, &variables);
         check_effects(source, action, span, &mut variables, &action_names);
     }
-    let integrations = distinct(source, "integration.name", draft.integrations, |one| {
-        &one.name
-    });
+    let integrations = distinct(source, "integration.name", draft.integrations, |one| &one.name);
     Some(Automaton {
         name: head.name,
         states: plain_states,
         initial: head.initial.0,
         terminal: head.terminal,
-        variables: variables
-            .into_iter()
-            .map(|(variable, _)| variable)
-            .collect(),
+        variables: variables.into_iter().map(|(variable, _)| variable).collect(),
         actions: actions.into_iter().map(|(action, _)| action).collect(),
-        integrations: integrations
-            .into_iter()
-            .map(|(integration, _)| integration)
-            .collect(),
+        integrations: integrations.into_iter().map(|(integration, _)| integration).collect(),
         invariants: draft.invariants,
         not_executed: draft.not_executed,
     })
@@ -141,19 +103,11 @@ fn name_items(
     if !action.effects.is_empty() || !(adds || removes) {
         return;
     }
-    let counters = variables
-        .iter()
-        .filter(|(one, _)| one.kind == VariableKind::Counter);
+    let counters = variables.iter().filter(|(one, _)| one.kind == VariableKind::Counter);
     let effect = |name: String| {
-        if adds {
-            Effect::Increment(name)
-        } else {
-            Effect::Decrement(name)
-        }
+        if adds { Effect::Increment(name) } else { Effect::Decrement(name) }
     };
-    action.effects = counters
-        .map(|(counter, _)| effect(counter.name.clone()))
-        .collect();
+    action.effects = counters.map(|(counter, _)| effect(counter.name.clone())).collect();
     let verb = if adds { "adds 1 to" } else { "takes 1 from" };
     source.warn(span, "action.effect", Problem::NamedItemEffect(verb));
 }
@@ -175,37 +129,24 @@ fn check_effects(
                 name_is_known(source, "action", "action.effect", (action, span), actions);
                 continue;
             }
-            Effect::Spawn {
-                store_id_in: Some(field),
-                ..
-            } => {
+            Effect::Spawn { store_id_in: Some(field), .. } => {
                 let settable = |one: &Variable| one.name != *field || !one.kind.is_set_by_effects();
                 if crate::overflow::is_reserved_param(field) {
                     source.error(span, "action.effect", Problem::Reserved(field.clone()));
                 } else if let Some((other, _)) = variables.iter().find(|(one, _)| !settable(one)) {
-                    source.error(
-                        span,
-                        "action.effect",
-                        wrong_kind(other, VariableKind::String),
-                    );
+                    source.error(span, "action.effect", wrong_kind(other, VariableKind::String));
                 }
                 continue;
             }
             Effect::Emit(_) | Effect::Trigger(_) | Effect::Spawn { .. } => continue,
         };
-        match variables
-            .iter()
-            .find(|(variable, _)| variable.name == *name)
-        {
+        match variables.iter().find(|(variable, _)| variable.name == *name) {
             Some((variable, _)) if kinds.contains(&variable.kind) => {}
             Some((variable, _)) => {
                 source.error(span, "action.effect", wrong_kind(variable, kinds[0]));
             }
             None => {
-                let problem = Problem::Undeclared {
-                    name: name.clone(),
-                    kind: kinds[0].name(),
-                };
+                let problem = Problem::Undeclared { name: name.clone(), kind: kinds[0].name() };
                 source.warn(span, "action.effect", problem);
                 variables.push((undeclared(name, kinds[0]), span.clone()));
             }

@@ -131,23 +131,9 @@ pub enum Problem {
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            file,
-            line,
-            column,
-            key,
-            problem,
-            severity,
-        } = self;
-        let warning = if *severity == Severity::Warning {
-            "warning: "
-        } else {
-            ""
-        };
-        write!(
-            formatter,
-            "{file}:{line}:{column}: {warning}{key}: {problem}"
-        )
+        let Self { file, line, column, key, problem, severity } = self;
+        let warning = if *severity == Severity::Warning { "warning: " } else { "" };
+        write!(formatter, "{file}:{line}:{column}: {warning}{key}: {problem}")
     }
 }
 
@@ -160,10 +146,7 @@ pub struct SpecError {
 
 impl fmt::Display for SpecError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut errors = self
-            .diagnostics
-            .iter()
-            .filter(|one| one.severity == Severity::Error);
+        let mut errors = self.diagnostics.iter().filter(|one| one.severity == Severity::Error);
         match errors.next() {
             Some(first) => write!(formatter, "{first}")?,
             None => formatter.write_str("no error")?,
@@ -178,10 +161,7 @@ impl fmt::Display for SpecError {
 impl std::error::Error for SpecError {}
 
 fn suggestion(nearest: &Option<String>) -> String {
-    nearest
-        .as_ref()
-        .map(|name| format!(", did you mean `{name}`?"))
-        .unwrap_or_default()
+    nearest.as_ref().map(|name| format!(", did you mean `{name}`?")).unwrap_or_default()
 }
 
 /// The known name that is spelled most alike, if one is near enough to be meant.
@@ -220,12 +200,7 @@ pub(super) struct Source<'a> {
 
 impl<'a> Source<'a> {
     pub fn new(file: &'a str, text: &'a str, lenient: bool) -> Self {
-        Self {
-            file,
-            text,
-            lenient,
-            found: Vec::new(),
-        }
+        Self { file, text, lenient, found: Vec::new() }
     }
 
     pub fn error(&mut self, span: &Range<usize>, key: &str, problem: Problem) {
@@ -253,9 +228,6 @@ impl<'a> Source<'a> {
     /// Everything found, in the order of the text.
     pub fn into_diagnostics(mut self) -> Vec<Diagnostic> {
         self.found.sort_by_key(|(at, _)| *at);
-        self.found
-            .into_iter()
-            .map(|(_, diagnostic)| diagnostic)
-            .collect()
+        self.found.into_iter().map(|(_, diagnostic)| diagnostic).collect()
     }
 }

@@ -63,15 +63,8 @@ pub enum Effect {
 /// Where a spawned entity takes a fresh id from.
 pub const FRESH_ID: &str = "{uuid}";
 
-const WORDS: [&str; 7] = [
-    "increment",
-    "decrement",
-    "set",
-    "emit",
-    "trigger",
-    "list_append",
-    "list_remove_at",
-];
+const WORDS: [&str; 7] =
+    ["increment", "decrement", "set", "emit", "trigger", "list_append", "list_remove_at"];
 const TABLES: [&str; 10] = [
     "increment",
     "decrement",
@@ -91,10 +84,9 @@ fn parse_words(text: &str) -> Result<Effect, Problem> {
     match words.as_slice() {
         ["increment", name] => Ok(Effect::Increment(var(name)?)),
         ["decrement", name] => Ok(Effect::Decrement(var(name)?)),
-        ["set", name, value @ ("true" | "false")] => Ok(Effect::SetBool {
-            var: var(name)?,
-            value: *value == "true",
-        }),
+        ["set", name, value @ ("true" | "false")] => {
+            Ok(Effect::SetBool { var: var(name)?, value: *value == "true" })
+        }
         ["emit", event] => Ok(Effect::Emit((*event).to_owned())),
         ["trigger", name] => Ok(Effect::Trigger((*name).to_owned())),
         ["list_append", name] => Ok(Effect::ListAppend(var(name)?)),
@@ -107,10 +99,7 @@ fn parse_words(text: &str) -> Result<Effect, Problem> {
 
 fn unknown(effect: &str, known: &[&str]) -> Problem {
     let nearest = nearest(effect, known.iter().copied());
-    Problem::UnknownEffect {
-        effect: effect.to_owned(),
-        nearest,
-    }
+    Problem::UnknownEffect { effect: effect.to_owned(), nearest }
 }
 
 /// Reads `effect`: words, an array of words or tables, or a string that holds such an array.
@@ -185,33 +174,22 @@ fn read_table(source: &mut Source<'_>, section: &Section<'_, '_>) -> Option<Effe
         "list_remove_at" => Effect::ListRemoveAt(required("var")?),
         "trigger" => Effect::Trigger(required("name")?),
         "emit" => {
-            let key = if section.get("event").is_some() {
-                "event"
-            } else {
-                "name"
-            };
+            let key = if section.get("event").is_some() { "event" } else { "name" };
             Effect::Emit(required(key)?)
         }
-        "schedule_at" => Effect::ScheduleAt {
-            action: required("action")?,
-            field: required("field")?,
-        },
+        "schedule_at" => {
+            Effect::ScheduleAt { action: required("action")?, field: required("field")? }
+        }
         "set_bool" => {
             let var = required("var")?;
             required_key(source, section, "value");
-            Effect::SetBool {
-                var,
-                value: section.flag(source, "value")?,
-            }
+            Effect::SetBool { var, value: section.flag(source, "value")? }
         }
         "schedule" => {
             let action = required("action")?;
             required_key(source, section, "delay_seconds");
             let delay_seconds = section.number(source, "delay_seconds", 0..3_153_600_001)?;
-            Effect::Schedule {
-                action,
-                delay_seconds,
-            }
+            Effect::Schedule { action, delay_seconds }
         }
         _ => read_spawn(source, section)?,
     })
@@ -250,15 +228,9 @@ mod tests {
     fn words_and_tables_mean_the_same() {
         let pairs = [
             ("\"increment n\"", "{ type = \"increment\", var = \"n\" }"),
-            (
-                "\"set b false\"",
-                "{ type = \"set_bool\", var = \"b\", value = \"false\" }",
-            ),
+            ("\"set b false\"", "{ type = \"set_bool\", var = \"b\", value = \"false\" }"),
             ("\"trigger t\"", "[{ type = \"trigger\", name = \"t\" }]"),
-            (
-                "[\"list_append l\"]",
-                "'[{ type = \"list_append\", var = \"l\" }]'",
-            ),
+            ("[\"list_append l\"]", "'[{ type = \"list_append\", var = \"l\" }]'"),
         ];
         for (words, table) in pairs {
             let read_one = |text: &str| {
@@ -274,16 +246,8 @@ mod tests {
 
     #[test]
     fn a_misspelled_effect_names_the_nearest() {
-        let Err(problem) = parse_words("incremnt n") else {
-            panic!("it was taken")
-        };
-        assert_eq!(
-            problem.to_string(),
-            "unknown effect `incremnt`, did you mean `increment`?"
-        );
-        assert!(matches!(
-            parse_words("set b maybe"),
-            Err(Problem::MalformedEffect(_))
-        ));
+        let Err(problem) = parse_words("incremnt n") else { panic!("it was taken") };
+        assert_eq!(problem.to_string(), "unknown effect `incremnt`, did you mean `increment`?");
+        assert!(matches!(parse_words("set b maybe"), Err(Problem::MalformedEffect(_))));
     }
 }

@@ -115,11 +115,7 @@ pub(super) fn parse_words(text: &str) -> Option<Guard> {
     }
     let words: Vec<&str> = text.split_whitespace().collect();
     let compare = |var: &str, op, number: &str| {
-        Some(Guard::Compare {
-            var: variable(var)?,
-            op,
-            value: number.parse().ok()?,
-        })
+        Some(Guard::Compare { var: variable(var)?, op, value: number.parse().ok()? })
     };
     match words.as_slice() {
         [var] => Some(Guard::IsTrue(variable(var)?)),
@@ -131,19 +127,12 @@ pub(super) fn parse_words(text: &str) -> Option<Guard> {
         [var, "<=", number] => compare(var, Comparison::AtMost, number),
         ["min", var, number] => compare(var, Comparison::AtLeast, number),
         ["max", var, number] => compare(var, Comparison::Less, number),
-        ["list_length_min", var, number] => Some(Guard::ListLengthMin {
-            var: variable(var)?,
-            min: number.parse().ok()?,
-        }),
+        ["list_length_min", var, number] => {
+            Some(Guard::ListLengthMin { var: variable(var)?, min: number.parse().ok()? })
+        }
         ["list_contains", var, ..] if words.len() > 2 => {
-            let rest = text
-                .strip_prefix("list_contains")?
-                .trim_start()
-                .strip_prefix(var)?;
-            Some(Guard::ListContains {
-                var: variable(var)?,
-                value: unquoted(rest.trim()),
-            })
+            let rest = text.strip_prefix("list_contains")?.trim_start().strip_prefix(var)?;
+            Some(Guard::ListContains { var: variable(var)?, value: unquoted(rest.trim()) })
         }
         _ => None,
     }
@@ -151,30 +140,19 @@ pub(super) fn parse_words(text: &str) -> Option<Guard> {
 
 /// A name that a variable can have: no operator, no space.
 pub(super) fn variable(word: &str) -> Option<String> {
-    let plain = !word.is_empty()
-        && word
-            .chars()
-            .all(|c| c.is_alphanumeric() || c == '_' || c == '.');
+    let plain =
+        !word.is_empty() && word.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '.');
     plain.then(|| word.to_owned())
 }
 
 fn unquoted(literal: &str) -> String {
-    let quoted = |mark| {
-        literal
-            .strip_prefix(mark)
-            .and_then(|rest| rest.strip_suffix(mark))
-    };
-    quoted('"')
-        .or_else(|| quoted('\''))
-        .unwrap_or(literal)
-        .to_owned()
+    let quoted = |mark| literal.strip_prefix(mark).and_then(|rest| rest.strip_suffix(mark));
+    quoted('"').or_else(|| quoted('\'')).unwrap_or(literal).to_owned()
 }
 
 /// Reads `guard`: words, an array of words, an array of tables, or one table.
 pub(super) fn read(source: &mut Source<'_>, value: &Spanned<DeValue<'_>>) -> Vec<Guard> {
-    let (span, malformed) = (value.span(), |text: &str| {
-        Problem::MalformedGuard(text.to_owned())
-    });
+    let (span, malformed) = (value.span(), |text: &str| Problem::MalformedGuard(text.to_owned()));
     match value.get_ref() {
         DeValue::String(text) => match parse_words(text) {
             Some(guard) => vec![guard],
@@ -200,9 +178,7 @@ fn read_table(source: &mut Source<'_>, section: &Section<'_, '_>) -> Option<Guar
     if kind == "state_in" {
         section.refuse_unknown(source, &["type", "values"]);
         let states = section.texts(source, "values")?;
-        return Some(Guard::StateIn(
-            states.into_iter().map(|(state, _)| state).collect(),
-        ));
+        return Some(Guard::StateIn(states.into_iter().map(|(state, _)| state).collect()));
     }
     let number_key = match kind.as_str() {
         "min_count" | "min" | "list_length_min" => "min",
@@ -210,11 +186,7 @@ fn read_table(source: &mut Source<'_>, section: &Section<'_, '_>) -> Option<Guar
         "list_contains" => "value",
         "is_true" | "is_false" => "",
         _ => {
-            source.error(
-                &kind_span,
-                "action.guard.type",
-                Problem::MalformedGuard(kind),
-            );
+            source.error(&kind_span, "action.guard.type", Problem::MalformedGuard(kind));
             return None;
         }
     };
@@ -225,11 +197,7 @@ fn read_table(source: &mut Source<'_>, section: &Section<'_, '_>) -> Option<Guar
         return Some(Guard::ListContains { var, value });
     }
     if number_key.is_empty() {
-        return Some(if kind == "is_true" {
-            Guard::IsTrue(var)
-        } else {
-            Guard::IsFalse(var)
-        });
+        return Some(if kind == "is_true" { Guard::IsTrue(var) } else { Guard::IsFalse(var) });
     }
     if section.get(number_key).is_none() {
         source.error(&section.span, &section.key(number_key), Problem::Missing);
@@ -237,16 +205,8 @@ fn read_table(source: &mut Source<'_>, section: &Section<'_, '_>) -> Option<Guar
     let value = section.number(source, number_key, 0..u64::MAX)?;
     Some(match kind.as_str() {
         "list_length_min" => Guard::ListLengthMin { var, min: value },
-        "max_count" | "max" => Guard::Compare {
-            var,
-            op: Comparison::Less,
-            value,
-        },
-        _ => Guard::Compare {
-            var,
-            op: Comparison::AtLeast,
-            value,
-        },
+        "max_count" | "max" => Guard::Compare { var, op: Comparison::Less, value },
+        _ => Guard::Compare { var, op: Comparison::AtLeast, value },
     })
 }
 
@@ -259,15 +219,8 @@ mod tests {
         let counters = BTreeMap::from([("n".to_owned(), 2)]);
         let bools = BTreeMap::from([("yes".to_owned(), true), ("no".to_owned(), false)]);
         let lists = BTreeMap::from([("l".to_owned(), vec![json!("a b"), json!(7)])]);
-        let view = View {
-            status: "Open",
-            counters: &counters,
-            bools: &bools,
-            lists: &lists,
-        };
-        parse_words(words)
-            .unwrap_or_else(|| panic!("{words} is malformed"))
-            .holds(view)
+        let view = View { status: "Open", counters: &counters, bools: &bools, lists: &lists };
+        parse_words(words).unwrap_or_else(|| panic!("{words} is malformed")).holds(view)
     }
 
     #[test]

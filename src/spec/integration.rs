@@ -7,16 +7,8 @@ use super::diagnostic::{Problem, Source};
 use super::parse::{Draft, NameUse};
 use super::section::{Section, to_json};
 
-const OWN_KEYS: [&str; 8] = [
-    "name",
-    "trigger",
-    "type",
-    "kind",
-    "module",
-    "on_success",
-    "on_failure",
-    "config",
-];
+const OWN_KEYS: [&str; 8] =
+    ["name", "trigger", "type", "kind", "module", "on_success", "on_failure", "config"];
 
 /// Reads one integration into the draft; `action` is the action it stands under, if it does.
 pub(super) fn read(
@@ -28,9 +20,7 @@ pub(super) fn read(
     let Some((name, _)) = section.required_text(source, "name") else {
         return;
     };
-    let kind = section
-        .text(source, "type")
-        .or_else(|| section.text(source, "kind"));
+    let kind = section.text(source, "type").or_else(|| section.text(source, "kind"));
     let module = section.text(source, "module");
     let is_wasm = match &kind {
         Some((kind, _)) => kind == "wasm",
@@ -38,9 +28,7 @@ pub(super) fn read(
     };
     if !is_wasm {
         let kind = kind.map_or_else(|| "untyped".to_owned(), |(kind, _)| kind);
-        draft
-            .not_executed
-            .push(format!("{} {name} ({kind})", section.path));
+        draft.not_executed.push(format!("{} {name} ({kind})", section.path));
         return;
     }
     let trigger = match (section.text(source, "trigger"), action) {
@@ -57,11 +45,7 @@ pub(super) fn read(
     };
     let mut callback = |key: &'static str, shown: &'static str| {
         let (name, span) = section.text(source, key)?;
-        draft.names.push(NameUse {
-            kind: "action",
-            key: shown,
-            name: (name.clone(), span),
-        });
+        draft.names.push(NameUse { kind: "action", key: shown, name: (name.clone(), span) });
         Some(name)
     };
     let on_success = callback("on_success", "integration.on_success");
@@ -79,13 +63,6 @@ pub(super) fn read(
                 .map(|(key, _, value)| (key.to_owned(), to_json(value.get_ref()))),
         )
         .collect();
-    let integration = Integration {
-        name,
-        trigger,
-        module,
-        on_success,
-        on_failure,
-        config,
-    };
+    let integration = Integration { name, trigger, module, on_success, on_failure, config };
     draft.integrations.push((integration, section.span.clone()));
 }

@@ -51,14 +51,8 @@ pub(super) struct NameUse {
     pub name: Placed<String>,
 }
 
-const SECTIONS: [&str; 6] = [
-    "automaton",
-    "state",
-    "action",
-    "integration",
-    "invariant",
-    "liveness",
-];
+const SECTIONS: [&str; 6] =
+    ["automaton", "state", "action", "integration", "invariant", "liveness"];
 
 /// Longest life of an overflowed value: a hundred years.
 const TTL_SECONDS: Range<u64> = 1..3_153_600_001;
@@ -83,15 +77,8 @@ pub fn parse(file: &str, text: &str, lenient: bool) -> Result<Parsed, SpecError>
     };
     let diagnostics = source.into_diagnostics();
     match automaton {
-        Some(automaton)
-            if diagnostics
-                .iter()
-                .all(|one| one.severity == Severity::Warning) =>
-        {
-            Ok(Parsed {
-                automaton,
-                warnings: diagnostics,
-            })
+        Some(automaton) if diagnostics.iter().all(|one| one.severity == Severity::Warning) => {
+            Ok(Parsed { automaton, warnings: diagnostics })
         }
         _ => Err(SpecError { diagnostics }),
     }
@@ -122,9 +109,7 @@ fn read(source: &mut Source<'_>, root: &Section<'_, '_>) -> Draft {
         read_invariant(source, &section, &mut draft);
     }
     for section in root.tables(source, "liveness") {
-        let name = section
-            .text(source, "name")
-            .map_or_else(String::new, |(name, _)| name);
+        let name = section.text(source, "name").map_or_else(String::new, |(name, _)| name);
         draft.not_executed.push(format!("liveness {name}"));
     }
     for (key, _, _) in root.entries().filter(|(key, _, _)| !SECTIONS.contains(key)) {
@@ -145,13 +130,7 @@ fn read_head(source: &mut Source<'_>, root: &Section<'_, '_>) -> Option<Head> {
     let section = Section::new("automaton", table, value.span());
     section.refuse_unknown(
         source,
-        &[
-            "name",
-            "states",
-            "initial",
-            "terminal",
-            "allow_indefinite_states",
-        ],
+        &["name", "states", "initial", "terminal", "allow_indefinite_states"],
     );
     section.texts(source, "allow_indefinite_states");
     let terminal = section.texts(source, "terminal").unwrap_or_default();
@@ -162,21 +141,10 @@ fn read_head(source: &mut Source<'_>, root: &Section<'_, '_>) -> Option<Head> {
     }
     let states = section.texts(source, "states")?;
     for (state, span) in &terminal {
-        check::name_is_known(
-            source,
-            "state",
-            "automaton.terminal",
-            (state, span),
-            &states,
-        );
+        check::name_is_known(source, "state", "automaton.terminal", (state, span), &states);
     }
     let terminal = terminal.into_iter().map(|(state, _)| state).collect();
-    Some(Head {
-        name: name?.0,
-        states,
-        initial: initial?,
-        terminal,
-    })
+    Some(Head { name: name?.0, states, initial: initial?, terminal })
 }
 
 fn read_variable(source: &mut Source<'_>, section: &Section<'_, '_>) -> Option<Variable> {
@@ -209,15 +177,10 @@ fn read_variable(source: &mut Source<'_>, section: &Section<'_, '_>) -> Option<V
     if reserved || name.starts_with(crate::overflow::RESERVED_PREFIX) {
         source.error(&name_span, "state.name", Problem::Reserved(name.clone()));
     }
-    if let (Some(value), true) = (
-        section.get("overflow_ttl_seconds"),
-        kind != VariableKind::String,
-    ) {
-        let problem = Problem::WrongKind {
-            name: name.clone(),
-            kind: kind.name(),
-            wanted: "string",
-        };
+    if let (Some(value), true) = (section.get("overflow_ttl_seconds"), kind != VariableKind::String)
+    {
+        let problem =
+            Problem::WrongKind { name: name.clone(), kind: kind.name(), wanted: "string" };
         source.error(&value.span(), "state.overflow_ttl_seconds", problem);
     }
     let initial = match section.get("initial") {
@@ -253,12 +216,12 @@ fn read_initial(
     let text = written.as_str();
     let typed = match kind {
         VariableKind::String | VariableKind::Status => text.map(Value::from),
-        VariableKind::Counter => text
-            .map_or_else(|| written.as_u64(), |text| text.trim().parse().ok())
-            .map(Value::from),
-        VariableKind::Bool => text
-            .map_or_else(|| written.as_bool(), |text| text.trim().parse().ok())
-            .map(Value::from),
+        VariableKind::Counter => {
+            text.map_or_else(|| written.as_u64(), |text| text.trim().parse().ok()).map(Value::from)
+        }
+        VariableKind::Bool => {
+            text.map_or_else(|| written.as_bool(), |text| text.trim().parse().ok()).map(Value::from)
+        }
         VariableKind::List | VariableKind::Set => match text {
             Some("") => Some(Value::Array(Vec::new())),
             Some(text) => canonical::parse(text.as_bytes()).ok(),
@@ -267,10 +230,8 @@ fn read_initial(
         .filter(Value::is_array),
     };
     let Some(mut typed) = typed else {
-        let problem = Problem::BadInitial {
-            value: canonical::to_text(&written),
-            kind: kind.name(),
-        };
+        let problem =
+            Problem::BadInitial { value: canonical::to_text(&written), kind: kind.name() };
         source.error(&value.span(), "state.initial", problem);
         return None;
     };
@@ -288,9 +249,7 @@ fn read_initial(
 fn read_action(source: &mut Source<'_>, section: &Section<'_, '_>, draft: &mut Draft) {
     section.refuse_unknown(
         source,
-        &[
-            "name", "kind", "from", "to", "guard", "effect", "params", "hint", "triggers",
-        ],
+        &["name", "kind", "from", "to", "guard", "effect", "params", "hint", "triggers"],
     );
     let Some((name, name_span)) = section.required_text(source, "name") else {
         return;
@@ -313,35 +272,20 @@ fn read_action(source: &mut Source<'_>, section: &Section<'_, '_>, draft: &mut D
         },
     };
     let mut state_names = |key: &'static str, names: Vec<Placed<String>>| {
-        let plain = names
-            .iter()
-            .map(|(name, _)| name.clone())
-            .collect::<Vec<_>>();
-        draft.names.extend(names.into_iter().map(|name| NameUse {
-            kind: "state",
-            key,
-            name,
-        }));
+        let plain = names.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+        draft.names.extend(names.into_iter().map(|name| NameUse { kind: "state", key, name }));
         plain
     };
-    let from = section
-        .texts(source, "from")
-        .map(|names| state_names("action.from", names));
-    let to = section
-        .text(source, "to")
-        .map(|name| state_names("action.to", vec![name]));
+    let from = section.texts(source, "from").map(|names| state_names("action.from", names));
+    let to = section.text(source, "to").map(|name| state_names("action.to", vec![name]));
     let params = section.texts(source, "params").unwrap_or_default();
     for (param, span) in &params {
         if crate::overflow::is_reserved_param(param) {
             source.error(span, "action.params", Problem::Reserved(param.clone()));
         }
     }
-    let guards = section
-        .get("guard")
-        .map_or_else(Vec::new, |value| guard::read(source, value));
-    let effects = section
-        .get("effect")
-        .map_or_else(Vec::new, |value| effect::read(source, value));
+    let guards = section.get("guard").map_or_else(Vec::new, |value| guard::read(source, value));
+    let effects = section.get("effect").map_or_else(Vec::new, |value| effect::read(source, value));
     for trigger in section.tables(source, "triggers") {
         integration::read(source, &trigger, Some(&name), draft);
     }
@@ -363,11 +307,7 @@ fn read_invariant(source: &mut Source<'_>, section: &Section<'_, '_>, draft: &mu
     let when = section.texts(source, "when").map(|states| {
         let plain = states.iter().map(|(state, _)| state.clone()).collect();
         let uses = states.into_iter();
-        draft.names.extend(uses.map(|name| NameUse {
-            kind: "state",
-            key: "invariant.when",
-            name,
-        }));
+        draft.names.extend(uses.map(|name| NameUse { kind: "state", key: "invariant.when", name }));
         plain
     });
     let name = section.required_text(source, "name");
@@ -379,11 +319,7 @@ fn read_invariant(source: &mut Source<'_>, section: &Section<'_, '_>, draft: &mu
     if matches!(assertion, Assertion::NotExecuted(_)) {
         draft.not_executed.push(format!("invariant {name}"));
     }
-    draft.invariants.push(Invariant {
-        name,
-        when,
-        assertion,
-    });
+    draft.invariants.push(Invariant { name, when, assertion });
 }
 
 fn read_assertion(text: &str) -> Assertion {
@@ -392,16 +328,10 @@ fn read_assertion(text: &str) -> Assertion {
     }
     let implication = || {
         let (condition, consequence) = text.split_once("=>")?;
-        let list = condition
-            .trim()
-            .strip_prefix("status")?
-            .trim()
-            .strip_prefix("in")?
-            .trim();
+        let list = condition.trim().strip_prefix("status")?.trim().strip_prefix("in")?.trim();
         let states = list.strip_prefix('[')?.strip_suffix(']')?;
-        let states = states
-            .split(',')
-            .map(|state| state.trim().trim_matches(['\'', '"']).to_owned());
+        let states =
+            states.split(',').map(|state| state.trim().trim_matches(['\'', '"']).to_owned());
         Some((states.collect(), guard::parse_words(consequence)?))
     };
     if let Some((states, guard)) = implication() {

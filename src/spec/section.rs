@@ -37,9 +37,7 @@ impl<'t, 'a> Section<'t, 'a> {
     pub fn entries(
         &self,
     ) -> impl Iterator<Item = (&'t str, Range<usize>, &'t Spanned<DeValue<'a>>)> {
-        self.table
-            .iter()
-            .map(|(key, value)| (key.get_ref().as_ref(), key.span(), value))
+        self.table.iter().map(|(key, value)| (key.get_ref().as_ref(), key.span(), value))
     }
 
     pub fn text(&self, source: &mut Source<'_>, key: &str) -> Option<Placed<String>> {
@@ -75,11 +73,7 @@ impl<'t, 'a> Section<'t, 'a> {
         if let Some(Some(texts)) = items {
             return Some(texts);
         }
-        source.error(
-            &value.span(),
-            &self.key(key),
-            Problem::Expected("an array of strings"),
-        );
+        source.error(&value.span(), &self.key(key), Problem::Expected("an array of strings"));
         None
     }
 
@@ -99,11 +93,7 @@ impl<'t, 'a> Section<'t, 'a> {
             Some(number) if i128::from(range.start) <= number && number < i128::from(range.end) => {
                 return u64::try_from(number).ok();
             }
-            Some(_) => Problem::OutOfRange {
-                value: written,
-                min: range.start,
-                max: range.end - 1,
-            },
+            Some(_) => Problem::OutOfRange { value: written, min: range.start, max: range.end - 1 },
             None => Problem::NotANumber(written),
         };
         source.error(&value.span(), &self.key(key), problem);
@@ -119,11 +109,7 @@ impl<'t, 'a> Section<'t, 'a> {
             _ => None,
         };
         if flag.is_none() {
-            source.error(
-                &value.span(),
-                &self.key(key),
-                Problem::Expected("true or false"),
-            );
+            source.error(&value.span(), &self.key(key), Problem::Expected("true or false"));
         }
         flag
     }
@@ -152,9 +138,7 @@ impl<'t, 'a> Section<'t, 'a> {
             if known.contains(&key) {
                 continue;
             }
-            let problem = Problem::UnknownKey {
-                nearest: nearest(key, known.iter().copied()),
-            };
+            let problem = Problem::UnknownKey { nearest: nearest(key, known.iter().copied()) };
             if source.lenient {
                 source.warn(&span, &self.key(key), problem);
             } else {
@@ -187,10 +171,7 @@ pub(super) fn to_json(value: &DeValue<'_>) -> Value {
                     .ok()
             })
             .unwrap_or_else(|| Value::from(integer.to_string())),
-        DeValue::Float(float) => float
-            .as_str()
-            .parse::<f64>()
-            .map_or(Value::Null, Value::from),
+        DeValue::Float(float) => float.as_str().parse::<f64>().map_or(Value::Null, Value::from),
         DeValue::Boolean(flag) => Value::from(*flag),
         DeValue::Datetime(datetime) => Value::from(datetime.to_string()),
         DeValue::Array(items) => items.iter().map(|item| to_json(item.get_ref())).collect(),

@@ -19,18 +19,10 @@ impl TransitionTable {
     /// Indexes an automaton.
     pub fn new(automaton: Automaton) -> Self {
         let names = automaton.actions.iter().enumerate();
-        let actions = names
-            .map(|(index, action)| (action.name.clone(), index))
-            .collect();
+        let actions = names.map(|(index, action)| (action.name.clone(), index)).collect();
         let names = automaton.variables.iter().enumerate();
-        let variables = names
-            .map(|(index, variable)| (variable.name.clone(), index))
-            .collect();
-        Self {
-            automaton,
-            actions,
-            variables,
-        }
+        let variables = names.map(|(index, variable)| (variable.name.clone(), index)).collect();
+        Self { automaton, actions, variables }
     }
 
     /// The spec itself.
@@ -56,23 +48,17 @@ impl TransitionTable {
 
     /// The variable of this name.
     pub fn variable(&self, name: &str) -> Option<&Variable> {
-        self.variables
-            .get(name)
-            .map(|index| &self.automaton.variables[*index])
+        self.variables.get(name).map(|index| &self.automaton.variables[*index])
     }
 
     /// Whether a param of this name feeds effects only, and is refused in creations and PATCHes.
     pub fn is_set_by_effects(&self, name: &str) -> bool {
-        self.variable(name)
-            .is_some_and(|variable| variable.kind.is_set_by_effects())
+        self.variable(name).is_some_and(|variable| variable.kind.is_set_by_effects())
     }
 
     /// Variables that show the status.
     pub fn status_variables(&self) -> impl Iterator<Item = &Variable> {
-        self.automaton
-            .variables
-            .iter()
-            .filter(|variable| variable.kind == VariableKind::Status)
+        self.automaton.variables.iter().filter(|variable| variable.kind == VariableKind::Status)
     }
 
     /// Whether the action is legal in this state, its guards aside.
@@ -90,13 +76,8 @@ impl TransitionTable {
             Effect::Trigger(name) => Some(name),
             _ => None,
         });
-        triggers
-            .chain(std::iter::once(&action.name))
-            .flat_map(|name| {
-                self.automaton
-                    .integrations
-                    .iter()
-                    .filter(move |one| one.trigger == *name)
-            })
+        triggers.chain(std::iter::once(&action.name)).flat_map(|name| {
+            self.automaton.integrations.iter().filter(move |one| one.trigger == *name)
+        })
     }
 }

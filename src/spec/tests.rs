@@ -24,11 +24,7 @@ fn the_own_specs_parse_and_say_what_is_not_executed() {
     assert_eq!(session.warnings, []);
     assert_eq!(session.automaton.variables[6].initial, json!(["new"]));
     let job = parse("job", JOB, false).unwrap();
-    let warnings: Vec<String> = job
-        .warnings
-        .iter()
-        .map(|one| one.problem.to_string())
-        .collect();
+    let warnings: Vec<String> = job.warnings.iter().map(|one| one.problem.to_string()).collect();
     assert_eq!(
         warnings,
         [
@@ -51,18 +47,11 @@ fn the_own_specs_parse_and_say_what_is_not_executed() {
     assert_eq!(table.entity_set(), "Jobs");
     let triggered = |name| {
         let action = table.action(name).unwrap();
-        table
-            .triggered(action)
-            .map(|one| one.name.clone())
-            .collect::<Vec<_>>()
+        table.triggered(action).map(|one| one.name.clone()).collect::<Vec<_>>()
     };
     assert_eq!(triggered("Start"), ["work"]);
     assert_eq!(triggered("Fail"), ["report_failure"]);
-    assert!(
-        TransitionTable::new(session.automaton)
-            .action("SessionClosed")
-            .is_none()
-    );
+    assert!(TransitionTable::new(session.automaton).action("SessionClosed").is_none());
 }
 
 #[test]
@@ -110,10 +99,7 @@ fn every_error_names_file_line_column_and_key() {
             "[[action]]\nname = \"Go\"\neffect = \"incrment n\"\n",
             "t.toml:7:10: action.effect: unknown effect `incrment`, did you mean `increment`?",
         ),
-        (
-            "[[action]]\nname = \"Updated\"\n",
-            "t.toml:6:8: action.name: `Updated` is reserved",
-        ),
+        ("[[action]]\nname = \"Updated\"\n", "t.toml:6:8: action.name: `Updated` is reserved"),
         (
             "[[action]]\nname = \"Go\"\nparams = [\"Status\"]\n",
             "t.toml:7:11: action.params: `Status` is reserved",
@@ -134,10 +120,7 @@ fn every_error_names_file_line_column_and_key() {
             "[[action]]\nname = \"Go\"\n[[action]]\nname = \"Go\"\n",
             "t.toml:7:1: warning: action.name: `Go` is defined twice, equally",
         ),
-        (
-            "[[action]]\nname = 3\n",
-            "t.toml:6:8: action.name: expected a string",
-        ),
+        ("[[action]]\nname = 3\n", "t.toml:6:8: action.name: expected a string"),
         ("[[state]]\n", "t.toml:5:1: state.name: missing"),
     ];
     for (rest, expected) in cases {
@@ -174,11 +157,6 @@ fn extra_specs_parse() {
         let text = std::fs::read_to_string(&path).unwrap();
         let result = parse(&file, &text, false);
         let valid_toml = toml::de::DeTable::parse(&text).is_ok();
-        assert_eq!(
-            result.is_ok(),
-            valid_toml,
-            "{:?}",
-            result.err().map(|error| error.to_string())
-        );
+        assert_eq!(result.is_ok(), valid_toml, "{:?}", result.err().map(|error| error.to_string()));
     }
 }

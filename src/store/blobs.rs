@@ -49,11 +49,7 @@ impl BlobRow {
         let hash = canonical::sha256_hex(&self.data);
         let whole = reference.key == format!("field-overflow/sha256/{hash}.json")
             && self.size == Some(self.data.len() as u64);
-        if whole {
-            String::from_utf8(self.data).ok()
-        } else {
-            None
-        }
+        if whole { String::from_utf8(self.data).ok() } else { None }
     }
 
     /// Whether the row stays at least as long as the reference can be read.
@@ -78,10 +74,7 @@ impl Store {
         cause: PutCause,
         now_ms: i64,
     ) -> Result<(), StoreError> {
-        self.write("store.put", caller, |db, _| {
-            put_all(db, puts, cause, now_ms)
-        })
-        .await
+        self.write("store.put", caller, |db, _| put_all(db, puts, cause, now_ms)).await
     }
 
     /// The rows of these addresses, in their order.
@@ -93,10 +86,8 @@ impl Store {
         caller: Caller<'_>,
         keys: &[&str],
     ) -> Result<Vec<Option<BlobRow>>, StoreError> {
-        self.read("store.blobs", caller, |db, _| {
-            keys.iter().map(|key| read(db, key)).collect()
-        })
-        .await
+        self.read("store.blobs", caller, |db, _| keys.iter().map(|key| read(db, key)).collect())
+            .await
     }
 
     /// Deletes at most `max_rows` rows whose deadline is at or before `now_ms`, oldest first, and
@@ -199,20 +190,13 @@ fn renew(
         probe!("a damaged blob was written again");
         db.execute(
             "UPDATE blobs SET data = ?2, size_bytes = ?3 WHERE blob_key = ?1",
-            vec![
-                text(&put.key),
-                Value::Blob(put.body.as_bytes().to_vec()),
-                integer(size),
-            ],
+            vec![text(&put.key), Value::Blob(put.body.as_bytes().to_vec()), integer(size)],
         )?;
     }
     if row.outlives(put.expires_at_ms) {
         return Ok(());
     }
-    let is_expired = row
-        .expires_at
-        .as_ref()
-        .is_some_and(|at| *at <= time::to_text(now_ms));
+    let is_expired = row.expires_at.as_ref().is_some_and(|at| *at <= time::to_text(now_ms));
     let forgotten = crate::defect!("first-writer-ttl")
         || (is_expired && crate::defect!("put-ignores-expired"))
         || (cause == PutCause::Replay && crate::defect!("replay-skips-renewal"));
@@ -224,10 +208,7 @@ fn renew(
     }
     db.execute(
         "UPDATE blobs SET expires_at = ?2 WHERE blob_key = ?1",
-        vec![
-            text(&put.key),
-            optional(put.expires_at_ms.map(time::to_text).as_deref()),
-        ],
+        vec![text(&put.key), optional(put.expires_at_ms.map(time::to_text).as_deref())],
     )?;
     Ok(())
 }

@@ -85,23 +85,14 @@ impl Store {
     ) -> Result<Journal, StoreError> {
         self.read("store.journal", caller, |db, tenant| {
             let last = last_sequence(db, tenant, key)?;
-            let found = if from_start {
-                None
-            } else {
-                super::snapshots::read(db, tenant, key)?
-            };
+            let found = if from_start { None } else { super::snapshots::read(db, tenant, key)? };
             let (snapshot, snapshot_ahead) = match found {
                 Some(snapshot) if snapshot.sequence_nr > last => (None, true),
                 other => (other, false),
             };
             let after = snapshot.as_ref().map_or(0, |snapshot| snapshot.sequence_nr);
             let events = events_after(db, tenant, key, after, i64::MAX)?;
-            Ok(Journal {
-                snapshot,
-                snapshot_ahead,
-                last,
-                events,
-            })
+            Ok(Journal { snapshot, snapshot_ahead, last, events })
         })
         .await
     }
@@ -118,13 +109,7 @@ impl Store {
         limit: u64,
     ) -> Result<Vec<EventRow>, StoreError> {
         self.read("store.events", caller, |db, tenant| {
-            events_after(
-                db,
-                tenant,
-                key,
-                after,
-                i64::try_from(limit).unwrap_or(i64::MAX),
-            )
+            events_after(db, tenant, key, after, i64::try_from(limit).unwrap_or(i64::MAX))
         })
         .await
     }
@@ -141,20 +126,19 @@ impl Store {
     ) -> Result<Vec<String>, StoreError> {
         self.read("store.entity_ids", caller, |db, tenant| {
             let rows = db.rows(
-                "SELECT CAST(entity_id AS BLOB) FROM events AS one
+                "SELECT CAST(entity_id AS BLOB) FROM events AS first
                 WHERE tenant = ?1 AND entity_type = ?2 AND sequence_nr = 1
-                    AND NOT EXISTS (
-                        SELECT 1 FROM events AS other
-                        WHERE other.tenant = one.tenant AND other.entity_type = one.entity_type
-                            AND other.entity_id = one.entity_id AND other.event_type = 'Deleted'
+                    AND 'Deleted' <> (
+                        SELECT event_type FROM events AS last
+                        WHERE last.tenant = first.tenant AND last.entity_type = first.entity_type
+                            AND last.entity_id = first.entity_id
+                        ORDER BY sequence_nr DESC LIMIT 1
                     )
                 ORDER BY entity_id LIMIT ?3 OFFSET ?4",
                 vec![text(tenant), text(entity_type), integer(top), integer(skip)],
             )?;
-            let id = |mut row: Row| {
-                row.text(0)
-                    .ok_or_else(|| StoreError::Damaged("entity id".into()))
-            };
+            let id =
+                |mut row: Row| row.text(0).ok_or_else(|| StoreError::Damaged("entity id".into()));
             rows.into_iter().map(id).collect()
         })
         .await
@@ -208,20 +192,15 @@ fn events_after(
 /// The checksum in an event's metadata. Metadata that is there and cannot be read has one that
 /// nothing matches.
 fn checksum(metadata: &[u8]) -> Option<String> {
-    match canonical::parse(metadata) {
-        Ok(metadata) => metadata
-            .get("sha256")
-            .map(|sum| sum.as_str().unwrap_or("?").to_owned()),
+    match canonical::parse_stored(metadata) {
+        Ok(metadata) => metadata.get("sha256").map(|sum| sum.as_str().unwrap_or("?").to_owned()),
         Err(_) => Some("?".to_owned()),
     }
 }
 
 fn insert_event(db: &mut Database, tenant: &str, event: &Event) -> Result<(), StoreError> {
     let payload = event.to_text();
-    let metadata = format!(
-        "{{\"sha256\":\"{}\"}}",
-        canonical::sha256_hex(payload.as_bytes())
-    );
+    let metadata = format!("{{\"sha256\":\"{}\"}}", canonical::sha256_hex(payload.as_bytes()));
     db.execute(
         "INSERT INTO events
             (tenant, entity_type, entity_id, sequence_nr, event_type, payload, metadata, created_at)

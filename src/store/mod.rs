@@ -62,6 +62,9 @@ pub enum StoreError {
         /// Theirs.
         names: String,
     },
+    /// SQLite would not keep a write-ahead log.
+    #[error("journal mode is `{0}`, not WAL")]
+    NoLog(String),
     /// A row that cannot be read whole.
     #[error("damaged row: {0}")]
     Damaged(String),
@@ -119,11 +122,7 @@ enum Standing {
 impl Store {
     /// A store that is not open yet.
     pub fn new(tenant: String, seams: Seams) -> Self {
-        Self {
-            tenant,
-            seams,
-            connection: Mutex::new(Connection::default()),
-        }
+        Self { tenant, seams, connection: Mutex::new(Connection::default()) }
     }
 
     /// Opens the file if it is not, and settles what is in doubt. Nothing may be answered before.
@@ -138,15 +137,7 @@ impl Store {
 
     async fn reach(&self, label: &'static str, caller: Caller<'_>) {
         let Caller { entity, origin } = caller;
-        self.seams
-            .points
-            .reach(Point {
-                label,
-                tenant: &self.tenant,
-                entity,
-                origin,
-            })
-            .await;
+        self.seams.points.reach(Point { label, tenant: &self.tenant, entity, origin }).await;
     }
 
     /// A transaction that only reads.
@@ -180,7 +171,15 @@ impl Store {
         let open = self.usable(&mut connection).await?;
         self.begin(open, "BEGIN IMMEDIATE").await?;
         match work(&mut open.db, &self.tenant) {
-            Ok(value) => open.commit().map(|()| value),
+            Ok(value) => match open.commit() {
+                Ok(()) => Ok(value),
+                Err(error) => {
+                    // At once, so that a store that is idle has nothing in doubt. What fails here
+                    // is tried again before the next answer.
+                    let _ = self.settle(open).await;
+                    Err(error)
+                }
+            },
             Err(error) => {
                 open.roll_back();
                 Err(error)
@@ -212,9 +211,7 @@ impl Store {
                 }
                 other => other,
             };
-            self.begin(open, "BEGIN IMMEDIATE")
-                .await
-                .map_err(unsettled)?;
+            self.begin(open, "BEGIN IMMEDIATE").await.map_err(unsettled)?;
             let barrier = "UPDATE boots SET barriers = barriers + 1 WHERE id = ?1";
             if let Err(error) = open.db.execute(barrier, vec![Value::Integer(open.boot)]) {
                 open.roll_back();
@@ -248,11 +245,7 @@ impl Store {
         let insert = "INSERT INTO boots (started_at) VALUES (?1)";
         db.execute(insert, vec![text(&started_at)])?;
         let boot = newest_boot(&mut db)?;
-        let mut open = Open {
-            db,
-            boot,
-            standing: Standing::Settled,
-        };
+        let mut open = Open { db, boot, standing: Standing::Settled };
         open.commit()?;
         Ok(open)
     }
@@ -262,18 +255,12 @@ impl Store {
     async fn begin(&self, open: &mut Open, begin: &'static str) -> Result<(), StoreError> {
         let mut attempt = 0;
         loop {
-            let begun = open
-                .db
-                .execute(begin, Vec::new())
-                .and_then(|_| newest_boot(&mut open.db));
+            let begun = open.db.execute(begin, Vec::new()).and_then(|_| newest_boot(&mut open.db));
             let error = match begun {
                 Ok(newest) if newest == open.boot => return Ok(()),
                 Ok(newest) => {
                     open.roll_back();
-                    let error = StoreError::Superseded {
-                        own: open.boot,
-                        newest,
-                    };
+                    let error = StoreError::Superseded { own: open.boot, newest };
                     tracing::error!(tenant = self.tenant, %error, "tenant is no longer served");
                     open.standing = Standing::Superseded(error.clone());
                     return Err(error);

@@ -3,7 +3,8 @@
 //! **Invariant:** every step can be run again. The columns of the older schema keep their meaning.
 
 use super::StoreError;
-use super::sql::{Database, SqlError, text};
+use super::sql::{Database, text};
+use crate::defect;
 
 const TABLES: [&str; 6] = [
     "CREATE TABLE IF NOT EXISTS events (
@@ -59,17 +60,20 @@ const TABLES: [&str; 6] = [
 ];
 
 /// Sets the connection's modes. Called outside a transaction.
-pub(super) fn configure(db: &mut Database) -> Result<(), SqlError> {
-    if crate::defect!("wal-off") {
-        db.rows("PRAGMA journal_mode=MEMORY", Vec::new())?;
-    } else {
-        db.rows("PRAGMA journal_mode=WAL", Vec::new())?;
+pub(super) fn configure(db: &mut Database) -> Result<(), StoreError> {
+    let journal_mode =
+        if defect!("wal-off") { "PRAGMA journal_mode=MEMORY" } else { "PRAGMA journal_mode=WAL" };
+    let mode = db.row(journal_mode, Vec::new())?.and_then(|mut row| row.text(0));
+    // A database in memory has no log, and nothing to lose.
+    if !matches!(mode.as_deref(), Some("wal" | "memory")) {
+        return Err(StoreError::NoLog(mode.unwrap_or_default()));
     }
-    if crate::defect!("sync-normal") {
-        db.execute("PRAGMA synchronous=NORMAL", Vec::new())?;
+    let synchronous = if defect!("sync-normal") {
+        "PRAGMA synchronous=NORMAL"
     } else {
-        db.execute("PRAGMA synchronous=FULL", Vec::new())?;
-    }
+        "PRAGMA synchronous=FULL"
+    };
+    db.execute(synchronous, Vec::new())?;
     Ok(())
 }
 
@@ -108,7 +112,5 @@ fn refuse_other_tenants(db: &mut Database, tenant: &str) -> Result<(), StoreErro
         .filter_map(|mut row| row.bytes(0))
         .map(|name| String::from_utf8_lossy(&name).into_owned())
         .collect();
-    Err(StoreError::OtherTenants {
-        names: names.join(", "),
-    })
+    Err(StoreError::OtherTenants { names: names.join(", ") })
 }

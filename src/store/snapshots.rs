@@ -80,9 +80,6 @@ pub(super) fn read(
     Ok(row.map(|mut row| {
         let number = row.integer(0).and_then(|number| u64::try_from(number).ok());
         // A number that is none is treated as ahead of every journal: ignored and replaced.
-        SnapshotRow {
-            sequence_nr: number.unwrap_or(u64::MAX),
-            text: row.text(1),
-        }
+        SnapshotRow { sequence_nr: number.unwrap_or(u64::MAX), text: row.text(1) }
     }))
 }

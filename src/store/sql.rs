@@ -39,15 +39,8 @@ impl SqlError {
             libsql::Error::SqliteFailure(code, message) => (*code, message.clone()),
             other => (0, other.to_string()),
         };
-        let words = statement
-            .match_indices(' ')
-            .nth(2)
-            .map_or(statement.len(), |(at, _)| at);
-        Self {
-            code,
-            message,
-            statement: &statement[..words],
-        }
+        let words = statement.match_indices(' ').nth(2).map_or(statement.len(), |(at, _)| at);
+        Self { code, message, statement: &statement[..words] }
     }
 }
 
@@ -62,10 +55,7 @@ impl Database {
         let failed = |error: libsql::Error| SqlError::new("open", &error);
         let database = ready(libsql::Builder::new_local(uri).build()).map_err(failed)?;
         let connection = database.connect().map_err(failed)?;
-        Ok(Self {
-            connection,
-            prepared: BTreeMap::new(),
-        })
+        Ok(Self { connection, prepared: BTreeMap::new() })
     }
 
     /// Whether no transaction is open.
@@ -78,9 +68,7 @@ impl Database {
         let statement = self.prepared(sql)?;
         let changed = ready(statement.execute(Params::Positional(values)));
         statement.reset();
-        changed
-            .map(|count| count as u64)
-            .map_err(|error| SqlError::new(sql, &error))
+        changed.map(|count| count as u64).map_err(|error| SqlError::new(sql, &error))
     }
 
     /// Runs a statement and returns all its rows.
@@ -115,9 +103,7 @@ fn read_rows(statement: &libsql::Statement, values: Vec<Value>) -> Result<Vec<Ro
     let count = rows.column_count();
     let mut read = Vec::new();
     while let Some(row) = ready(rows.next())? {
-        let columns = (0..count)
-            .map(|index| row.get_value(index))
-            .collect::<Result<_, _>>()?;
+        let columns = (0..count).map(|index| row.get_value(index)).collect::<Result<_, _>>()?;
         read.push(Row(columns));
     }
     Ok(read)
@@ -145,6 +131,9 @@ impl Row {
 
     /// A text that was cast to a blob; nothing for null and for invalid UTF-8.
     pub fn text(&mut self, index: usize) -> Option<String> {
+        if let Some(Value::Text(text)) = self.0.get(index) {
+            return Some(text.clone());
+        }
         String::from_utf8(self.bytes(index)?).ok()
     }
 }
@@ -164,10 +153,7 @@ pub(super) fn integer(value: u64) -> Value {
 /// The result of a future that libsql completes in its first poll.
 fn ready<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
-    match future
-        .as_mut()
-        .poll(&mut Context::from_waker(Waker::noop()))
-    {
+    match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => output,
         Poll::Pending => unreachable!("libsql runs local statements within one poll"),
     }

@@ -15,11 +15,9 @@ async fn words(platform: &Platform, requests: Vec<Request>) -> Vec<String> {
 
 #[test]
 fn a_large_value_reads_back_over_a_restart_under_each_protocol() {
-    for protocol in [
-        WriteProtocol::EventThenBlobs,
-        WriteProtocol::BlobsThenEvent,
-        WriteProtocol::Atomic,
-    ] {
+    for protocol in
+        [WriteProtocol::EventThenBlobs, WriteProtocol::BlobsThenEvent, WriteProtocol::Atomic]
+    {
         run(async {
             let mut world = World::new();
             world.config.protocol = protocol;
@@ -28,10 +26,7 @@ fn a_large_value_reads_back_over_a_restart_under_each_protocol() {
             assert_eq!((created.status, created.sequence_nr), (201, Some(1)));
             let initial = &created.body["fields"];
             assert_eq!(initial["system_prompt"], "be brief");
-            assert_eq!(
-                (&initial["phase"], &initial["turn_count"]),
-                (&json!("Draft"), &json!(0))
-            );
+            assert_eq!((&initial["phase"], &initial["turn_count"]), (&json!("Draft"), &json!(0)));
             let large = "x".repeat(200_000);
             let params =
                 json!({"user_message": large, "system_prompt": "p".repeat(63), "extra": 1.0});
@@ -60,21 +55,10 @@ fn checks_decide_in_their_order() {
             ("EntityExists", create("a", json!({}))),
             ("WrongState", act("a", "Turn", "{}")),
             ("200", act("a", "Configure", "{}").with_key("k")),
-            (
-                "200",
-                act("a", "Configure", "")
-                    .with_key("k")
-                    .with_if_match("\"9\""),
-            ),
+            ("200", act("a", "Configure", "").with_key("k").with_if_match("\"9\"")),
             ("KeyReused", act("a", "Turn", "").with_key("k")),
-            (
-                "PreconditionFailed",
-                act("a", "Nothing", "").with_if_match("\"9\""),
-            ),
-            (
-                "UnknownAction",
-                act("a", "Nothing", "").with_if_match("\"2\""),
-            ),
+            ("PreconditionFailed", act("a", "Nothing", "").with_if_match("\"9\"")),
+            ("UnknownAction", act("a", "Nothing", "").with_if_match("\"2\"")),
             ("UnknownAction", act("a", "SessionClosed", "")),
             ("GuardFalse", act("a", "Close", "")),
             ("InvalidBody", act("a", "Note", "{}")),
@@ -102,10 +86,7 @@ fn checks_decide_in_their_order() {
                 "{index}: {request:?}"
             );
         }
-        let other = Request {
-            tenant: "other".to_owned(),
-            ..get("a")
-        };
+        let other = Request { tenant: "other".to_owned(), ..get("a") };
         assert_eq!(word(&platform.handle(other).await), "EntityNotFound");
         assert!(platform.table("Session").is_some());
     });
@@ -129,17 +110,8 @@ fn effects_reach_fields_and_lists_are_whole_for_guards() {
             act("a", "Label", json!({"labels": "old"})),
         ];
         let answered = words(&platform, requests).await;
-        let expected = [
-            "201",
-            "200",
-            "GuardFalse",
-            "200",
-            "200",
-            "InvalidBody",
-            "200",
-            "200",
-            "200",
-        ];
+        let expected =
+            ["201", "200", "GuardFalse", "200", "200", "InvalidBody", "200", "200", "200"];
         assert_eq!(answered, expected);
         let fields = platform.handle(get("a")).await.body["fields"].take();
         assert_eq!(fields["notes"], json!(["urgent"]));
@@ -161,10 +133,7 @@ fn triggers_schedules_and_spawns_become_outbox_rows_with_their_event() {
             Request::new(
                 "acme",
                 match action {
-                    None => Op::Create {
-                        set,
-                        body: json!({"Id": "j"}).into(),
-                    },
+                    None => Op::Create { set, body: json!({"Id": "j"}).into() },
                     Some((action, params)) => Op::Act {
                         set,
                         id: "j".to_owned(),
@@ -185,9 +154,7 @@ fn triggers_schedules_and_spawns_become_outbox_rows_with_their_event() {
         ];
         let answered = words(&platform, requests).await;
         assert_eq!(answered, ["201", "200", "200", "GuardFalse", "200", "200"]);
-        let rows = world
-            .sql("acme", "SELECT sequence_nr || ' ' || payload FROM outbox")
-            .await;
+        let rows = world.sql("acme", "SELECT sequence_nr || ' ' || payload FROM outbox").await;
         let spawn = |id: &str, rest: &str| {
             format!(r#"{{"entity_id":"{id}","entity_type":"Job","fields":{{"input":"{long}"{rest}"#)
         };
@@ -202,26 +169,10 @@ fn triggers_schedules_and_spawns_become_outbox_rows_with_their_event() {
             ]
         );
         let set = "Jobs".to_owned();
-        let shown = platform
-            .handle(Request::new(
-                "acme",
-                Op::Get {
-                    set,
-                    id: "j".into(),
-                },
-            ))
-            .await;
+        let shown = platform.handle(Request::new("acme", Op::Get { set, id: "j".into() })).await;
         assert_eq!(shown.body["fields"]["child"], "c");
         let set = "Jobs".to_owned();
-        platform
-            .handle(Request::new(
-                "acme",
-                Op::Delete {
-                    set,
-                    id: "j".into(),
-                },
-            ))
-            .await;
+        platform.handle(Request::new("acme", Op::Delete { set, id: "j".into() })).await;
         let states = world.sql("acme", "SELECT DISTINCT state FROM outbox").await;
         assert_eq!(states, ["dropped"]);
     });
@@ -237,29 +188,18 @@ fn lists_show_living_entities_in_order_of_id() {
         }
         platform.handle(delete("c")).await;
         let list = |skip, top| {
-            let op = Op::List {
-                set: "Sessions".to_owned(),
-                top,
-                skip,
-            };
+            let op = Op::List { set: "Sessions".to_owned(), top, skip };
             Request::new("acme", op)
         };
         let ids = async |request| {
             let body = platform.handle(request).await.body;
             let items = body["value"].as_array().unwrap().clone();
-            items
-                .iter()
-                .map(|item| item["@odata.id"].to_string())
-                .collect::<Vec<_>>()
-                .join(" ")
+            items.iter().map(|item| item["@odata.id"].to_string()).collect::<Vec<_>>().join(" ")
         };
         let all = r#""Sessions('a')" "Sessions('b')" "Sessions('d''e')""#;
         assert_eq!(ids(list(0, None)).await, all);
         assert_eq!(ids(list(1, Some(1))).await, r#""Sessions('b')""#);
-        assert_eq!(
-            word(&platform.handle(list(0, Some(1001))).await),
-            "NotSupported"
-        );
+        assert_eq!(word(&platform.handle(list(0, Some(1001))).await), "NotSupported");
     });
 }
 
@@ -273,24 +213,12 @@ fn a_creation_takes_its_id_from_its_key_and_repeats() {
             Request::new("acme", Op::Create { set, body }).with_key("once")
         };
         let created = platform.handle(keyed(r#"{"extra":1}"#)).await;
-        assert_eq!(
-            (created.status, &created.body["entity_id"]),
-            (201, &json!("once"))
-        );
+        assert_eq!((created.status, &created.body["entity_id"]), (201, &json!("once")));
         assert_eq!(platform.handle(keyed(r#"{"extra":1}"#)).await.status, 200);
-        assert_eq!(
-            word(&platform.handle(keyed(r#"{"extra":2}"#)).await),
-            "KeyReused"
-        );
+        assert_eq!(word(&platform.handle(keyed(r#"{"extra":2}"#)).await), "KeyReused");
         drop(platform);
-        assert_eq!(
-            world.start().handle(keyed(r#"{"extra":1}"#)).await.status,
-            200
-        );
-        assert_eq!(
-            world.sql("acme", "SELECT count(*) FROM events").await,
-            ["1"]
-        );
+        assert_eq!(world.start().handle(keyed(r#"{"extra":1}"#)).await.status, 200);
+        assert_eq!(world.sql("acme", "SELECT count(*) FROM events").await, ["1"]);
     });
 }
 
@@ -298,18 +226,11 @@ fn a_creation_takes_its_id_from_its_key_and_repeats() {
 fn truncation_leaves_a_placeholder_and_history_the_value() {
     run(async {
         let mut world = World::new();
-        let mode = OverflowMode::InlineTruncate {
-            default_inline_max: 8,
-        };
+        let mode = OverflowMode::InlineTruncate { default_inline_max: 8 };
         world.config.modes.insert("acme".to_owned(), mode);
         let platform = world.start();
-        let created = platform
-            .handle(create("a", json!({"extra": "1234567"})))
-            .await;
-        assert_eq!(
-            created.body["fields"]["extra"],
-            "[truncated: 9 bytes exceeds 8 limit]"
-        );
+        let created = platform.handle(create("a", json!({"extra": "1234567"}))).await;
+        assert_eq!(created.body["fields"]["extra"], "[truncated: 9 bytes exceeds 8 limit]");
         let shown = platform.handle(history("a")).await.body;
         assert_eq!(shown["value"][0]["params"]["extra"], "1234567");
         assert_eq!(world.sql("acme", "SELECT count(*) FROM blobs").await, ["0"]);

@@ -18,10 +18,7 @@ fn a_reference_expires_exactly_at_its_deadline_whatever_was_swept() {
         platform.handle(create("a", scratch("here"))).await;
         let read = async || {
             let body = platform.handle(get("a")).await.body;
-            (
-                body["fields"]["scratch"].clone(),
-                body["@temper.expired"].clone(),
-            )
+            (body["fields"]["scratch"].clone(), body["@temper.expired"].clone())
         };
         world.clock.set(START_MS + 59_999);
         assert_eq!(read().await, (json!("here"), Value::Null));
@@ -52,15 +49,11 @@ fn a_later_deadline_renews_a_row_and_none_makes_it_permanent() {
         assert_eq!(deadline().await, ["2024-01-01 00:01:00.000"]);
         world.clock.set(START_MS + 90_000);
         platform.handle(create("b", scratch("same"))).await;
-        platform
-            .handle(create("c", json!({"scratch": "same"})))
-            .await;
+        platform.handle(create("c", json!({"scratch": "same"}))).await;
         assert_eq!(deadline().await, ["2024-01-01 00:02:30.000"]);
         // An earlier deadline, after the clock was set back, lowers nothing.
         world.clock.set(START_MS);
-        platform
-            .handle(create("d", json!({"scratch": "same"})))
-            .await;
+        platform.handle(create("d", json!({"scratch": "same"}))).await;
         assert_eq!(deadline().await, ["2024-01-01 00:02:30.000"]);
         let prompt = json!({"system_prompt": "p".repeat(100)});
         platform.handle(act("c", "Configure", prompt)).await;
@@ -83,9 +76,7 @@ fn a_sweep_takes_the_oldest_first_and_no_more_than_it_may() {
         }
         world.clock.set(START_MS + 63_000);
         assert_eq!(platform.sweep("acme", 3).await, Ok(3));
-        let left = world
-            .sql("acme", "SELECT data FROM blobs ORDER BY data")
-            .await;
+        let left = world.sql("acme", "SELECT data FROM blobs ORDER BY data").await;
         assert_eq!(left, ["3", "4"]);
         assert_eq!(platform.sweep("acme", 3).await, Ok(1));
         assert_eq!(platform.sweep("nobody", 3).await, Ok(0));
@@ -96,11 +87,7 @@ fn a_sweep_takes_the_oldest_first_and_no_more_than_it_may() {
 fn the_background_sweeper_drains_every_tenant() {
     run(async {
         let mut world = World::new();
-        world.config.sweep = SweepSettings {
-            interval_ms: 20,
-            batch: 2,
-            enabled: true,
-        };
+        world.config.sweep = SweepSettings { interval_ms: 20, batch: 2, enabled: true };
         world.config.protocol = WriteProtocol::Atomic;
         let platform = world.start();
         for tenant in ["acme", "other"] {

@@ -45,9 +45,8 @@ impl Databases for Folder {
     fn tenants(&self) -> Result<Vec<String>, String> {
         let entries = std::fs::read_dir(&self.0).map_err(|error| error.to_string())?;
         let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        let mut tenants: Vec<String> = names
-            .filter_map(|name| name.strip_suffix(".db").map(str::to_owned))
-            .collect();
+        let mut tenants: Vec<String> =
+            names.filter_map(|name| name.strip_suffix(".db").map(str::to_owned)).collect();
         tenants.sort();
         Ok(tenants)
     }
@@ -75,26 +74,14 @@ impl World {
         let name = format!("stormglass-{}-{number}", std::process::id());
         let folder = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&folder).unwrap();
-        let spec = |file: &str, text: &str| SpecText {
-            file: file.to_owned(),
-            text: text.to_owned(),
-        };
+        let spec =
+            |file: &str, text: &str| SpecText { file: file.to_owned(), text: text.to_owned() };
         let specs = vec![
-            spec(
-                "session",
-                include_str!("../../tests/specs/session.ioa.toml"),
-            ),
+            spec("session", include_str!("../../tests/specs/session.ioa.toml")),
             spec("job", include_str!("../../tests/specs/job.ioa.toml")),
         ];
         let clock = Arc::new(TestClock(AtomicI64::new(START_MS)));
-        Self {
-            clock,
-            config: Config {
-                specs,
-                ..Config::default()
-            },
-            folder,
-        }
+        Self { clock, config: Config { specs, ..Config::default() }, folder }
     }
 
     pub fn start(&self) -> Platform {
@@ -137,86 +124,39 @@ pub fn run(test: impl Future<Output = ()>) {
     #[cfg(madsim)]
     madsim::runtime::Runtime::new().block_on(test);
     #[cfg(not(madsim))]
-    tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .unwrap()
-        .block_on(test);
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(test);
 }
 
 pub fn create(id: &str, body: Value) -> Request {
     let mut body = body;
     body["Id"] = Value::from(id);
-    Request::new(
-        "acme",
-        Op::Create {
-            set: "Sessions".to_owned(),
-            body: body.into(),
-        },
-    )
+    Request::new("acme", Op::Create { set: "Sessions".to_owned(), body: body.into() })
 }
 
 pub fn act(id: &str, action: &str, params: impl Into<Body>) -> Request {
     let (set, id, action) = ("Sessions".to_owned(), id.to_owned(), action.to_owned());
-    Request::new(
-        "acme",
-        Op::Act {
-            set,
-            id,
-            action,
-            params: params.into(),
-        },
-    )
+    Request::new("acme", Op::Act { set, id, action, params: params.into() })
 }
 
 pub fn get(id: &str) -> Request {
-    Request::new(
-        "acme",
-        Op::Get {
-            set: "Sessions".to_owned(),
-            id: id.to_owned(),
-        },
-    )
+    Request::new("acme", Op::Get { set: "Sessions".to_owned(), id: id.to_owned() })
 }
 
 pub fn patch(id: &str, body: Value) -> Request {
     let (set, id) = ("Sessions".to_owned(), id.to_owned());
-    Request::new(
-        "acme",
-        Op::Patch {
-            set,
-            id,
-            body: body.into(),
-        },
-    )
+    Request::new("acme", Op::Patch { set, id, body: body.into() })
 }
 
 pub fn delete(id: &str) -> Request {
-    Request::new(
-        "acme",
-        Op::Delete {
-            set: "Sessions".to_owned(),
-            id: id.to_owned(),
-        },
-    )
+    Request::new("acme", Op::Delete { set: "Sessions".to_owned(), id: id.to_owned() })
 }
 
 pub fn history(id: &str) -> Request {
     let (set, id) = ("Sessions".to_owned(), id.to_owned());
-    Request::new(
-        "acme",
-        Op::History {
-            set,
-            id,
-            top: None,
-            skip: 0,
-        },
-    )
+    Request::new("acme", Op::History { set, id, top: None, skip: 0 })
 }
 
 /// The answer's outcome in one word: its status, or its failure's code.
 pub fn word(answer: &Answer) -> String {
-    answer
-        .code
-        .map_or_else(|| answer.status.to_string(), str::to_owned)
+    answer.code.map_or_else(|| answer.status.to_string(), str::to_owned)
 }
