@@ -1,1 +1,70 @@
-//! x
+//! An event-sourced entity platform whose large field values overflow into blobs.
+//!
+//! Specs describe entity types as automata. Each entity has one actor and one journal; an accepted
+//! action is one event. A field value over its ceiling is kept as a content-addressed blob, and a
+//! reference stands in its place until it is read.
+//!
+//! # Starting
+//!
+//! ```no_run
+//! # use stormglass_platform::{Config, Op, Platform, Request, SpecText, Seams};
+//! # async fn run(seams: Seams, text: String) -> Result<(), Box<dyn std::error::Error>> {
+//! let file = "session.ioa.toml".to_owned();
+//! let config = Config { specs: vec![SpecText { file, text }], ..Config::default() };
+//! let platform = Platform::start(config, seams)?;
+//! let body = serde_json::json!({"Id": "s1"}).into();
+//! let created = platform.handle(Request::new("acme", Op::Create { set: "Sessions".into(), body })).await;
+//! assert_eq!((created.status, created.sequence_nr), (201, Some(1)));
+//! platform.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`Platform::handle`] takes a [`Request`] and gives an [`Answer`]: a status as in HTTP, a code for
+//! a failure, the body, and the entity's sequence number. 4xx is a rejection, nothing changed; 5xx
+//! on a write leaves the action in doubt. Dropping a [`Platform`] without [`Platform::shutdown`] is a
+//! kill: start another on the same databases.
+//!
+//! # The world outside
+//!
+//! [`Seams`] gathers everything the platform needs: a [`seams::Clock`], the [`seams::Databases`],
+//! [`seams::Ids`], and [`seams::Points`], which a simulation uses to choose who runs next. Labels of
+//! points: `mailbox.send`, `actor.start`, `actor.take`, `actor.answer`, `sweeper.tenant`, and
+//! `store.ready`, `store.append`, `store.put`, `store.blobs`, `store.journal`, `store.events`,
+//! `store.entity_ids`, `store.snapshot`, `store.sweep`, each before its store call. A store call runs
+//! to its end within one poll, but for the waits while a database is locked.
+//!
+//! # Code map
+//!
+//! `spec/` reads specs; `intake` checks what needs no entity; `entity/` has the actor: `plan` makes an
+//! event, `state` folds it, `write` orders event and blobs, `replay` recovers; `overflow` and `hydrate`
+//! are the two directions of a large value; `store/` is libsql; `sweeper` deletes what is expired.
+//!
+//! **Invariant:** this crate reads no clock, draws no random number and starts no thread by itself;
+//! see [`seams`].
+
+mod answer;
+pub mod canonical;
+pub mod defects;
+mod entity;
+mod history;
+mod hydrate;
+mod intake;
+pub mod overflow;
+mod platform;
+mod request;
+pub mod seams;
+pub mod spec;
+mod store;
+mod sweeper;
+#[cfg(test)]
+mod tests;
+pub mod time;
+
+pub use answer::{Answer, RequestError};
+pub use overflow::OverflowMode;
+pub use platform::{Config, Platform, SpecText, StartError, WriteProtocol};
+pub use request::{BODY_MAX, Body, Op, Request};
+pub use seams::Seams;
+pub use store::{SqlError, StoreError};
+pub use sweeper::SweepSettings;

@@ -1,0 +1,171 @@
+//! Small wrong turns that a harness must find, one at a time, and counters of places reached.
+//!
+//! **Invariant:** without the feature `defects` every `defect!` is the constant `false`, and without
+//! `probes` every `probe!` is nothing: a deployed platform contains no name from this file.
+
+/// One known wrong turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Defect {
+    /// The name that `defect!` asks for.
+    pub name: &'static str,
+    /// What goes wrong, in one line.
+    pub description: &'static str,
+    /// The invariants whose violation counts as having found it.
+    pub invariants: &'static [&'static str],
+}
+
+/// Whether the named defect is switched on; `false`, known at compile time, without the feature.
+#[cfg(feature = "defects")]
+#[macro_export]
+macro_rules! defect {
+    ($name:literal) => {
+        $crate::defects::is_on($name)
+    };
+}
+
+/// Whether the named defect is switched on; `false`, known at compile time, without the feature.
+#[cfg(not(feature = "defects"))]
+#[macro_export]
+macro_rules! defect {
+    ($name:literal) => {
+        $crate::defects::is_off()
+    };
+}
+
+/// Without the feature no defect is on.
+#[cfg(not(feature = "defects"))]
+pub const fn is_off() -> bool {
+    false
+}
+
+/// Counts that this place was reached; nothing without the feature `probes`.
+#[cfg(feature = "probes")]
+#[macro_export]
+macro_rules! probe {
+    ($name:literal) => {
+        $crate::defects::count($name)
+    };
+}
+
+/// Counts that this place was reached; nothing without the feature `probes`.
+#[cfg(not(feature = "probes"))]
+#[macro_export]
+macro_rules! probe {
+    ($name:literal) => {};
+}
+
+#[cfg(feature = "defects")]
+mod switch {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::Defect;
+
+    /// 0 is none, otherwise the index in [`KNOWN`] plus one.
+    static ACTIVE: AtomicU32 = AtomicU32::new(0);
+
+    const fn defect(
+        name: &'static str,
+        description: &'static str,
+        invariants: &'static [&'static str],
+    ) -> Defect {
+        Defect { name, description, invariants }
+    }
+
+    /// The defects of this crate, in the order of the contract's list.
+    pub const KNOWN: &[Defect] = &[
+        defect(
+            "replay-drops-blobs",
+            "replay rebuilds envelopes and never puts their bodies",
+            &["I5"],
+        ),
+        defect("first-writer-ttl", "a put over an existing row ignores the new deadline", &["I8"]),
+        defect("put-ignores-expired", "a put over an expired row does not renew it", &["I8"]),
+        defect("ttl-from-now", "replay computes deadlines from the clock", &["I12", "I10"]),
+        defect("replay-resurrects", "replay puts bodies back whose reference is expired", &["I12"]),
+        defect(
+            "snapshot-hides-loss",
+            "blobs from before the snapshot are not verified at start",
+            &["I5"],
+        ),
+        defect("snapshot-goes-back", "a lower snapshot replaces a higher one", &["I20"]),
+        defect(
+            "lost-ack-rolls-back",
+            "an action in doubt leaves the actor behind its journal",
+            &["I2", "I16"],
+        ),
+        defect("idempotency-in-memory", "idempotency keys are forgotten at a restart", &["I3"]),
+        defect(
+            "create-not-projected",
+            "a creation's large values stay inline",
+            &["I19", "I11", "I4", "I18"],
+        ),
+        defect("patch-not-journalled", "a PATCH changes the actor and not the journal", &["I1"]),
+        defect(
+            "sweep-permanent",
+            "the sweep forgets that permanent rows have no deadline",
+            &["I8"],
+        ),
+        defect("sweep-early", "the sweep rounds its clock reading up to a second", &["I8"]),
+        defect("sweep-unbounded", "the sweep deletes more rows than it was allowed", &["I20"]),
+        defect("sweeper-stops", "the background sweeper ends at its first error", &["I9"]),
+        defect("sync-normal", "the database does not sync what it acknowledges", &["I1"]),
+        defect("wal-off", "the journal mode is MEMORY instead of WAL", &["I14", "I1", "I2"]),
+        defect("ack-before-commit", "an action is answered before its event is committed", &["I1"]),
+        defect("spoofed-envelope", "a client's own JSON is taken for a reference", &["I4", "I18"]),
+        defect("no-hash-check", "blob bodies and events are not verified", &["I22"]),
+        defect("ceiling-inclusive", "a value of exactly the ceiling overflows", &["I19"]),
+        defect("utf8-length", "sizes are counted in characters instead of bytes", &["I19"]),
+        defect("guard-reads-envelope", "guards see the reference of an overflowed list", &["I18"]),
+        defect("missing-blob-is-null", "a field whose blob is missing reads as null", &["I4"]),
+        defect("key-order", "objects are written with their keys in another order", &["I19"]),
+        defect("replay-skips-renewal", "replay leaves an existing row's earlier deadline", &["I5"]),
+        defect("no-barrier", "an append in doubt is only read again", &["I11"]),
+    ];
+
+    /// Switches one defect on, and every other off.
+    ///
+    /// # Errors
+    /// The name, when no defect has it.
+    pub fn set(name: Option<&str>) -> Result<(), String> {
+        let number = match name {
+            None => 0,
+            Some(name) => KNOWN
+                .iter()
+                .position(|defect| defect.name == name)
+                .and_then(|index| u32::try_from(index + 1).ok())
+                .ok_or_else(|| name.to_owned())?,
+        };
+        ACTIVE.store(number, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Whether this defect is the one that is switched on.
+    pub fn is_on(name: &str) -> bool {
+        let active = ACTIVE.load(Ordering::Relaxed);
+        active != 0 && KNOWN[active as usize - 1].name == name
+    }
+}
+
+#[cfg(feature = "defects")]
+pub use switch::{KNOWN, is_on, set};
+
+#[cfg(feature = "probes")]
+mod probes {
+    use std::collections::BTreeMap;
+    use std::sync::{Mutex, PoisonError};
+
+    static COUNTS: Mutex<BTreeMap<&'static str, u64>> = Mutex::new(BTreeMap::new());
+
+    /// Adds one to a probe.
+    pub fn count(name: &'static str) {
+        *COUNTS.lock().unwrap_or_else(PoisonError::into_inner).entry(name).or_insert(0) += 1;
+    }
+
+    /// All probes reached since the last call, with how often; the counts start again at 0.
+    pub fn take_counts() -> BTreeMap<&'static str, u64> {
+        std::mem::take(&mut *COUNTS.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[cfg(feature = "probes")]
+pub use probes::{count, take_counts};

@@ -1,0 +1,33 @@
+//! Entities: one actor each, its state folded from its journal.
+//!
+//! **Invariant:** an actor's state is the fold of durable events, or the actor answers nothing.
+
+mod actor;
+mod event;
+mod legacy;
+mod plan;
+mod replay;
+mod state;
+mod write;
+
+pub(crate) use actor::{Message, start};
+pub use event::{CREATED, DELETED, Event, UPDATED};
+pub(crate) use replay::decode_event;
+pub use state::{EntityState, Field};
+
+/// A request as an entity's actor takes it: parsed, addressed, its body checked.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum EntityOp {
+    /// Fields of the body, `Id` among them if it was sent.
+    Create(serde_json::Map<String, serde_json::Value>),
+    /// An action's name and params.
+    Act(String, serde_json::Map<String, serde_json::Value>),
+    /// Fields to set.
+    Patch(serde_json::Map<String, serde_json::Value>),
+    /// The end.
+    Delete,
+    /// The state.
+    Get,
+    /// Events: (leave out, at most).
+    History(u64, u64),
+}

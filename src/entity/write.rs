@@ -1,0 +1,371 @@
+//! One action, from its checks to its answer, and the order in which event and blobs are written.
+//!
+//! **Invariant:** success is answered only when the event is durable and its blobs are there. A 4xx
+//! wrote nothing. Whatever fails after the first write is in doubt and ends in a 5xx, and the actor
+//! reads its journal again before its next answer.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use super::actor::Actor;
+use super::plan::{Planner, needed_fields};
+use super::replay::{encode_snapshot, merge_put};
+use super::state::{Body, EntityState, fold, use_digest};
+use super::{CREATED, DELETED, EntityOp, Event, UPDATED};
+use crate::answer::{Answer, RequestError};
+use crate::overflow::{Kept, Reference};
+use crate::platform::WriteProtocol;
+use crate::store::{Put, PutCause, StoreError};
+use crate::{canonical, defect, probe};
+
+/// What the checks of a request come to.
+enum Planned {
+    Event(Box<Event>),
+    /// Its idempotency key was used for the same before.
+    Repeat,
+}
+
+/// How an append ended.
+enum Appended {
+    Yes,
+    /// The journal is elsewhere than the actor thought; nothing was written.
+    Violated(StoreError),
+}
+
+impl Actor {
+    pub(super) async fn write(
+        &mut self,
+        op: EntityOp,
+        key: Option<String>,
+        if_match: Option<String>,
+    ) -> Result<Answer, RequestError> {
+        // The event's timestamp and every deadline that follows from it: read once, here.
+        let now_ms = self.now_ms();
+        for attempt in 1.. {
+            let planned = self.plan(&op, key.as_deref(), if_match.as_deref(), now_ms).await?;
+            let Planned::Event(event) = planned else {
+                return self.repeat().await;
+            };
+            let (after, bodies) = fold(self.state().cloned(), &event);
+            if self.defective_write(&event, &after).await {
+                return self.answer(&after, bodies).await;
+            }
+            let puts = distinct_puts(&bodies);
+            match self.append(*event, after, &puts, now_ms).await? {
+                Appended::Yes => return self.finish(puts, bodies).await,
+                Appended::Violated(error) if attempt == 2 || defect!("lost-ack-rolls-back") => {
+                    return Err(self.unavailable(&error));
+                }
+                Appended::Violated(_) => {
+                    probe!("an append found another journal");
+                    self.loaded = None;
+                    self.load().await?;
+                }
+            }
+        }
+        unreachable!("the second attempt returns")
+    }
+
+    /// The checks in the contract's order after those of the platform: key, entity, `If-Match`,
+    /// action, state, guard.
+    async fn plan(
+        &mut self,
+        op: &EntityOp,
+        key: Option<&str>,
+        if_match: Option<&str>,
+        now_ms: i64,
+    ) -> Result<Planned, RequestError> {
+        let (action_name, params) = match op {
+            EntityOp::Create(body) => (CREATED, body.clone()),
+            EntityOp::Act(action, params) => (action.as_str(), params.clone()),
+            EntityOp::Patch(body) => (UPDATED, body.clone()),
+            _ => (DELETED, Map::new()),
+        };
+        let state = self.state().cloned();
+        if let (Some(key), Some(state)) = (key, &state) {
+            match state.keys.get(key) {
+                Some(digest) if *digest == use_digest(action_name, &params) => {
+                    return Ok(Planned::Repeat);
+                }
+                Some(_) => return Err(RequestError::KeyReused(key.to_owned())),
+                None => {}
+            }
+        }
+        let tenant = std::sync::Arc::clone(&self.tenant);
+        let table = tenant.core.table(&self.key.entity_type);
+        let mut planner = Planner {
+            table,
+            mode: tenant.mode,
+            now_ms,
+            ids: tenant.core.seams.ids.as_ref(),
+            logical: &BTreeMap::new(),
+            idempotency_key: key,
+        };
+        if matches!(op, EntityOp::Create(_)) {
+            return match state {
+                Some(_) => Err(RequestError::EntityExists(self.name.clone())),
+                None => Ok(Planned::Event(Box::new(planner.create(&self.key, params)))),
+            };
+        }
+        let Some(state) = state.filter(|state| !state.deleted) else {
+            return Err(RequestError::EntityNotFound(self.name.clone()));
+        };
+        check_if_match(if_match, &state)?;
+        let event = match op {
+            EntityOp::Act(name, _) => {
+                let action = table.action(name).ok_or_else(|| RequestError::UnknownAction {
+                    entity_type: self.key.entity_type.clone(),
+                    action: name.clone(),
+                })?;
+                let needed: BTreeMap<String, Reference> = needed_fields(action)
+                    .filter_map(|field| {
+                        let mut references = state.references();
+                        let (_, reference) = references.find(|(name, _)| *name == field)?;
+                        Some((field.to_owned(), reference.clone()))
+                    })
+                    .collect();
+                let logical = if needed.is_empty() {
+                    BTreeMap::new()
+                } else {
+                    self.values(&needed, &BTreeMap::new(), now_ms).await?.values
+                };
+                planner.logical = &logical;
+                planner.act(&self.key, &state, action, params)?
+            }
+            EntityOp::Patch(_) => planner.patch(&self.key, &state, params),
+            _ => planner.delete(&self.key, &state),
+        };
+        Ok(Planned::Event(Box::new(event)))
+    }
+
+    /// A known key: the present state, and nothing is written.
+    async fn repeat(&mut self) -> Result<Answer, RequestError> {
+        probe!("an idempotency key was repeated");
+        let state = self.state().cloned().expect("a known key belongs to an entity");
+        if state.deleted {
+            return Ok(Answer::success(204, Value::Null, Some(state.sequence_nr)));
+        }
+        self.show(200, &state, &BTreeMap::new()).await
+    }
+
+    /// Writes the event, and its blobs where the protocol has them first or with it.
+    async fn append(
+        &mut self,
+        event: Event,
+        after: EntityState,
+        puts: &[Put],
+        now_ms: i64,
+    ) -> Result<Appended, RequestError> {
+        let protocol = self.tenant.core.protocol;
+        if protocol == WriteProtocol::BlobsThenEvent && !puts.is_empty() {
+            let put = self.tenant.store.put(self.caller(), puts, PutCause::Live, now_ms).await;
+            put.map_err(|error| self.unavailable(&error))?;
+        }
+        let with_event = if protocol == WriteProtocol::Atomic { puts } else { &[] };
+        let appended = self.tenant.store.append(self.caller(), &event, with_event, now_ms).await;
+        match appended {
+            Ok(()) => {
+                self.warn_of_truncation(&event);
+                self.step_to(after);
+                Ok(Appended::Yes)
+            }
+            Err(error @ StoreError::ConcurrencyViolation { .. }) => Ok(Appended::Violated(error)),
+            Err(error @ StoreError::InDoubt(_)) => self.settle(&event, &error).await,
+            Err(error) => Err(self.unavailable(&error)),
+        }
+    }
+
+    /// An append in doubt: the store commits its barrier, then the journal says what happened. Until
+    /// it can be read the entity answers nothing.
+    async fn settle(
+        &mut self,
+        event: &Event,
+        error: &StoreError,
+    ) -> Result<Appended, RequestError> {
+        probe!("an append was in doubt");
+        if defect!("lost-ack-rolls-back") {
+            return Err(self.unavailable(error));
+        }
+        self.loaded = None;
+        self.load().await?;
+        // This boot is the only writer, so an event of this number is this one.
+        let present = self.state().is_some_and(|state| state.sequence_nr >= event.sequence_nr);
+        if present { Ok(Appended::Yes) } else { Err(self.unavailable(error)) }
+    }
+
+    /// The state after an event that is in the journal.
+    fn step_to(&mut self, after: EntityState) {
+        let loaded = self.loaded.as_mut().expect("a plan is made from a loaded state");
+        loaded.state = Some(after);
+    }
+
+    fn warn_of_truncation(&self, event: &Event) {
+        for (field, kept) in &event.changes.fields {
+            let (Kept::Truncated { limit }, Some(value)) = (kept, event.own_value_of(field)) else {
+                continue;
+            };
+            let size = canonical::size_of(&canonical::to_text(&value));
+            tracing::warn!(entity = self.name, field, size, limit, "value was truncated");
+        }
+    }
+
+    /// Puts what is still to be put and answers with the state.
+    async fn finish(&mut self, puts: Vec<Put>, bodies: Vec<Body>) -> Result<Answer, RequestError> {
+        if self.tenant.core.protocol == WriteProtocol::EventThenBlobs {
+            self.pending = puts;
+            let put = self.put_pending().await;
+            if put.is_err() && defect!("lost-ack-rolls-back") {
+                self.roll_back_in_memory().await;
+            }
+            put?;
+        }
+        let after = self.state().cloned().expect("an event was just folded in");
+        self.answer(&after, bodies).await
+    }
+
+    async fn answer(
+        &mut self,
+        after: &EntityState,
+        bodies: Vec<Body>,
+    ) -> Result<Answer, RequestError> {
+        if after.deleted {
+            return Ok(Answer::success(204, Value::Null, Some(after.sequence_nr)));
+        }
+        let status = if after.sequence_nr == 1 { 201 } else { 200 };
+        let fresh = bodies.into_iter().map(|body| (body.reference.key, body.text)).collect();
+        self.show(status, after, &fresh).await
+    }
+
+    /// Puts the blobs of an event that is in the journal. Bodies past their deadline are left out,
+    /// as a replay leaves them out.
+    pub(super) async fn put_pending(&mut self) -> Result<(), RequestError> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        let now_ms = self.now_ms();
+        self.pending.retain(|put| put.expires_at_ms.is_none_or(|deadline| now_ms < deadline));
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        let put = self.tenant.store.put(self.caller(), &self.pending, PutCause::Live, now_ms).await;
+        if put.is_err() {
+            probe!("a put failed after its event");
+        }
+        put.map_err(|error| self.unavailable(&error))?;
+        self.pending.clear();
+        Ok(())
+    }
+
+    /// Every so many events the state is kept, so that replays stay short. A failure costs time only.
+    pub(super) async fn snapshot_if_due(&mut self) {
+        let every = self.tenant.core.snapshot_every;
+        let Some(loaded) = &self.loaded else { return };
+        let Some(state) = &loaded.state else { return };
+        let unusable = loaded.snapshot_unusable;
+        if self.pending.is_empty() && (unusable || state.sequence_nr >= loaded.snapshot_at + every)
+        {
+            self.snapshot().await;
+        }
+    }
+
+    /// Before the actor goes: what it knows is kept for the next one.
+    pub(super) async fn passivate(&mut self) {
+        let Some(loaded) = &self.loaded else { return };
+        let behind =
+            loaded.state.as_ref().is_some_and(|state| state.sequence_nr > loaded.snapshot_at);
+        if behind && self.pending.is_empty() {
+            self.snapshot().await;
+        }
+        if let Some(first) = self.loaded.as_mut().and_then(|loaded| loaded.first_snapshot.take()) {
+            let now_ms = self.now_ms();
+            let store = &self.tenant.store;
+            let _ = store.save_snapshot(self.caller(), &self.key, first, true, now_ms).await;
+        }
+    }
+
+    async fn snapshot(&mut self) {
+        let Some(loaded) = &self.loaded else { return };
+        let Some(state) = &loaded.state else { return };
+        let (row, replaces, now_ms) =
+            (encode_snapshot(state), loaded.snapshot_unusable, self.now_ms());
+        let at = row.sequence_nr;
+        let store = &self.tenant.store;
+        let saved = store.save_snapshot(self.caller(), &self.key, row, replaces, now_ms).await;
+        match (saved, &mut self.loaded) {
+            (Ok(()), Some(loaded)) => {
+                loaded.snapshot_at = at;
+                loaded.snapshot_unusable = false;
+            }
+            (Err(error), _) => tracing::warn!(entity = self.name, %error, "snapshot failed"),
+            (Ok(()), None) => {}
+        }
+    }
+
+    /// Defects that take the place of a write; `false` unless one is on and took it.
+    async fn defective_write(&mut self, event: &Event, after: &EntityState) -> bool {
+        if defect!("patch-not-journalled") && event.action == UPDATED {
+            let mut after = after.clone();
+            after.sequence_nr -= 1;
+            self.step_to(after);
+            return true;
+        }
+        if defect!("ack-before-commit") {
+            self.late = Some(event.clone());
+            return true;
+        }
+        false
+    }
+
+    /// With the defect `ack-before-commit`: the event, after its answer.
+    pub(super) async fn commit_late(&mut self) {
+        let Some(event) = self.late.take() else {
+            return;
+        };
+        let (after, bodies) = fold(self.state().cloned(), &event);
+        let puts = distinct_puts(&bodies);
+        let now_ms = self.now_ms();
+        if let Ok(Appended::Yes) = self.append(event, after, &puts, now_ms).await {
+            self.pending = puts;
+        }
+    }
+
+    /// With the defect `lost-ack-rolls-back`: the state before the last event.
+    async fn roll_back_in_memory(&mut self) {
+        self.pending.clear();
+        let Ok(journal) = self.tenant.store.journal(self.caller(), &self.key, true).await else {
+            return;
+        };
+        let mut state = None;
+        for row in journal.events.iter().take(journal.events.len().saturating_sub(1)) {
+            let Ok(event) = super::decode_event(&self.key, row) else {
+                return;
+            };
+            state = Some(fold(state, &event).0);
+        }
+        if let Some(loaded) = &mut self.loaded {
+            loaded.state = state;
+        }
+    }
+}
+
+/// One put per distinct body.
+fn distinct_puts(bodies: &[Body]) -> Vec<Put> {
+    let mut puts = BTreeMap::new();
+    for body in bodies {
+        merge_put(&mut puts, &body.reference, body.text.clone());
+    }
+    puts.into_values().collect()
+}
+
+fn check_if_match(if_match: Option<&str>, state: &EntityState) -> Result<(), RequestError> {
+    let Some(expected) = if_match else {
+        return Ok(());
+    };
+    let etag = format!("\"{}\"", state.sequence_nr);
+    if expected == "*" || expected.split(',').any(|one| one.trim() == etag) {
+        return Ok(());
+    }
+    let (expected, actual) = (expected.to_owned(), state.sequence_nr);
+    Err(RequestError::PreconditionFailed { expected, actual })
+}

@@ -1,0 +1,387 @@
+//! The front: configuration, tenants, and the way of a request to its entity's actor and back.
+//!
+//! **Invariant (`I13`):** a request reaches the store of its own tenant and no other.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::answer::{Answer, RequestError};
+use crate::entity::{self, EntityOp, Message};
+use crate::hydrate::odata_id;
+use crate::intake::{self, Intake};
+use crate::overflow::OverflowMode;
+use crate::request::Request;
+use crate::seams::{self, Point, Seams};
+use crate::spec::{self, Diagnostic, SpecError, TransitionTable};
+use crate::store::{Caller, EntityKey, Store, StoreError};
+use crate::sweeper::{self, SweepSettings};
+
+/// The order in which an action's event and blobs are written. All keep every invariant; they differ
+/// in what a crash leaves behind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum WriteProtocol {
+    /// A crash leaves a missing blob, which replay puts.
+    #[default]
+    EventThenBlobs,
+    /// A crash leaves an orphan.
+    BlobsThenEvent,
+    /// One transaction; a crash leaves nothing.
+    Atomic,
+}
+
+/// A spec's text under the name that its errors show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpecText {
+    /// Shown in errors.
+    pub file: String,
+    /// IOA, TOML.
+    pub text: String,
+}
+
+/// How a platform runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// The entity types, served to every tenant.
+    pub specs: Vec<SpecText>,
+    /// Takes unknown keys of specs for warnings.
+    pub lenient: bool,
+    /// Order of event and blobs.
+    pub protocol: WriteProtocol,
+    /// The mode of tenants without their own.
+    pub mode: OverflowMode,
+    /// Modes by tenant.
+    pub modes: BTreeMap<String, OverflowMode>,
+    /// The background sweeper.
+    pub sweep: SweepSettings,
+    /// Events between snapshots.
+    pub snapshot_every: u64,
+    /// An actor without requests goes after this long.
+    pub idle_ms: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            specs: Vec::new(),
+            lenient: false,
+            protocol: WriteProtocol::default(),
+            mode: OverflowMode::default(),
+            modes: BTreeMap::new(),
+            sweep: SweepSettings::default(),
+            snapshot_every: 100,
+            idle_ms: 300_000,
+        }
+    }
+}
+
+/// Why a platform does not start.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StartError {
+    /// A spec that cannot be used.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// Two specs of one entity type.
+    #[error("entity type `{0}` has two specs")]
+    TwoSpecs(String),
+    /// A setting out of range.
+    #[error("setting {0} must be at least 1")]
+    Zero(&'static str),
+    /// The tenants' databases cannot be listed.
+    #[error("databases cannot be listed: {0}")]
+    Databases(String),
+}
+
+/// What every task of a platform shares.
+pub(crate) struct Core {
+    pub seams: Seams,
+    pub protocol: WriteProtocol,
+    pub snapshot_every: u64,
+    pub idle_ms: u64,
+    /// Changes once, when the platform stops; closed when it is dropped.
+    pub stop: watch::Receiver<bool>,
+    tables: BTreeMap<String, TransitionTable>,
+    /// Cloned into every task, so that a stop can wait for all of them.
+    alive: Mutex<Option<mpsc::Sender<()>>>,
+}
+
+impl Core {
+    /// The spec of an entity type that an actor was started for.
+    pub fn table(&self, entity_type: &str) -> &TransitionTable {
+        self.tables.get(entity_type).expect("actors are started for known types only")
+    }
+
+    /// Held by a task while it runs.
+    pub fn alive(&self) -> Option<mpsc::Sender<()>> {
+        lock(&self.alive).clone()
+    }
+}
+
+/// The platform's parts that know the tenants.
+pub(crate) struct Shared {
+    pub core: Arc<Core>,
+    pub sweep: SweepSettings,
+    mode: OverflowMode,
+    modes: BTreeMap<String, OverflowMode>,
+    sets: BTreeMap<String, String>,
+    known: Mutex<BTreeSet<String>>,
+    open: Mutex<BTreeMap<String, Arc<Tenant>>>,
+}
+
+impl Shared {
+    /// Every tenant that has a file, in order.
+    pub fn tenant_names(&self) -> Vec<String> {
+        lock(&self.known).iter().cloned().collect()
+    }
+
+    /// A known tenant.
+    pub fn tenant(&self, name: &str) -> Arc<Tenant> {
+        let mut open = lock(&self.open);
+        let tenant = open.entry(name.to_owned()).or_insert_with(|| {
+            Arc::new(Tenant {
+                name: name.to_owned(),
+                mode: self.modes.get(name).copied().unwrap_or(self.mode),
+                store: Store::new(name.to_owned(), self.core.seams.clone()),
+                core: Arc::clone(&self.core),
+                actors: Mutex::new(BTreeMap::new()),
+            })
+        });
+        Arc::clone(tenant)
+    }
+
+    fn is_known(&self, tenant: &str) -> bool {
+        lock(&self.known).contains(tenant)
+    }
+}
+
+/// A tenant: its store and its actors.
+pub(crate) struct Tenant {
+    pub name: String,
+    pub mode: OverflowMode,
+    pub store: Store,
+    pub core: Arc<Core>,
+    actors: Mutex<BTreeMap<EntityKey, mpsc::UnboundedSender<Message>>>,
+}
+
+impl Tenant {
+    /// Hands a message to its entity's actor, which is started if there is none.
+    fn deliver(self: &Arc<Self>, key: &EntityKey, mut message: Message) {
+        let mut actors = lock(&self.actors);
+        loop {
+            let mailbox =
+                actors.entry(key.clone()).or_insert_with(|| entity::start(self, key.clone()));
+            match mailbox.send(message) {
+                Ok(()) => return,
+                // The actor is gone without having said so: the next one replays.
+                Err(mpsc::error::SendError(unsent)) => message = unsent,
+            }
+            actors.remove(key);
+        }
+    }
+
+    /// Takes an actor off the list, unless it has been given something to do.
+    pub fn retire(&self, key: &EntityKey, mailbox: &mpsc::UnboundedReceiver<Message>) -> bool {
+        let mut actors = lock(&self.actors);
+        let idle = mailbox.is_empty();
+        if idle {
+            actors.remove(key);
+        }
+        idle
+    }
+}
+
+/// A running platform.
+///
+/// Dropping it without [`Platform::shutdown`] is what a kill does: nothing is written any more, and
+/// the next start on the same databases recovers.
+pub struct Platform {
+    shared: Arc<Shared>,
+    warnings: Vec<Diagnostic>,
+    stop: watch::Sender<bool>,
+    ended: tokio::sync::Mutex<mpsc::Receiver<()>>,
+}
+
+impl Platform {
+    /// Reads the specs, finds the tenants and starts the sweeper. Databases are opened when they are
+    /// first needed.
+    ///
+    /// # Errors
+    /// A bad spec or setting; databases that cannot be listed.
+    pub fn start(config: Config, seams: Seams) -> Result<Self, StartError> {
+        let Config { sweep, snapshot_every, idle_ms, .. } = config;
+        let settings = [
+            ("sweep.interval_ms", sweep.interval_ms),
+            ("sweep.batch", sweep.batch),
+            ("snapshot_every", snapshot_every),
+            ("idle_ms", idle_ms),
+        ];
+        if let Some((name, _)) = settings.into_iter().find(|(_, value)| *value == 0) {
+            return Err(StartError::Zero(name));
+        }
+        let (tables, warnings) = read_specs(&config)?;
+        let known = seams.databases.tenants().map_err(StartError::Databases)?;
+        let (stop, stopped) = watch::channel(false);
+        let (alive, ended) = mpsc::channel(1);
+        let sets = tables.values().map(|one| (one.entity_set(), one.entity_type().to_owned()));
+        let shared = Arc::new(Shared {
+            sweep,
+            mode: config.mode,
+            modes: config.modes,
+            sets: sets.collect(),
+            known: Mutex::new(known.into_iter().collect()),
+            open: Mutex::new(BTreeMap::new()),
+            core: Arc::new(Core {
+                seams,
+                protocol: config.protocol,
+                snapshot_every,
+                idle_ms,
+                stop: stopped,
+                tables,
+                alive: Mutex::new(Some(alive)),
+            }),
+        });
+        if sweep.enabled {
+            seams::spawn(sweeper::run(Arc::clone(&shared)));
+        }
+        Ok(Self { shared, warnings, stop, ended: tokio::sync::Mutex::new(ended) })
+    }
+
+    /// What the specs' authors should know.
+    pub fn spec_warnings(&self) -> &[Diagnostic] {
+        &self.warnings
+    }
+
+    /// The spec of an entity type.
+    pub fn table(&self, entity_type: &str) -> Option<&TransitionTable> {
+        self.shared.core.tables.get(entity_type)
+    }
+
+    /// Serves one request. Dropping the future leaves the action in doubt; it is not taken back.
+    pub async fn handle(&self, request: Request) -> Answer {
+        self.serve(request).await.unwrap_or_else(Answer::from)
+    }
+
+    async fn serve(&self, request: Request) -> Result<Answer, RequestError> {
+        let shared = &self.shared;
+        let table_of = |set: &str| Some(shared.core.table(shared.sets.get(set)?));
+        let intake = intake::check(&request, table_of, shared.core.seams.ids.as_ref())?;
+        if *self.stop.borrow() {
+            return Err(RequestError::Unavailable("the server stops".to_owned()));
+        }
+        match intake {
+            Intake::List { entity_type, skip, top } => {
+                self.list(&request, &entity_type, (skip, top)).await
+            }
+            Intake::Entity { key, op } => {
+                if !shared.is_known(&request.tenant) {
+                    if !matches!(op, EntityOp::Create(_)) {
+                        return Err(RequestError::EntityNotFound(key.to_string()));
+                    }
+                    lock(&shared.known).insert(request.tenant.clone());
+                }
+                let Request { tenant, idempotency_key, if_match, origin, .. } = request;
+                self.ask(&tenant, key, (op, idempotency_key, if_match, origin)).await
+            }
+        }
+    }
+
+    async fn ask(
+        &self,
+        tenant: &str,
+        key: EntityKey,
+        (op, idempotency_key, if_match, origin): (EntityOp, Option<String>, Option<String>, String),
+    ) -> Result<Answer, RequestError> {
+        let entity = key.to_string();
+        let point = Point { label: "mailbox.send", tenant, entity: &entity, origin: &origin };
+        self.shared.core.seams.points.reach(point).await;
+        let (answer, answered) = oneshot::channel();
+        let message = Message { op, idempotency_key, if_match, origin, answer };
+        self.shared.tenant(tenant).deliver(&key, message);
+        let gone = |_| RequestError::Unavailable("the server stopped".to_owned());
+        answered.await.map_err(gone)
+    }
+
+    async fn list(
+        &self,
+        request: &Request,
+        entity_type: &str,
+        page: (u64, u64),
+    ) -> Result<Answer, RequestError> {
+        let set = request.op.set();
+        let mut items = Vec::new();
+        if self.shared.is_known(&request.tenant) {
+            let tenant = self.shared.tenant(&request.tenant);
+            let caller = Caller { entity: set, origin: &request.origin };
+            let ids = tenant.store.entity_ids(caller, entity_type, page).await;
+            let ids = ids.map_err(|error| RequestError::Unavailable(error.to_string()))?;
+            for entity_id in ids {
+                let id = odata_id(set, &entity_id);
+                let key = EntityKey { entity_type: entity_type.to_owned(), entity_id };
+                let op = (EntityOp::Get, None, None, request.origin.clone());
+                let answer = self.ask(&request.tenant, key, op).await.unwrap_or_else(Answer::from);
+                match answer.code {
+                    None => items.push(answer.body),
+                    // Deleted since the ids were read.
+                    Some("EntityNotFound") => {}
+                    Some(_) => {
+                        items.push(json!({"@odata.id": id, "@temper.error": answer.body["error"]}))
+                    }
+                }
+            }
+        }
+        let body =
+            json!({"@odata.context": format!("$metadata#{set}"), "value": Value::from(items)});
+        Ok(Answer::success(200, body, None))
+    }
+
+    /// Deletes at most `max_rows` expired blobs of a tenant and returns how many. An unknown tenant
+    /// has none.
+    ///
+    /// # Errors
+    /// What its store cannot do.
+    pub async fn sweep(&self, tenant: &str, max_rows: u64) -> Result<u64, StoreError> {
+        if !self.shared.is_known(tenant) {
+            return Ok(0);
+        }
+        let caller = Caller { entity: "", origin: "sweep" };
+        let now_ms = self.shared.core.seams.clock.now_utc_ms();
+        self.shared.tenant(tenant).store.sweep(caller, max_rows, now_ms).await
+    }
+
+    /// Lets every actor finish what it has and snapshot its state, then stops. Requests that come
+    /// after it began are answered 503.
+    pub async fn shutdown(&self) {
+        self.stop.send_replace(true);
+        lock(&self.shared.core.alive).take();
+        // Ends when the last task has dropped its token.
+        while self.ended.lock().await.recv().await.is_some() {}
+    }
+}
+
+fn read_specs(
+    config: &Config,
+) -> Result<(BTreeMap<String, TransitionTable>, Vec<Diagnostic>), StartError> {
+    let mut tables = BTreeMap::new();
+    let mut warnings = Vec::new();
+    for SpecText { file, text } in &config.specs {
+        let parsed = spec::parse(file, text, config.lenient)?;
+        warnings.extend(parsed.warnings);
+        let name = parsed.automaton.name.clone();
+        if tables.insert(name.clone(), TransitionTable::new(parsed.automaton)).is_some() {
+            return Err(StartError::TwoSpecs(name));
+        }
+    }
+    Ok((tables, warnings))
+}
+
+/// Whether this can name an entity: 1 to 255 bytes without control characters.
+pub(crate) fn is_valid_id(id: &str) -> bool {
+    (1..=255).contains(&id.len()) && !id.chars().any(char::is_control)
+}
+
+/// Nothing that panics runs under these locks, so a poisoned one is whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,68 @@
+//! Integrations: `[[integration]]`, and `[[action.triggers]]` which name their action by place.
+//!
+//! **Invariant:** only wasm integrations are executed, and each of those has a module.
+
+use super::automaton::Integration;
+use super::diagnostic::{Problem, Source};
+use super::parse::{Draft, NameUse};
+use super::section::{Section, to_json};
+
+const OWN_KEYS: [&str; 8] =
+    ["name", "trigger", "type", "kind", "module", "on_success", "on_failure", "config"];
+
+/// Reads one integration into the draft; `action` is the action it stands under, if it does.
+pub(super) fn read(
+    source: &mut Source<'_>,
+    section: &Section<'_, '_>,
+    action: Option<&str>,
+    draft: &mut Draft,
+) {
+    let Some((name, _)) = section.required_text(source, "name") else {
+        return;
+    };
+    let kind = section.text(source, "type").or_else(|| section.text(source, "kind"));
+    let module = section.text(source, "module");
+    let is_wasm = match &kind {
+        Some((kind, _)) => kind == "wasm",
+        None => module.is_some(),
+    };
+    if !is_wasm {
+        let kind = kind.map_or_else(|| "untyped".to_owned(), |(kind, _)| kind);
+        draft.not_executed.push(format!("{} {name} ({kind})", section.path));
+        return;
+    }
+    let trigger = match (section.text(source, "trigger"), action) {
+        (Some((trigger, _)), _) => trigger,
+        (None, Some(action)) => action.to_owned(),
+        (None, None) => {
+            source.error(&section.span, "integration.trigger", Problem::Missing);
+            return;
+        }
+    };
+    let Some((module, _)) = module else {
+        source.error(&section.span, "integration.module", Problem::NoModule(name));
+        return;
+    };
+    let mut callback = |key: &'static str, shown: &'static str| {
+        let (name, span) = section.text(source, key)?;
+        draft.names.push(NameUse { kind: "action", key: shown, name: (name.clone(), span) });
+        Some(name)
+    };
+    let on_success = callback("on_success", "integration.on_success");
+    let on_failure = callback("on_failure", "integration.on_failure");
+    let config = section
+        .get("config")
+        .and_then(|value| value.get_ref().as_table())
+        .into_iter()
+        .flatten()
+        .map(|(key, value)| (key.get_ref().to_string(), to_json(value.get_ref())))
+        .chain(
+            section
+                .entries()
+                .filter(|(key, _, _)| !OWN_KEYS.contains(key))
+                .map(|(key, _, value)| (key.to_owned(), to_json(value.get_ref()))),
+        )
+        .collect();
+    let integration = Integration { name, trigger, module, on_success, on_failure, config };
+    draft.integrations.push((integration, section.span.clone()));
+}

@@ -1,0 +1,162 @@
+//! What specs mean, and what their authors are told.
+
+use serde_json::json;
+
+use super::*;
+
+const SESSION: &str = include_str!("../../tests/specs/session.ioa.toml");
+const JOB: &str = include_str!("../../tests/specs/job.ioa.toml");
+
+const HEAD: &str = "[automaton]\nname = \"T\"\nstates = [\"A\", \"B\"]\ninitial = \"A\"\n";
+
+/// The messages about a spec that has [`HEAD`] before it.
+fn told(rest: &str) -> Vec<String> {
+    let diagnostics = match parse("t.toml", &format!("{HEAD}{rest}"), false) {
+        Ok(parsed) => parsed.warnings,
+        Err(error) => error.diagnostics,
+    };
+    diagnostics.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn the_own_specs_parse_and_say_what_is_not_executed() {
+    let session = parse("session", SESSION, false).unwrap();
+    assert_eq!(session.warnings, []);
+    assert_eq!(session.automaton.variables[6].initial, json!(["new"]));
+    let job = parse("job", JOB, false).unwrap();
+    let warnings: Vec<String> = job.warnings.iter().map(|one| one.problem.to_string()).collect();
+    assert_eq!(
+        warnings,
+        [
+            "has no effect; by its name it adds 1 to every counter",
+            "has no effect; by its name it takes 1 from every counter",
+        ]
+    );
+    assert_eq!(
+        job.automaton.not_executed,
+        [
+            "triggers tell_parent (entity)",
+            "integration hook (webhook)",
+            "liveness Ends",
+            "admission",
+            "state_timeout",
+            "webhook",
+        ]
+    );
+    let table = TransitionTable::new(job.automaton);
+    assert_eq!(table.entity_set(), "Jobs");
+    let triggered = |name| {
+        let action = table.action(name).unwrap();
+        table.triggered(action).map(|one| one.name.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(triggered("Start"), ["work"]);
+    assert_eq!(triggered("Fail"), ["report_failure"]);
+    assert!(TransitionTable::new(session.automaton).action("SessionClosed").is_none());
+}
+
+#[test]
+fn every_error_names_file_line_column_and_key() {
+    let cases = [
+        (
+            "[[state]]\nname = \"x\"\ntype = \"string\"\noverflow_inline_max_byts = 3\n",
+            "t.toml:8:1: state.overflow_inline_max_byts: unknown key, did you mean \
+                `overflow_inline_max_bytes`?",
+        ),
+        (
+            "[[state]]\nname = \"x\"\ntype = \"string\"\noverflow_ttl_seconds = \"0\"\n",
+            "t.toml:8:24: state.overflow_ttl_seconds: 0 is not between 1 and 3153600000",
+        ),
+        (
+            "[[state]]\nname = \"x\"\ntype = \"string\"\noverflow_inline_max_bytes = \"1k\"\n",
+            "t.toml:8:29: state.overflow_inline_max_bytes: `1k` is not a number",
+        ),
+        (
+            "[[state]]\nname = \"x\"\ntype = \"string\"\noverflow_inline_max_bytes = -1\n",
+            "t.toml:8:29: state.overflow_inline_max_bytes: -1 is not between 0 and \
+                18446744073709551614",
+        ),
+        (
+            "[[state]]\nname = \"x\"\ntype = \"list\"\noverflow_ttl_seconds = 5\n",
+            "t.toml:8:24: state.overflow_ttl_seconds: `x` is a list, not a string",
+        ),
+        (
+            "[[state]]\nname = \"x\"\ntype = \"conter\"\n",
+            "t.toml:7:8: state.type: `conter` is no type of variable, did you mean `counter`?",
+        ),
+        (
+            "[[state]]\nname = \"x\"\ntype = \"bool\"\ninitial = \"maybe\"\n",
+            "t.toml:8:11: state.initial: initial value \"maybe\" is not a bool",
+        ),
+        (
+            "[[action]]\nname = \"Go\"\nfrom = [\"A\", \"C\"]\n",
+            "t.toml:7:14: action.from: `C` is no state, did you mean `A`?",
+        ),
+        (
+            "[[action]]\nname = \"Go\"\nguard = \"n == 3\"\n",
+            "t.toml:7:9: action.guard: malformed guard `n == 3`",
+        ),
+        (
+            "[[action]]\nname = \"Go\"\neffect = \"incrment n\"\n",
+            "t.toml:7:10: action.effect: unknown effect `incrment`, did you mean `increment`?",
+        ),
+        ("[[action]]\nname = \"Updated\"\n", "t.toml:6:8: action.name: `Updated` is reserved"),
+        (
+            "[[action]]\nname = \"Go\"\nparams = [\"Status\"]\n",
+            "t.toml:7:11: action.params: `Status` is reserved",
+        ),
+        (
+            "[[integration]]\nname = \"i\"\ntrigger = \"t\"\ntype = \"wasm\"\n",
+            "t.toml:5:1: integration.module: wasm integration `i` has no module",
+        ),
+        (
+            "[[integration]]\nname = \"i\"\ntrigger = \"t\"\nmodule = \"m\"\non_failure = \"Fail\"\n",
+            "t.toml:9:14: integration.on_failure: `Fail` is no action",
+        ),
+        (
+            "[[action]]\nname = \"Go\"\n[[action]]\nname = \"Go\"\nto = \"B\"\n",
+            "t.toml:7:1: action.name: `Go` is defined twice, differently",
+        ),
+        (
+            "[[action]]\nname = \"Go\"\n[[action]]\nname = \"Go\"\n",
+            "t.toml:7:1: warning: action.name: `Go` is defined twice, equally",
+        ),
+        ("[[action]]\nname = 3\n", "t.toml:6:8: action.name: expected a string"),
+        ("[[state]]\n", "t.toml:5:1: state.name: missing"),
+    ];
+    for (rest, expected) in cases {
+        assert_eq!(told(rest), [expected], "for {rest}");
+    }
+}
+
+#[test]
+fn text_that_is_no_toml_is_placed_too() {
+    let error = parse("x.toml", "[automaton]\nname = \"a\"\nname = \"b\"\n", false).unwrap_err();
+    assert_eq!(error.to_string(), "x.toml:3:1: spec: duplicate key");
+}
+
+#[test]
+fn lenient_parsing_takes_newer_keys_for_warnings() {
+    let text = format!("{HEAD}[[action]]\nname = \"Go\"\nretries = 3\n");
+    assert!(parse("t", &text, false).is_err());
+    assert_eq!(parse("t", &text, true).unwrap().warnings.len(), 1);
+}
+
+/// Goal: public specs of the older platform stay readable. Method: parse a folder that is not part
+/// of this project, where there is one; the one file that is no TOML must be refused.
+#[test]
+fn extra_specs_parse() {
+    let Ok(folder) = std::env::var("STORMGLASS_EXTRA_SPECS") else {
+        return;
+    };
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let file = path.display().to_string();
+        if !file.ends_with(".ioa.toml") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        let result = parse(&file, &text, false);
+        let valid_toml = toml::de::DeTable::parse(&text).is_ok();
+        assert_eq!(result.is_ok(), valid_toml, "{:?}", result.err().map(|error| error.to_string()));
+    }
+}

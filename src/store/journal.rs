@@ -1,0 +1,255 @@
+//! Events and the outbox rows that they carry.
+//!
+//! **Invariant (`I3`):** rows of an entity are numbered 1..N; an append that would break this, or
+//! that follows another journal than its actor knows, writes nothing.
+
+use super::blobs::put_all;
+use super::sql::{Row, Value, integer, optional, text};
+use super::{Caller, Database, EntityKey, Put, PutCause, SnapshotRow, Store, StoreError};
+use crate::canonical;
+use crate::entity::{DELETED, Event};
+
+/// An event's row as found. What it says is not checked yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventRow {
+    /// Its number.
+    pub sequence_nr: u64,
+    /// Its payload's text; nothing if it cannot be read as text.
+    pub payload: Option<String>,
+    /// The SHA-256 that the payload must have; nothing for rows of the older schema.
+    pub sha256: Option<String>,
+    /// When the row was written, by the event's timestamp.
+    pub created_at: Option<String>,
+    /// The action's name.
+    pub event_type: Option<String>,
+}
+
+/// What a replay starts from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Journal {
+    /// The entity's snapshot, if it is not ahead of the journal.
+    pub snapshot: Option<SnapshotRow>,
+    /// Whether a snapshot was ignored because it is ahead of the journal.
+    pub snapshot_ahead: bool,
+    /// The number of the last event; 0 for an entity that never was.
+    pub last: u64,
+    /// The events after the snapshot.
+    pub events: Vec<EventRow>,
+}
+
+const COLUMNS_AFTER: &str = "SELECT sequence_nr, CAST(payload AS BLOB), CAST(metadata AS BLOB),
+        CAST(created_at AS BLOB), CAST(event_type AS BLOB)
+    FROM events
+    WHERE tenant = ?1 AND entity_type = ?2 AND entity_id = ?3 AND sequence_nr > ?4
+    ORDER BY sequence_nr LIMIT ?5";
+
+impl Store {
+    /// Appends one event, its outbox rows and, for the atomic protocol, its blobs.
+    ///
+    /// # Errors
+    /// [`StoreError::ConcurrencyViolation`] if the journal is not at `event.sequence_nr - 1`.
+    pub async fn append(
+        &self,
+        caller: Caller<'_>,
+        event: &Event,
+        puts: &[Put],
+        now_ms: i64,
+    ) -> Result<(), StoreError> {
+        self.write("store.append", caller, |db, tenant| {
+            let key = EntityKey {
+                entity_type: event.entity_type.clone(),
+                entity_id: event.entity_id.clone(),
+            };
+            let expected = event.sequence_nr - 1;
+            let actual = last_sequence(db, tenant, &key)?;
+            if actual != expected {
+                return Err(StoreError::ConcurrencyViolation { expected, actual });
+            }
+            insert_event(db, tenant, event)?;
+            insert_intents(db, tenant, event)?;
+            put_all(db, puts, PutCause::Live, now_ms)?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// The snapshot and the events after it, as of one moment.
+    ///
+    /// # Errors
+    /// A failed read; it never looks like an empty or shorter journal.
+    pub async fn journal(
+        &self,
+        caller: Caller<'_>,
+        key: &EntityKey,
+        from_start: bool,
+    ) -> Result<Journal, StoreError> {
+        self.read("store.journal", caller, |db, tenant| {
+            let last = last_sequence(db, tenant, key)?;
+            let found = if from_start { None } else { super::snapshots::read(db, tenant, key)? };
+            let (snapshot, snapshot_ahead) = match found {
+                Some(snapshot) if snapshot.sequence_nr > last => (None, true),
+                other => (other, false),
+            };
+            let after = snapshot.as_ref().map_or(0, |snapshot| snapshot.sequence_nr);
+            let events = events_after(db, tenant, key, after, i64::MAX)?;
+            Ok(Journal { snapshot, snapshot_ahead, last, events })
+        })
+        .await
+    }
+
+    /// At most `limit` events after `after`.
+    ///
+    /// # Errors
+    /// A failed read.
+    pub async fn events(
+        &self,
+        caller: Caller<'_>,
+        key: &EntityKey,
+        after: u64,
+        limit: u64,
+    ) -> Result<Vec<EventRow>, StoreError> {
+        self.read("store.events", caller, |db, tenant| {
+            events_after(db, tenant, key, after, i64::try_from(limit).unwrap_or(i64::MAX))
+        })
+        .await
+    }
+
+    /// The ids of a type's entities that are not deleted, in order.
+    ///
+    /// # Errors
+    /// A failed read.
+    pub async fn entity_ids(
+        &self,
+        caller: Caller<'_>,
+        entity_type: &str,
+        (skip, top): (u64, u64),
+    ) -> Result<Vec<String>, StoreError> {
+        self.read("store.entity_ids", caller, |db, tenant| {
+            let rows = db.rows(
+                "SELECT CAST(entity_id AS BLOB) FROM events AS first
+                WHERE tenant = ?1 AND entity_type = ?2 AND sequence_nr = 1
+                    AND 'Deleted' <> (
+                        SELECT event_type FROM events AS last
+                        WHERE last.tenant = first.tenant AND last.entity_type = first.entity_type
+                            AND last.entity_id = first.entity_id
+                        ORDER BY sequence_nr DESC LIMIT 1
+                    )
+                ORDER BY entity_id LIMIT ?3 OFFSET ?4",
+                vec![text(tenant), text(entity_type), integer(top), integer(skip)],
+            )?;
+            let id =
+                |mut row: Row| row.text(0).ok_or_else(|| StoreError::Damaged("entity id".into()));
+            rows.into_iter().map(id).collect()
+        })
+        .await
+    }
+}
+
+fn key_values(tenant: &str, key: &EntityKey) -> Vec<Value> {
+    vec![text(tenant), text(&key.entity_type), text(&key.entity_id)]
+}
+
+pub(super) fn last_sequence(
+    db: &mut Database,
+    tenant: &str,
+    key: &EntityKey,
+) -> Result<u64, StoreError> {
+    let row = db.row(
+        "SELECT max(sequence_nr) FROM events
+        WHERE tenant = ?1 AND entity_type = ?2 AND entity_id = ?3",
+        key_values(tenant, key),
+    )?;
+    let last = row.and_then(|row| row.integer(0)).unwrap_or(0);
+    u64::try_from(last).map_err(|_| StoreError::Damaged(format!("sequence number {last} of {key}")))
+}
+
+fn events_after(
+    db: &mut Database,
+    tenant: &str,
+    key: &EntityKey,
+    after: u64,
+    limit: i64,
+) -> Result<Vec<EventRow>, StoreError> {
+    let mut values = key_values(tenant, key);
+    values.extend([integer(after), Value::Integer(limit)]);
+    let rows = db.rows(COLUMNS_AFTER, values)?;
+    rows.into_iter()
+        .map(|mut row| {
+            let number = row.integer(0).and_then(|number| u64::try_from(number).ok());
+            let damaged = || StoreError::Damaged(format!("sequence number of an event of {key}"));
+            let metadata = row.bytes(2);
+            Ok(EventRow {
+                sequence_nr: number.ok_or_else(damaged)?,
+                payload: row.text(1),
+                sha256: metadata.and_then(|bytes| checksum(&bytes)),
+                created_at: row.text(3),
+                event_type: row.text(4),
+            })
+        })
+        .collect()
+}
+
+/// The checksum in an event's metadata. Metadata that is there and cannot be read has one that
+/// nothing matches.
+fn checksum(metadata: &[u8]) -> Option<String> {
+    match canonical::parse_stored(metadata) {
+        Ok(metadata) => metadata.get("sha256").map(|sum| sum.as_str().unwrap_or("?").to_owned()),
+        Err(_) => Some("?".to_owned()),
+    }
+}
+
+fn insert_event(db: &mut Database, tenant: &str, event: &Event) -> Result<(), StoreError> {
+    let payload = event.to_text();
+    let metadata = format!("{{\"sha256\":\"{}\"}}", canonical::sha256_hex(payload.as_bytes()));
+    db.execute(
+        "INSERT INTO events
+            (tenant, entity_type, entity_id, sequence_nr, event_type, payload, metadata, created_at)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        vec![
+            text(tenant),
+            text(&event.entity_type),
+            text(&event.entity_id),
+            integer(event.sequence_nr),
+            text(&event.action),
+            Value::Text(payload),
+            Value::Text(metadata),
+            text(&event.timestamp),
+        ],
+    )?;
+    Ok(())
+}
+
+fn insert_intents(db: &mut Database, tenant: &str, event: &Event) -> Result<(), StoreError> {
+    if event.action == DELETED {
+        db.execute(
+            "UPDATE outbox SET state = 'dropped', reason = 'entity deleted', settled_at = ?4
+            WHERE tenant = ?1 AND entity_type = ?2 AND entity_id = ?3 AND state = 'open'",
+            vec![
+                text(tenant),
+                text(&event.entity_type),
+                text(&event.entity_id),
+                text(&event.timestamp),
+            ],
+        )?;
+    }
+    for (n, intent) in event.intents.iter().enumerate() {
+        let payload = serde_json::to_value(intent).expect("an intent is made of JSON values only");
+        db.execute(
+            "INSERT INTO outbox
+                (tenant, entity_type, entity_id, sequence_nr, n, kind, payload, due_at, created_at)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            vec![
+                text(tenant),
+                text(&event.entity_type),
+                text(&event.entity_id),
+                integer(event.sequence_nr),
+                integer(n as u64),
+                text(intent.kind()),
+                Value::Text(canonical::to_text(&payload)),
+                optional(intent.due_at()),
+                text(&event.timestamp),
+            ],
+        )?;
+    }
+    Ok(())
+}
