@@ -1,10 +1,10 @@
 //! Images of the disk and recoveries from crashes: what exploring crash points costs.
 //!
-//! **Invariant:** a duration is the median of many, and what is not named in its column is done
+//! **Invariant:** a duration is the fastest of many, and what is not named in its column is done
 //! outside of it.
 
 use crate::rows::{PATH, Row, Table, WAL_PATH, connect, pragma, world};
-use crate::{median, time_us};
+use crate::{fastest, time_us};
 use stormglass_sim::{Disk, Ending, Handle, OpenMode, Survivors, World, block_on};
 
 const PAGE: u64 = 4096;
@@ -38,7 +38,7 @@ pub fn print_snapshots() {
             }));
             handle.sync().expect("no fault is armed");
         }
-        let each = |rounds: Vec<f64>| median(rounds) / BATCH as f64;
+        let each = |rounds: Vec<f64>| fastest(rounds) / BATCH as f64;
         let (image, write, plain) = (each(images), each(writes), each(plain));
         println!("  {name:<10} {image:>19.2} {SNAPSHOT_AIM_US:>5} {write:>15.2} {plain:>18.2}");
     }
@@ -100,8 +100,8 @@ pub fn print_recoveries() {
             let ending = Ending::PowerLoss(survivors);
             let samples: Vec<[f64; 3]> = (0..ROUNDS).map(|_| recovery(&image, &ending)).collect();
             let [crash, open, read] =
-                [0, 1, 2].map(|at| median(samples.iter().map(|sample| sample[at]).collect()));
-            let all = median(samples.iter().map(|sample| sample.iter().sum()).collect());
+                [0, 1, 2].map(|at| fastest(samples.iter().map(|sample| sample[at]).collect()));
+            let all = fastest(samples.iter().map(|sample| sample.iter().sum()).collect());
             let ratio = all / *first_us.get_or_insert(all);
             println!(
                 "  {name:<13} {kept:<9} {crash:>10.1} {open:>12.1} {read:>12.1} {all:>8.1} \

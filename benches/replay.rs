@@ -4,11 +4,12 @@
 //! replay does more than another is what the difference of their costs is said to be.
 
 use crate::rows::{Row, Table, world};
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use stormglass_sim::disk::{Disk, Grid};
 use stormglass_sim::trace::{Event, Record, Trace};
-use stormglass_sim::{Digest, DiskOptions, FileKind, Handle, OpKind, OpenMode};
+use stormglass_sim::{Digest, DiskOptions, FileKind, Handle, OpKind, OpenMode, World};
 
 /// Which part of the work is done again.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,12 +26,13 @@ impl Part {
     /// All parts.
     pub const ALL: [Part; 3] = [Part::Calls, Part::Bytes, Part::Hash];
 
-    /// Does this part of the work that `records` tell of.
-    pub fn replay(self, records: &[Record]) {
+    /// Does this part of the work that `records` tell of, and returns what came of it: to free that
+    /// is no part of the work.
+    pub fn replay(self, records: &[Record]) -> Box<dyn Any> {
         match self {
-            Part::Calls => calls(records),
-            Part::Bytes => bytes(records),
-            Part::Hash => hash(records),
+            Part::Calls => Box::new(calls(records)),
+            Part::Bytes => Box::new(bytes(records)),
+            Part::Hash => Box::new(hash(records)),
         }
     }
 }
@@ -82,7 +84,7 @@ fn buffer(records: &[Record]) -> Vec<u8> {
     (0..longest.unwrap_or(0)).map(|at| at as u8).collect()
 }
 
-fn calls(records: &[Record]) {
+fn calls(records: &[Record]) -> World {
     let mut buffer = buffer(records);
     let world = world(false);
     let boot = world.boot();
@@ -105,9 +107,11 @@ fn calls(records: &[Record]) {
         };
         done.expect("no fault is armed");
     }
+    drop(handles);
+    world
 }
 
-fn bytes(records: &[Record]) {
+fn bytes(records: &[Record]) -> Disk {
     let mut buffer = buffer(records);
     let mut disk = Disk::new(DiskOptions::default());
     let mut files = BTreeMap::new();
@@ -126,9 +130,10 @@ fn bytes(records: &[Record]) {
             OpKind::Open | OpKind::Delete | OpKind::Rename => {}
         }
     }
+    disk
 }
 
-fn hash(records: &[Record]) {
+fn hash(records: &[Record]) -> Digest {
     let buffer = buffer(records);
     let mut trace = Trace::new(false);
     for record in records {
@@ -140,5 +145,5 @@ fn hash(records: &[Record]) {
         }
         trace.add(record);
     }
-    std::hint::black_box(trace.fingerprint());
+    trace.fingerprint()
 }
