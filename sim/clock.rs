@@ -19,6 +19,7 @@ struct State {
     start_utc_ms: i64,
     monotonic_ms: AtomicI64,
     offset_ms: AtomicI64,
+    horizon_ms: AtomicI64,
     timers: Mutex<Timers>,
 }
 
@@ -42,6 +43,7 @@ impl Clock {
             start_utc_ms,
             monotonic_ms: AtomicI64::new(0),
             offset_ms: AtomicI64::new(0),
+            horizon_ms: AtomicI64::new(i64::MAX),
             timers: Mutex::default(),
         }))
     }
@@ -74,6 +76,29 @@ impl Clock {
         Sleep { clock: self.clone(), deadline_ms, ticket: None }
     }
 
+    /// Lets the driver move this clock to timers up to `monotonic_ms`, and no further: time beyond it
+    /// passes only when a plan says so. Without a horizon every timer is met as soon as no task can run.
+    pub fn set_horizon(&self, monotonic_ms: i64) {
+        self.0.horizon_ms.store(monotonic_ms, Ordering::Relaxed);
+        if let Some(driver) = self.timers().driver.take() {
+            driver.wake();
+        }
+    }
+
+    /// Whether a timer may be met now.
+    #[cfg(feature = "madsim")]
+    pub(crate) fn has_timer_in_reach(&self) -> bool {
+        self.timers()
+            .waiting
+            .keys()
+            .next()
+            .is_some_and(|(deadline_ms, _)| self.in_reach(*deadline_ms))
+    }
+
+    fn in_reach(&self, deadline_ms: i64) -> bool {
+        deadline_ms <= self.monotonic_ms().max(self.0.horizon_ms.load(Ordering::Relaxed))
+    }
+
     /// Wakes the earliest timer if it is due, the older one of two; if it is not and `may_advance`, moves
     /// the clock to its deadline first. One at a time, because of two tasks that are woken together
     /// madsim's queue picks which goes first. False when there was nothing to wake.
@@ -82,7 +107,7 @@ impl Clock {
         let Some(earliest) = timers.waiting.first_entry() else { return false };
         let (deadline_ms, _) = *earliest.key();
         if deadline_ms > self.monotonic_ms() {
-            if !may_advance {
+            if !may_advance || !self.in_reach(deadline_ms) {
                 return false;
             }
             self.0.monotonic_ms.store(deadline_ms, Ordering::Relaxed);
@@ -93,12 +118,10 @@ impl Clock {
         true
     }
 
-    /// Whether anybody waits; if not, `waker` is woken when somebody does.
+    /// Has `waker` woken when a timer is set or comes into reach.
     #[cfg(feature = "madsim")]
-    pub(crate) fn has_timers_or_wake(&self, waker: &Waker) -> bool {
-        let mut timers = self.timers();
-        timers.driver = Some(waker.clone());
-        !timers.waiting.is_empty()
+    pub(crate) fn wake_when_timers_change(&self, waker: &Waker) {
+        self.timers().driver = Some(waker.clone());
     }
 
     fn timers(&self) -> MutexGuard<'_, Timers> {

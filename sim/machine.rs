@@ -14,7 +14,9 @@ use crate::rng::Seed;
 use crate::trace::{Digest, Event, FileKind, OpKind, Record, Trace, digest_of_fates};
 use crate::vfs::{Mount, SharedMemory};
 use std::collections::BTreeMap;
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
 
 /// How a boot ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +49,8 @@ pub(crate) struct State {
     running: bool,
     crashes: Vec<Crash>,
     next_handle: HandleId,
+    /// Woken when the running boot ends.
+    watchers: Vec<Waker>,
     /// The running boot's VFS, and after a crash the last one's: its connections may still call.
     mount: Option<Mount>,
     pub file_locks: BTreeMap<FileId, FileLocks>,
@@ -93,6 +97,7 @@ impl Shared {
         state.shm.clear();
         let (boot, op) = (state.boot, state.op_count);
         state.crashes.push(Crash { boot, ending: ending.clone(), op, fates });
+        state.watchers.drain(..).for_each(Waker::wake);
     }
 
     /// Counts one disk operation of boot `boot`, lets the faults strike it, and returns by how many
@@ -182,6 +187,7 @@ impl Machine {
                 running: false,
                 crashes: Vec::new(),
                 next_handle: 0,
+                watchers: Vec::new(),
                 mount: None,
                 file_locks: BTreeMap::new(),
                 shm: BTreeMap::new(),
@@ -306,6 +312,20 @@ impl Boot {
     pub fn is_alive(&self) -> bool {
         let shared = &self.machine.0;
         shared.check_alive(&shared.state(), self.number).is_ok()
+    }
+
+    /// Waits until this process is over.
+    pub async fn ended(&self) {
+        poll_fn(|cx| {
+            let shared = &self.machine.0;
+            let mut state = shared.state();
+            if shared.check_alive(&state, self.number).is_err() {
+                return Poll::Ready(());
+            }
+            state.watchers.push(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
     }
 
     /// What libsql is to open: a URI that names `path` on this machine's disk and this boot's VFS.

@@ -90,10 +90,22 @@ impl Points {
         }
     }
 
+    /// Waits until no task can go on: none is parked, and no timer may be met.
+    pub async fn quiet(&self) {
+        loop {
+            // Fires when madsim's queue is empty, after the driver's own timer of half its length.
+            madsim::time::sleep(Duration::from_millis(2)).await;
+            if self.state().parked.is_empty() && !self.0.machine.clock().has_timer_in_reach() {
+                return;
+            }
+        }
+    }
+
     fn poll_anything_waits(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let timers = self.0.machine.clock().has_timers_or_wake(cx.waker());
+        let clock = self.0.machine.clock();
+        clock.wake_when_timers_change(cx.waker());
         let mut state = self.state();
-        if timers || !state.parked.is_empty() {
+        if !state.parked.is_empty() || clock.has_timer_in_reach() {
             return Poll::Ready(());
         }
         state.driver = Some(cx.waker().clone());

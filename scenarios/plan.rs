@@ -1,0 +1,225 @@
+//! What a run does, as data.
+//!
+//! **Invariant:** a plan replays without its seed. The seed made it; from then on everything that a run
+//! does, the crash states and the schedule included, follows from the plan alone. A plan outlives
+//! changes of the generator.
+
+use crate::recipe::Recipe;
+use serde::{Deserialize, Serialize};
+use stormglass_sim::{DiskOptions, Ending, Fault, Seed};
+
+/// The version of plans that this build reads and writes.
+pub const PLAN_VERSION: u32 = 1;
+
+/// The order in which the platform writes an action's event and blobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Protocol {
+    /// The event first.
+    EventThenBlobs,
+    /// The blobs first.
+    BlobsThenEvent,
+    /// Both in one transaction.
+    Atomic,
+}
+
+/// How the platform keeps large values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// As blobs.
+    BlobRefs,
+    /// As placeholders.
+    InlineTruncate,
+}
+
+/// Who is asked: a tenant's entity, by number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Who {
+    /// The tenant.
+    pub tenant: u32,
+    /// The entity.
+    pub entity: u32,
+}
+
+/// Fields or params, by name.
+pub type Values = Vec<(String, Recipe)>;
+
+/// What a step does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// Creates an entity.
+    Create {
+        /// Which.
+        who: Who,
+        /// With these fields.
+        values: Values,
+    },
+    /// Calls an action.
+    Act {
+        /// Of which entity.
+        who: Who,
+        /// Which action.
+        action: String,
+        /// With these params.
+        values: Values,
+    },
+    /// Sets fields.
+    Patch {
+        /// Of which entity.
+        who: Who,
+        /// To these values.
+        values: Values,
+    },
+    /// Deletes an entity.
+    Delete {
+        /// Which.
+        who: Who,
+    },
+    /// Reads an entity.
+    Get {
+        /// Which.
+        who: Who,
+    },
+    /// Reads an entity's history.
+    History {
+        /// Which.
+        who: Who,
+    },
+    /// Reads all entities of a tenant.
+    List {
+        /// Which tenant.
+        tenant: u32,
+    },
+    /// Deletes expired blobs.
+    Sweep {
+        /// Of which tenant.
+        tenant: u32,
+        /// At most so many.
+        max_rows: u64,
+    },
+    /// Lets time pass.
+    Wait {
+        /// How much.
+        ms: i64,
+    },
+    /// Sets the wall clock.
+    StepClock {
+        /// By how much; negative is backwards.
+        by_ms: i64,
+    },
+    /// Ends the boot between two steps.
+    Crash {
+        /// How.
+        ending: Ending,
+    },
+    /// Stops the server as an administrator does, and starts it again.
+    Restart,
+}
+
+/// One step of a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    /// Its number, which stays when other steps are dropped. Faults name it: scope `step N`.
+    pub id: u32,
+    /// The client who sends it.
+    pub client: u32,
+    /// Sent together with the step before, not after its answer.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub together: bool,
+    /// The idempotency key's number, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<u32>,
+    /// What it does.
+    #[serde(rename = "do")]
+    pub action: Action,
+}
+
+/// A whole run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// [`PLAN_VERSION`].
+    pub version: u32,
+    /// The scenario that made it.
+    pub scenario: String,
+    /// For what is drawn while it runs: identifiers, the schedule, faults by rate.
+    pub seed: Seed,
+    /// The wall clock at the start, in milliseconds of Unix time.
+    pub start_utc_ms: i64,
+    /// What the disk promises.
+    pub disk: DiskOptions,
+    /// Event and blobs.
+    pub protocol: Protocol,
+    /// Large values.
+    pub mode: Mode,
+    /// Milliseconds between two sweeps of the background sweeper; none switches it off.
+    pub sweep_interval_ms: Option<u64>,
+    /// Rows that it deletes in one transaction.
+    pub sweep_batch: u64,
+    /// Events between two snapshots.
+    pub snapshot_every: u64,
+    /// Milliseconds after which an idle actor goes.
+    pub idle_ms: u64,
+    /// The steps, in order.
+    pub steps: Vec<Step>,
+    /// The faults.
+    pub faults: Vec<Fault>,
+}
+
+/// Why a text is no plan.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// It is no JSON, or not of a plan's shape.
+    #[error("not a plan: {0}")]
+    Shape(#[from] serde_json::Error),
+    /// It is one of another version.
+    #[error("plan of version {found}, this build reads version {PLAN_VERSION}")]
+    Version {
+        /// The version that it says it is.
+        found: u64,
+    },
+    /// It is of a scenario that this build does not know.
+    #[error("plan of unknown scenario `{0}`; `stormglass list` names those there are")]
+    Scenario(String),
+}
+
+impl Plan {
+    /// Reads a plan.
+    ///
+    /// # Errors
+    /// [`PlanError`], with line and column where there is one.
+    pub fn from_json(text: &str) -> Result<Plan, PlanError> {
+        let value: serde_json::Value = serde_json::from_str(text)?;
+        if let Some(found) = value.get("version").and_then(serde_json::Value::as_u64)
+            && found != u64::from(PLAN_VERSION)
+        {
+            return Err(PlanError::Version { found });
+        }
+        // From the text once more, so that an error has its line and column.
+        let plan: Plan = serde_json::from_str(text)?;
+        if !crate::workload::SCENARIOS.iter().any(|known| known.name == plan.scenario) {
+            return Err(PlanError::Scenario(plan.scenario));
+        }
+        Ok(plan)
+    }
+
+    /// The plan as JSON, indented.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string_pretty(self).expect("a plan is plain data")
+    }
+}
+
+/// A tenant's name.
+pub fn tenant_name(tenant: u32) -> String {
+    format!("tenant-{tenant}")
+}
+
+/// An entity's id.
+pub fn entity_id(who: Who) -> String {
+    // A quote, a space and a letter of two bytes: every id is one that must be encoded.
+    format!("s{} o'\u{e9}", who.entity)
+}

@@ -1,0 +1,101 @@
+//! The platform's seams, filled with the simulated world.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use stormglass_platform::Seams;
+use stormglass_platform::seams::{BoxFuture, Clock, Databases, Ids, Point, Points};
+use stormglass_sim::{self as sim, Boot, Label, Machine, Stream};
+
+/// Where the tenants' files are on the simulated disk.
+const DATA: &str = "/data/";
+
+struct SimClock(sim::Clock);
+
+impl Clock for SimClock {
+    fn now_utc_ms(&self) -> i64 {
+        self.0.now_utc_ms()
+    }
+
+    fn sleep(&self, duration_ms: u64) -> BoxFuture<'_, ()> {
+        Box::pin(self.0.sleep(i64::try_from(duration_ms).unwrap_or(i64::MAX)))
+    }
+}
+
+struct SimDatabases {
+    machine: Machine,
+    boot: Boot,
+}
+
+impl Databases for SimDatabases {
+    fn uri(&self, tenant: &str) -> String {
+        self.boot.uri(&database_path(tenant))
+    }
+
+    fn tenants(&self) -> Result<Vec<String>, String> {
+        Ok(tenants_on(&self.machine.image()))
+    }
+}
+
+/// The path of a tenant's file.
+pub fn database_path(tenant: &str) -> String {
+    format!("{DATA}{tenant}.db")
+}
+
+/// The tenants that have a file on `disk`, in order.
+pub fn tenants_on(disk: &sim::Disk) -> Vec<String> {
+    let name = |path: &str| Some(path.strip_prefix(DATA)?.strip_suffix(".db")?.to_string());
+    disk.paths().filter_map(name).collect()
+}
+
+struct SimPoints {
+    points: sim::Points,
+    machine: Machine,
+    boot: u32,
+}
+
+impl Points for SimPoints {
+    fn reach<'a>(&'a self, point: Point<'a>) -> BoxFuture<'a, ()> {
+        let Point { label, tenant, entity, origin } = point;
+        let who = format!("{origin} {tenant} {entity}");
+        Box::pin(async move {
+            self.points.reach(Label { boot: self.boot, who, step: 0, point: label }).await;
+            // A store call runs within one poll from here on: its operations are this scope's.
+            self.machine.enter(&scope(self.boot, label, origin));
+        })
+    }
+}
+
+/// The scope of the disk operations after a point: what faults name.
+fn scope(boot: u32, label: &str, origin: &str) -> String {
+    if label == "store.ready" {
+        format!("recovery of boot {boot}")
+    } else if origin.starts_with("step ") {
+        origin.to_string()
+    } else {
+        format!("sweep of boot {boot}")
+    }
+}
+
+struct SimIds {
+    stream: Mutex<Stream>,
+    _alive: Arc<()>,
+}
+
+impl Ids for SimIds {
+    fn next_id(&self) -> String {
+        let bits = self.stream.lock().unwrap_or_else(PoisonError::into_inner).bits();
+        format!("{bits:016x}")
+    }
+}
+
+/// The seams for one boot of a world's machine. `alive` lives as long as anything of the platform that
+/// was started with them.
+pub fn of(world: &sim::World, points: &sim::Points, boot: &Boot, alive: &Arc<()>) -> Seams {
+    let machine = Machine::clone(world);
+    let ids = world.seed().stream_for("ids", &format!("boot {}", boot.number()));
+    Seams {
+        clock: Arc::new(SimClock(world.clock().clone())),
+        databases: Arc::new(SimDatabases { machine: machine.clone(), boot: boot.clone() }),
+        points: Arc::new(SimPoints { points: points.clone(), machine, boot: boot.number() }),
+        ids: Arc::new(SimIds { stream: Mutex::new(ids), _alive: Arc::clone(alive) }),
+    }
+}

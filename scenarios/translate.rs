@@ -1,0 +1,203 @@
+//! One step of a plan in three tongues: the platform's request, the model's, and a person's.
+//!
+//! **Invariant:** nothing is decided here. What the platform answered reaches the model as it was said.
+
+use crate::plan::{Action, Step, Values, Who, entity_id, tenant_name};
+use serde_json::{Map, Value};
+use stormglass_model::request as model;
+use stormglass_platform as platform;
+
+/// The entity set of the workload's spec.
+const SET: &str = "Sessions";
+
+/// What the platform is asked; none for a step that is no request.
+pub fn request(step: &Step) -> Option<platform::Request> {
+    let set = SET.to_string();
+    let body = |values: &Values| platform::Body::from(Value::Object(object(values)));
+    let (who, op) = match &step.action {
+        Action::Create { who, values } => {
+            let mut fields = object(values);
+            fields.insert("Id".to_string(), Value::from(entity_id(*who)));
+            (*who, platform::Op::Create { set, body: Value::Object(fields).into() })
+        }
+        Action::Act { who, action, values } => {
+            let (id, action) = (entity_id(*who), action.clone());
+            (*who, platform::Op::Act { set, id, action, params: body(values) })
+        }
+        Action::Patch { who, values } => {
+            (*who, platform::Op::Patch { set, id: entity_id(*who), body: body(values) })
+        }
+        Action::Delete { who } => (*who, platform::Op::Delete { set, id: entity_id(*who) }),
+        Action::Get { who } => (*who, platform::Op::Get { set, id: entity_id(*who) }),
+        Action::History { who } => {
+            let id = entity_id(*who);
+            (*who, platform::Op::History { set, id, top: None, skip: 0 })
+        }
+        Action::List { tenant } => {
+            let who = Who { tenant: *tenant, entity: 0 };
+            (who, platform::Op::List { set, top: None, skip: 0 })
+        }
+        _ => return None,
+    };
+    let origin = format!("step {}", step.id);
+    let request = platform::Request::new(tenant_name(who.tenant), op).with_origin(origin);
+    Some(match step.key {
+        Some(key) => request.with_key(format!("key-{key}")),
+        None => request,
+    })
+}
+
+/// What the model is told of the same step.
+pub fn for_model(step: &Step) -> Option<model::Request> {
+    let (tenant, kind, values) = match &step.action {
+        Action::Create { who, values } => {
+            let mut values = object(values);
+            values.insert("Id".to_string(), Value::from(entity_id(*who)));
+            (who.tenant, model::Kind::Create, values)
+        }
+        Action::Act { who, action, values } => {
+            let kind = model::Kind::Act { id: entity_id(*who), action: action.clone() };
+            (who.tenant, kind, object(values))
+        }
+        Action::Patch { who, values } => {
+            (who.tenant, model::Kind::Patch { id: entity_id(*who) }, object(values))
+        }
+        Action::Delete { who } => {
+            (who.tenant, model::Kind::Delete { id: entity_id(*who) }, Map::new())
+        }
+        Action::Get { who } => (who.tenant, model::Kind::Read { id: entity_id(*who) }, Map::new()),
+        Action::History { who } => {
+            (who.tenant, model::Kind::History { id: entity_id(*who) }, Map::new())
+        }
+        Action::List { tenant } => (*tenant, model::Kind::List { top: 100 }, Map::new()),
+        _ => return None,
+    };
+    let request = model::Request::new(&tenant_name(tenant), SET, kind).body(&values);
+    Some(match step.key {
+        Some(key) => request.key(&format!("key-{key}")),
+        None => request,
+    })
+}
+
+fn object(values: &Values) -> Map<String, Value> {
+    values.iter().map(|(name, recipe)| (name.clone(), recipe.value())).collect()
+}
+
+/// What the platform answered, for the model; none when it is nothing that the contract knows.
+pub fn answer(step: &Step, answer: &platform::Answer) -> Option<model::Answer> {
+    let status = answer.status;
+    if !answer.is_success() {
+        let code = answer.code.unwrap_or_default().to_string();
+        return Some(model::Answer::Error { status, code });
+    }
+    if answer.body.is_null() {
+        return Some(model::Answer::Empty { status });
+    }
+    match &step.action {
+        Action::History { .. } => history(&answer.body),
+        Action::List { .. } => list(&answer.body),
+        _ => {
+            let view = model::EntityView::from_body(&answer.body)?;
+            Some(model::Answer::Entity { status, view })
+        }
+    }
+}
+
+fn history(body: &Value) -> Option<model::Answer> {
+    let events = body.get("value")?.as_array()?;
+    let events = events.iter().map(history_event).collect::<Option<Vec<_>>>()?;
+    let is_last = body.get("@temper.next_skip").is_none();
+    Some(model::Answer::History(model::HistoryView { events, first_nr: 1, is_last }))
+}
+
+fn history_event(event: &Value) -> Option<model::HistoryEvent> {
+    let text = |name: &str| Some(event.get(name)?.as_str()?.to_string());
+    let expired = match event.get("@temper.expired") {
+        None => Default::default(),
+        Some(names) => {
+            let names = names.as_array()?.iter();
+            names.map(|name| name.as_str().map(str::to_string)).collect::<Option<_>>()?
+        }
+    };
+    Some(model::HistoryEvent {
+        sequence_nr: event.get("sequence_nr")?.as_u64()?,
+        action: text("action")?,
+        from: text("from")?,
+        to: text("to")?,
+        timestamp_ms: utc_ms(event.get("timestamp")?.as_str()?)?,
+        params: event.get("params")?.as_object()?.clone(),
+        expired,
+    })
+}
+
+fn list(body: &Value) -> Option<model::Answer> {
+    let item = |item: &Value| {
+        if let Some(error) = item.get("@temper.error") {
+            let code = error.get("code")?.as_str()?.to_string();
+            let id = item.get("@odata.id")?.as_str()?.to_string();
+            return Some((id, model::Listed::Failed { code }));
+        }
+        let id = item.get("entity_id")?.as_str()?.to_string();
+        Some((id, model::Listed::Entity(model::EntityView::from_body(item)?)))
+    };
+    let items = body.get("value")?.as_array()?.iter().map(item).collect::<Option<Vec<_>>>()?;
+    Some(model::Answer::List(items))
+}
+
+/// Milliseconds of Unix time from `YYYY-MM-DD HH:MM:SS.SSS`.
+pub fn utc_ms(text: &str) -> Option<i64> {
+    let number = |range: std::ops::Range<usize>| text.get(range)?.parse::<i64>().ok();
+    let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
+    let (hour, minute, second) = (number(11..13)?, number(14..16)?, number(17..19)?);
+    let ms = if text.len() > 19 { number(20..23)? } else { 0 };
+    // Days of the civil calendar, counted from March so that the leap day is a year's last.
+    let (years, months) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let days = years * 365 + years.div_euclid(4) - years.div_euclid(100) + years.div_euclid(400)
+        + (months * 153 + 2) / 5
+        + day
+        - 1
+        - 719_468;
+    Some((((days * 24 + hour) * 60 + minute) * 60 + second) * 1_000 + ms)
+}
+
+/// The step in a few words.
+pub fn brief(step: &Step) -> String {
+    let fields = |values: &Values| {
+        let words = values.iter().map(|(name, recipe)| format!(" {name}={}", recipe.brief()));
+        words.collect::<String>()
+    };
+    let name = |who: &Who| match who.tenant {
+        0 => format!("s{}", who.entity),
+        tenant => format!("tenant-{tenant}/s{}", who.entity),
+    };
+    match &step.action {
+        Action::Create { who, values } => format!("Create {}{}", name(who), fields(values)),
+        Action::Act { who, action, values } => {
+            format!("{action} {}{}", name(who), fields(values))
+        }
+        Action::Patch { who, values } => format!("PATCH {}{}", name(who), fields(values)),
+        Action::Delete { who } => format!("DELETE {}", name(who)),
+        Action::Get { who } => format!("GET {}", name(who)),
+        Action::History { who } => format!("GET {}/History", name(who)),
+        Action::List { tenant } => format!("GET all of tenant-{tenant}"),
+        Action::Sweep { tenant, max_rows } => format!("sweep tenant-{tenant}, {max_rows} rows"),
+        Action::Wait { ms } => format!("wait {ms} ms"),
+        Action::StepClock { by_ms } => format!("clock set by {by_ms} ms"),
+        Action::Crash { .. } => "crash".to_string(),
+        Action::Restart => "restart".to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_of_the_journal_are_read() {
+        assert_eq!(utc_ms("1970-01-01 00:00:00.000"), Some(0));
+        assert_eq!(utc_ms("2026-01-01 00:00:00.001"), Some(1_767_225_600_001));
+        assert_eq!(utc_ms("2024-02-29 12:00:00"), Some(1_709_208_000_000));
+        assert_eq!(utc_ms("9999-12-31 23:59:59.999"), Some(253_402_300_799_999));
+        assert_eq!(utc_ms("yesterday"), None);
+    }
+}
