@@ -35,8 +35,6 @@ struct Put {
 
 /// What the check looks at.
 pub struct BlobCheck<'a> {
-    /// The tenant.
-    pub tenant: &'a str,
     /// The rows.
     pub rows: &'a [BlobRow],
     /// The possible pasts of each entity of the tenant, in-doubt events that rows show included.

@@ -203,7 +203,8 @@ fn seen_key(state: &State, request: &Request) -> Option<Decision> {
     })
 }
 
-fn same_params(left: &Params, right: &Params) -> bool {
+/// Whether two sets of params have the same canonical JSON.
+pub fn same_params(left: &Params, right: &Params) -> bool {
     let equal = |name: &String, value: &Value| {
         right
             .get(name)

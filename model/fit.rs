@@ -10,23 +10,10 @@ use serde_json::Value;
 use crate::canonical::{brief, same};
 use crate::clock::Span;
 use crate::decide::Decision;
-use crate::entity::{Event, Existence, Kept, Params};
+use crate::entity::{Event, Existence, Kept};
 use crate::request::{Answer, EntityView, HistoryEvent, HistoryView, Kind, Rejection};
 use crate::violation::{Invariant, Mismatch};
 use crate::world::{Op, Search, World};
-
-/// Whether two sets of params have the same canonical JSON.
-pub fn same_params(left: &Params, right: &Params) -> bool {
-    let equal = |name: &str, value: &Value| {
-        right
-            .get(name)
-            .is_some_and(|other| same(value, other.value()))
-    };
-    left.len() == right.len()
-        && left
-            .iter()
-            .all(|(name, content)| equal(name, content.value()))
-}
 
 /// Whether `answer` fits an `op` that changed nothing at `version`: a read, a repeat, a rejection.
 pub fn unchanged(

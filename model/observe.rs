@@ -175,7 +175,6 @@ impl Oracle {
         let is_alive = self.is_running && sight != Sight::Dead;
         let ledger = self.ledgers.get(&rows.tenant);
         BlobCheck {
-            tenant: &rows.tenant,
             rows: &rows.blobs,
             entities: &entities,
             ops: self.ops.values().filter(is_try).collect(),

@@ -92,6 +92,7 @@ struct Run {
     queue: Vec<Queued>,
     found: Vec<Violation>,
     judged: u64,
+    orphans: usize,
     is_stale: bool,
 }
 
@@ -128,6 +129,7 @@ impl Run {
             queue: Vec::new(),
             found: Vec::new(),
             judged: 0,
+            orphans: 0,
             is_stale: false,
         }
     }
@@ -312,8 +314,12 @@ impl Run {
 
     fn observe(&mut self, sight: Sight) {
         let rows = self.rows();
-        let Observation { violations, .. } = self.oracle.observe(self.moment(), &rows, sight);
+        let Observation {
+            violations,
+            orphan_count,
+        } = self.oracle.observe(self.moment(), &rows, sight);
         self.found.extend(violations);
+        self.orphans += orphan_count;
         self.judged += 1;
     }
 
@@ -359,16 +365,19 @@ const STEPS: u32 = 400;
 fn a_platform_that_keeps_the_contract_is_never_accused() {
     let mut judged = 0;
     let mut unverified = 0;
+    let mut orphans = 0;
     for seed in 0..SEEDS {
         let run = Run::new(seed, Defect::None).play(STEPS);
         assert!(run.found.is_empty(), "seed {seed}: {}", run.found[0]);
         judged += run.judged;
         unverified += run.oracle.unverified();
+        orphans += run.orphans;
     }
     assert!(
         judged > SEEDS * 50,
         "only {judged} observations were judged"
     );
+    assert!(orphans > 0, "no crash left an orphan");
     assert!(
         unverified * 1000 < judged,
         "{unverified} of {judged} observations were not verified"

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::clock::{ClockLog, Mark, Span};
-use crate::decide::{Decision, decide};
+use crate::decide::{Decision, decide, same_params};
 use crate::entity::{BootId, Event, Field, Kept, OpId, Origin, State};
 use crate::fit;
 use crate::request::{Answer, Kind, Rejection, Request, Rules};
@@ -350,5 +350,5 @@ fn are_interchangeable(left: &Op, right: &Op) -> bool {
         && a.key.is_none()
         && b.key.is_none()
         && Arc::ptr_eq(&left.rules, &right.rules)
-        && fit::same_params(&a.params(), &b.params())
+        && same_params(&a.params(), &b.params())
 }

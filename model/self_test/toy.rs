@@ -94,18 +94,21 @@ impl Run {
 
     fn accept(&mut self, id: &str, event: Arc<Event>, state: Arc<State>) -> Option<Answer> {
         let is_deletion = event.action == "Deleted";
+        // Another write protocol: the blobs first, and a crash before the event leaves orphans.
+        let is_blobs_first = self.random.one_in(3);
+        if is_blobs_first {
+            self.put_all(&event);
+            if self.random.one_in(10) {
+                self.crash();
+                return None;
+            }
+        }
         self.toys.get_mut(id).unwrap().append(event.clone(), state);
         if self.random.one_in(25) {
             self.crash();
             return None;
         }
-        for (name, written) in &event.writes {
-            if let Kept::Blob { ttl_ms } = written.kept {
-                let deadline = ttl_ms.map(|ttl_ms| event.stamp.plus_ttl(ttl_ms).lo_ms);
-                self.put(written.content.value(), deadline);
-                assert!(!name.is_empty());
-            }
-        }
+        self.put_all(&event);
         if self.random.one_in(4) {
             let goes_back = self.defect == Defect::SnapshotGoesBack;
             let back = if goes_back { self.random.below(3) } else { 0 };
@@ -117,6 +120,15 @@ impl Run {
         } else {
             self.entity(id)
         })
+    }
+
+    fn put_all(&mut self, event: &Event) {
+        for written in event.writes.values() {
+            if let Kept::Blob { ttl_ms } = written.kept {
+                let deadline = ttl_ms.map(|ttl_ms| event.stamp.plus_ttl(ttl_ms).lo_ms);
+                self.put(written.content.value(), deadline);
+            }
+        }
     }
 
     fn put(&mut self, value: &Value, deadline: Option<i64>) {
