@@ -1,8 +1,8 @@
 //! What stays inline and what becomes a blob; the envelope that stands for a blob.
 //!
 //! **Invariant (`I19`):** a value is inline exactly when its canonical size is at most its ceiling;
-//! otherwise its key is the SHA-256 of its canonical bytes. An envelope is recognised only where the
-//! platform wrote it: client JSON never becomes a [`Kept::Blob`].
+//! otherwise its key is the SHA-256 of its canonical bytes. An envelope is recognised only where
+//! the platform wrote it: client JSON never becomes a [`Kept::Blob`].
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -111,7 +111,7 @@ pub fn decide(
     timestamp_ms: i64,
 ) -> Kept {
     let variable = table.variable(field);
-    if value.is_null() || value.is_boolean() && table.is_set_by_effects(field) {
+    if value.is_null() || (value.is_boolean() && table.is_set_by_effects(field)) {
         return Kept::Inline;
     }
     let (OverflowMode::BlobRefs { default_inline_max }

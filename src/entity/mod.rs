@@ -8,6 +8,8 @@ mod legacy;
 mod plan;
 mod replay;
 mod state;
+#[cfg(test)]
+mod tests;
 mod write;
 
 pub(crate) use actor::{Message, start};

@@ -1,8 +1,8 @@
 //! From the journal to a state, and the blobs that the state refers to back into the store.
 //!
 //! **Invariant:** an actor answers nothing before every reference of its state that is not expired
-//! has its row (`I5`), and no body is put whose reference was expired when the replay began (`I12`).
-//! What cannot be decoded is an error that names it, never an older state (`I22`).
+//! has its row (`I5`), and no body is put whose reference was expired when the replay began
+//! (`I12`). What cannot be decoded is an error that names it, never an older state (`I22`).
 
 use std::collections::BTreeMap;
 
@@ -247,7 +247,7 @@ pub(super) fn encode_snapshot(state: &EntityState) -> SnapshotRow {
     SnapshotRow { sequence_nr: state.sequence_nr, text: Some(text) }
 }
 
-fn decode_snapshot(key: &EntityKey, row: &SnapshotRow) -> Option<EntityState> {
+pub(super) fn decode_snapshot(key: &EntityKey, row: &SnapshotRow) -> Option<EntityState> {
     let mut snapshot = canonical::parse_stored(row.text.as_ref()?.as_bytes()).ok()?;
     let value = snapshot.get_mut("state")?.take();
     let actual = canonical::sha256_hex(canonical::to_text(&value).as_bytes());
