@@ -43,14 +43,13 @@ impl Default for OverflowMode {
 }
 
 /// A reference to a blob, as a state holds it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reference {
     /// `field-overflow/sha256/<hex>.json`.
     pub key: String,
     /// Bytes of the body.
     pub size: u64,
     /// The reading of the clock from which on it is expired.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at_ms: Option<i64>,
     /// The event that wrote the field, from which the body can be had again.
     pub origin: u64,

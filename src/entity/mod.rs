@@ -7,6 +7,7 @@ mod event;
 mod legacy;
 mod plan;
 mod replay;
+mod snapshot;
 mod state;
 #[cfg(test)]
 mod tests;

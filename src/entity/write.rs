@@ -10,7 +10,8 @@ use serde_json::{Map, Value};
 
 use super::actor::Actor;
 use super::plan::{Planner, needed_fields};
-use super::replay::{encode_snapshot, merge_put};
+use super::replay::merge_put;
+use super::snapshot::encode_snapshot;
 use super::state::{Body, EntityState, fold, use_digest};
 use super::{CREATED, DELETED, EntityOp, Event, UPDATED};
 use crate::answer::{Answer, RequestError};
