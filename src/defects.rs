@@ -1,7 +1,7 @@
 //! Small wrong turns that a harness must find, one at a time, and counters of places reached.
 //!
-//! **Invariant:** without the feature `defects` every `defect!` is the constant `false`, and without
-//! `probes` every `probe!` is nothing: a deployed platform contains no name from this file.
+//! **Invariant:** without the feature `defects` every `defect!` is the constant `false`, and
+//! without `probes` every `probe!` is nothing: a deployed platform contains no name from this file.
 
 /// One known wrong turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -169,3 +169,37 @@ mod probes {
 
 #[cfg(feature = "probes")]
 pub use probes::{count, take_counts};
+
+#[cfg(all(test, feature = "defects"))]
+mod tests {
+    use super::*;
+
+    /// Goal: every switch is wired and every wire has a switch. Method: compare the names in this
+    /// crate's text with the list.
+    #[test]
+    fn every_known_defect_stands_somewhere_and_no_other() {
+        let mut files = vec![std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))];
+        let mut used = std::collections::BTreeSet::new();
+        while let Some(path) = files.pop() {
+            if path.is_dir() {
+                files.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            for part in text.split("defect!(\"").skip(1) {
+                used.insert(part.split('"').next().unwrap().to_owned());
+            }
+        }
+        used.remove(").skip(1) {");
+        let known: std::collections::BTreeSet<String> =
+            KNOWN.iter().map(|defect| defect.name.to_owned()).collect();
+        assert_eq!(used.iter().filter(|name| !known.contains(*name)).count(), 0, "{used:?}");
+        assert_eq!(known.iter().filter(|name| !used.contains(*name)).count(), 0, "{known:?}");
+    }
+
+    #[test]
+    fn only_known_names_can_be_switched_on() {
+        assert_eq!(set(Some("no-such")), Err("no-such".to_owned()));
+        assert!(!is_on("no-barrier"));
+    }
+}

@@ -1,7 +1,7 @@
 //! An entity's events as its clients see them.
 //!
-//! **Invariant (`I1`):** params are shown exactly as sent, but for values whose reference is expired:
-//! expiry hides a value, it does not erase it.
+//! **Invariant (`I1`):** params are shown exactly as sent, but for values whose reference is
+//! expired: expiry hides a value, it does not erase it.
 
 use serde_json::{Value, json};
 

@@ -1,7 +1,7 @@
 //! Values where references stand: expiry judged by one clock reading, bodies checked by their hash.
 //!
-//! **Invariant (`I4`, `I10`, `I22`):** a field reads as its value, as expired, or not at all. A body
-//! that does not hash to its address counts as missing.
+//! **Invariant (`I4`, `I10`, `I22`):** a field reads as its value, as expired, or not at all. A
+//! body that does not hash to its address counts as missing.
 
 use std::collections::{BTreeMap, BTreeSet};
 

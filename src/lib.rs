@@ -13,32 +13,34 @@
 //! let config = Config { specs: vec![SpecText { file, text }], ..Config::default() };
 //! let platform = Platform::start(config, seams)?;
 //! let body = serde_json::json!({"Id": "s1"}).into();
-//! let created = platform.handle(Request::new("acme", Op::Create { set: "Sessions".into(), body })).await;
+//! let op = Op::Create { set: "Sessions".into(), body };
+//! let created = platform.handle(Request::new("acme", op)).await;
 //! assert_eq!((created.status, created.sequence_nr), (201, Some(1)));
 //! platform.shutdown().await;
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! [`Platform::handle`] takes a [`Request`] and gives an [`Answer`]: a status as in HTTP, a code for
-//! a failure, the body, and the entity's sequence number. 4xx is a rejection, nothing changed; 5xx
-//! on a write leaves the action in doubt. Dropping a [`Platform`] without [`Platform::shutdown`] is a
-//! kill: start another on the same databases.
+//! [`Platform::handle`] takes a [`Request`] and gives an [`Answer`]: a status as in HTTP, a code
+//! for a failure, the body, and the entity's sequence number. 4xx is a rejection, nothing changed;
+//! 5xx on a write leaves the action in doubt. Dropping a [`Platform`] without
+//! [`Platform::shutdown`] is a kill: start another on the same databases.
 //!
 //! # The world outside
 //!
 //! [`Seams`] gathers everything the platform needs: a [`seams::Clock`], the [`seams::Databases`],
-//! [`seams::Ids`], and [`seams::Points`], which a simulation uses to choose who runs next. Labels of
-//! points: `mailbox.send`, `actor.start`, `actor.take`, `actor.answer`, `sweeper.tenant`, and
+//! [`seams::Ids`], and [`seams::Points`], which a simulation uses to choose who runs next. Labels
+//! of points: `mailbox.send`, `actor.start`, `actor.take`, `actor.answer`, `sweeper.tenant`, and
 //! `store.ready`, `store.append`, `store.put`, `store.blobs`, `store.journal`, `store.events`,
-//! `store.entity_ids`, `store.snapshot`, `store.sweep`, each before its store call. A store call runs
-//! to its end within one poll, but for the waits while a database is locked.
+//! `store.entity_ids`, `store.snapshot`, `store.sweep`, each before its store call. A store call
+//! runs to its end within one poll, but for the waits while a database is locked.
 //!
 //! # Code map
 //!
-//! `spec/` reads specs; `intake` checks what needs no entity; `entity/` has the actor: `plan` makes an
-//! event, `state` folds it, `write` orders event and blobs, `replay` recovers; `overflow` and `hydrate`
-//! are the two directions of a large value; `store/` is libsql; `sweeper` deletes what is expired.
+//! `spec/` reads specs; `intake` checks what needs no entity; `entity/` has the actor: `plan` makes
+//! an event, `state` folds it, `write` orders event and blobs, `replay` recovers; `overflow` and
+//! `hydrate` are the two directions of a large value; `store/` is libsql; `sweeper` deletes what is
+//! expired.
 //!
 //! **Invariant:** this crate reads no clock, draws no random number and starts no thread by itself;
 //! see [`seams`].

@@ -1,8 +1,8 @@
 //! What stays inline and what becomes a blob; the envelope that stands for a blob.
 //!
 //! **Invariant (`I19`):** a value is inline exactly when its canonical size is at most its ceiling;
-//! otherwise its key is the SHA-256 of its canonical bytes. An envelope is recognised only where the
-//! platform wrote it: client JSON never becomes a [`Kept::Blob`].
+//! otherwise its key is the SHA-256 of its canonical bytes. An envelope is recognised only where
+//! the platform wrote it: client JSON never becomes a [`Kept::Blob`].
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -43,14 +43,13 @@ impl Default for OverflowMode {
 }
 
 /// A reference to a blob, as a state holds it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reference {
     /// `field-overflow/sha256/<hex>.json`.
     pub key: String,
     /// Bytes of the body.
     pub size: u64,
     /// The reading of the clock from which on it is expired.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at_ms: Option<i64>,
     /// The event that wrote the field, from which the body can be had again.
     pub origin: u64,
@@ -111,7 +110,7 @@ pub fn decide(
     timestamp_ms: i64,
 ) -> Kept {
     let variable = table.variable(field);
-    if value.is_null() || value.is_boolean() && table.is_set_by_effects(field) {
+    if value.is_null() || (value.is_boolean() && table.is_set_by_effects(field)) {
         return Kept::Inline;
     }
     let (OverflowMode::BlobRefs { default_inline_max }

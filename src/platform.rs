@@ -19,8 +19,8 @@ use crate::spec::{self, Diagnostic, SpecError, TransitionTable};
 use crate::store::{Caller, EntityKey, Store, StoreError};
 use crate::sweeper::{self, SweepSettings};
 
-/// The order in which an action's event and blobs are written. All keep every invariant; they differ
-/// in what a crash leaves behind.
+/// The order in which an action's event and blobs are written. All keep every invariant; they
+/// differ in what a crash leaves behind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum WriteProtocol {
     /// A crash leaves a missing blob, which replay puts.
@@ -204,8 +204,8 @@ pub struct Platform {
 }
 
 impl Platform {
-    /// Reads the specs, finds the tenants and starts the sweeper. Databases are opened when they are
-    /// first needed.
+    /// Reads the specs, finds the tenants and starts the sweeper. Databases are opened when they
+    /// are first needed.
     ///
     /// # Errors
     /// A bad spec or setting; databases that cannot be listed.

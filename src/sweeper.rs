@@ -1,7 +1,7 @@
 //! Deletes expired blobs of every tenant in the background.
 //!
-//! **Invariant (`I9`):** a tenant's error ends that tenant's part of one tick, and nothing else. Waits
-//! run on monotonic time.
+//! **Invariant (`I9`):** a tenant's error ends that tenant's part of one tick, and nothing else.
+//! Waits run on monotonic time.
 
 use std::sync::Arc;
 

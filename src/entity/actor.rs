@@ -75,7 +75,10 @@ impl Actor {
         loop {
             let next = tokio::select! {
                 biased;
-                message = mailbox.recv() => message.map_or(Next::Stop, |one| Next::Message(Box::new(one))),
+                message = mailbox.recv() => match message {
+                    Some(message) => Next::Message(Box::new(message)),
+                    None => Next::Stop,
+                },
                 _ = stop.changed() => Next::Stop,
                 () = self.tenant.core.seams.clock.sleep(self.tenant.core.idle_ms) => Next::Idle,
             };
@@ -151,8 +154,8 @@ impl Actor {
         Ok(Answer::success(status, body, Some(state.sequence_nr)))
     }
 
-    /// The values of a state's references, judged by one clock reading. A row that is missing has the
-    /// journal replayed once, which puts it back.
+    /// The values of a state's references, judged by one clock reading. A row that is missing has
+    /// the journal replayed once, which puts it back.
     async fn hydrate(
         &mut self,
         state: &EntityState,

@@ -1,7 +1,7 @@
 //! Events of the older schema, which record less than a fold needs.
 //!
-//! **Invariant:** such an event is folded under today's spec: its effects run, its guards do not, its
-//! `to` is trusted, its deadlines are counted from its timestamp. It is never written back.
+//! **Invariant:** such an event is folded under today's spec: its effects run, its guards do not,
+//! its `to` is trusted, its deadlines are counted from its timestamp. It is never written back.
 
 use std::collections::BTreeMap;
 

@@ -7,7 +7,10 @@ mod event;
 mod legacy;
 mod plan;
 mod replay;
+mod snapshot;
 mod state;
+#[cfg(test)]
+mod tests;
 mod write;
 
 pub(crate) use actor::{Message, start};

@@ -1,7 +1,7 @@
 //! From a request to the event that would record it: guards, effects, projection. Pure.
 //!
-//! **Invariant:** what is refused here has changed nothing; what is planned here is complete, so that
-//! folding it needs no spec. Guards and effects see logical values only.
+//! **Invariant:** what is refused here has changed nothing; what is planned here is complete, so
+//! that folding it needs no spec. Guards and effects see logical values only.
 
 use std::collections::BTreeMap;
 
@@ -106,7 +106,8 @@ impl Planner<'_> {
         self.accept(key, state, action, params)
     }
 
-    /// The same without asking whether the action is legal: how events of the older schema are read.
+    /// The same without asking whether the action is legal: how events of the older schema are
+    /// read.
     pub fn accept(
         &self,
         key: &EntityKey,

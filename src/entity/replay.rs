@@ -1,14 +1,15 @@
 //! From the journal to a state, and the blobs that the state refers to back into the store.
 //!
 //! **Invariant:** an actor answers nothing before every reference of its state that is not expired
-//! has its row (`I5`), and no body is put whose reference was expired when the replay began (`I12`).
-//! What cannot be decoded is an error that names it, never an older state (`I22`).
+//! has its row (`I5`), and no body is put whose reference was expired when the replay began
+//! (`I12`). What cannot be decoded is an error that names it, never an older state (`I22`).
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::actor::Actor;
+use super::snapshot::{decode_snapshot, encode_snapshot};
 use super::state::{Body, EntityState, fold};
 use super::{Event, legacy};
 use crate::answer::RequestError;
@@ -237,28 +238,6 @@ pub(crate) fn decode_event(key: &EntityKey, row: &EventRow) -> Result<Event, Req
         Payload::Event(event) => Ok(*event),
         Payload::Older(payload) => legacy::read(key, row, payload),
     }
-}
-
-/// A snapshot's text: the state, and the checksum of its canonical form.
-pub(super) fn encode_snapshot(state: &EntityState) -> SnapshotRow {
-    let value = serde_json::to_value(state).expect("a state is made of JSON values only");
-    let sha256 = canonical::sha256_hex(canonical::to_text(&value).as_bytes());
-    let text = canonical::to_text(&json!({"sha256": sha256, "state": value}));
-    SnapshotRow { sequence_nr: state.sequence_nr, text: Some(text) }
-}
-
-fn decode_snapshot(key: &EntityKey, row: &SnapshotRow) -> Option<EntityState> {
-    let mut snapshot = canonical::parse_stored(row.text.as_ref()?.as_bytes()).ok()?;
-    let value = snapshot.get_mut("state")?.take();
-    let actual = canonical::sha256_hex(canonical::to_text(&value).as_bytes());
-    if snapshot.get("sha256")?.as_str()? != actual && !defect!("no-hash-check") {
-        return None;
-    }
-    let state: EntityState = serde_json::from_value(value).ok()?;
-    let in_place = state.entity_type == key.entity_type
-        && state.entity_id == key.entity_id
-        && state.sequence_nr == row.sequence_nr;
-    in_place.then_some(state)
 }
 
 /// The defect `ttl-from-now`: deadlines as if the event had just happened.

@@ -34,6 +34,7 @@ pub struct EntityState {
     /// Lists and sets, whole, however their fields are kept.
     pub lists: BTreeMap<String, Vec<Value>>,
     /// Every other field, and the fields of lists.
+    #[serde(skip)]
     pub fields: BTreeMap<String, Field>,
     /// Fields that show the status.
     pub status_fields: BTreeSet<String>,
@@ -42,8 +43,7 @@ pub struct EntityState {
 }
 
 /// What stands in `fields`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Field {
     /// The value, or the placeholder that became the value.
     Inline(Value),

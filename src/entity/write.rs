@@ -10,7 +10,8 @@ use serde_json::{Map, Value};
 
 use super::actor::Actor;
 use super::plan::{Planner, needed_fields};
-use super::replay::{encode_snapshot, merge_put};
+use super::replay::merge_put;
+use super::snapshot::encode_snapshot;
 use super::state::{Body, EntityState, fold, use_digest};
 use super::{CREATED, DELETED, EntityOp, Event, UPDATED};
 use crate::answer::{Answer, RequestError};
@@ -176,8 +177,8 @@ impl Actor {
         }
     }
 
-    /// An append in doubt: the store commits its barrier, then the journal says what happened. Until
-    /// it can be read the entity answers nothing.
+    /// An append in doubt: the store commits its barrier, then the journal says what happened.
+    /// Until it can be read the entity answers nothing.
     async fn settle(
         &mut self,
         event: &Event,
@@ -257,7 +258,8 @@ impl Actor {
         Ok(())
     }
 
-    /// Every so many events the state is kept, so that replays stay short. A failure costs time only.
+    /// Every so many events the state is kept, so that replays stay short. A failure costs time
+    /// only.
     pub(super) async fn snapshot_if_due(&mut self) {
         let every = self.tenant.core.snapshot_every;
         let Some(loaded) = &self.loaded else { return };

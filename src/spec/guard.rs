@@ -1,6 +1,7 @@
 //! Guards: what must hold of an entity for an action to be accepted.
 //!
-//! **Invariant:** a guard sees logical values only: the list, never the reference that stands for it.
+//! **Invariant:** a guard sees logical values only: the list, never the reference that stands for
+//! it.
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,7 @@
 //! A TOML table with the place of every key, read key by key.
 //!
-//! **Invariant:** a key that is present and not understood ends in a diagnostic, never in a default.
+//! **Invariant:** a key that is present and not understood ends in a diagnostic, never in a
+//! default.
 
 use std::ops::Range;
 

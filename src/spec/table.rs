@@ -73,7 +73,7 @@ impl TransitionTable {
     /// order, then those that name the action itself.
     pub fn triggered<'a>(&'a self, action: &'a Action) -> impl Iterator<Item = &'a Integration> {
         let triggers = action.effects.iter().filter_map(|effect| match effect {
-            Effect::Trigger(name) => Some(name),
+            Effect::Trigger(name) if *name != action.name => Some(name),
             _ => None,
         });
         triggers.chain(std::iter::once(&action.name)).flat_map(|name| {

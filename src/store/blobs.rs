@@ -1,7 +1,8 @@
 //! Bodies of overflowed values, by content address, and when they may go.
 //!
 //! **Invariant (`I8`):** a row's `expires_at` is the latest of the deadlines put since the row was
-//! made, and none once one of them was none; a sweep deletes only what its clock reading has passed.
+//! made, and none once one of them was none; a sweep deletes only what its clock reading has
+//! passed.
 
 use super::sql::{Value, integer, optional, text};
 use super::{Caller, Database, Store, StoreError};

@@ -30,8 +30,8 @@ const REPLACE: &str = "INSERT OR REPLACE INTO snapshots
     VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 
 impl Store {
-    /// Keeps a snapshot, unless a higher one is there. `replaces` is set where the one that is there
-    /// was found unusable.
+    /// Keeps a snapshot, unless a higher one is there. `replaces` is set where the one that is
+    /// there was found unusable.
     ///
     /// # Errors
     /// Any: it costs the next replay some time, nothing else.

@@ -1,7 +1,8 @@
 //! One libsql connection with its prepared statements.
 //!
 //! **Invariant:** statements run to their end within one call. libsql runs a local statement inside
-//! a single poll, so nothing here waits, and a future that is dropped never leaves a transaction open.
+//! a single poll, so nothing here waits, and a future that is dropped never leaves a transaction
+//! open.
 //!
 //! Text is read as blobs (`CAST(x AS BLOB)`): libsql unwraps invalid UTF-8, and a damaged page must
 //! end in an error.
