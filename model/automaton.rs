@@ -196,8 +196,7 @@ impl Automaton {
 
     /// Whether `name` is a counter, bool, list or set: a variable that params never write directly.
     pub fn is_fed_by_effects(&self, name: &str) -> bool {
-        self.variable(name)
-            .is_some_and(|variable| variable.kind != VarKind::Text)
+        self.variable(name).is_some_and(|variable| variable.kind != VarKind::Text)
     }
 
     /// The effects of an action, with those that its name alone implies (contract, section 2).
@@ -270,16 +269,11 @@ mod tests {
     #[test]
     fn guards_read_missing_variables_as_nothing() {
         let mut state = State::never("a");
-        assert!(guards_hold(
-            &[Guard::AtMost("n", 0), Guard::IsFalse("b")],
-            &state
-        ));
+        assert!(guards_hold(&[Guard::AtMost("n", 0), Guard::IsFalse("b")], &state));
         assert!(!guards_hold(&[Guard::ListLengthAtLeast("l", 1)], &state));
         state.counters.insert("n".into(), 5);
         state.flags.insert("b".into(), true);
-        state
-            .lists
-            .insert("l".into(), Arc::new(vec![json!("x"), json!(1)]));
+        state.lists.insert("l".into(), Arc::new(vec![json!("x"), json!(1)]));
         state.status = "Open".into();
         let holding = [
             Guard::Above("n", 4),

@@ -79,15 +79,11 @@ impl BlobCheck<'_> {
             let is_orphan = !known.is_empty() && known.iter().all(|put| put.is_orphan);
             findings.orphan_count += usize::from(is_orphan);
             let problems = content(row).into_iter().chain(self.problem(row, &known));
-            findings
-                .violations
-                .extend(problems.map(|mismatch| mismatch.at(row.key.as_str())));
+            findings.violations.extend(problems.map(|mismatch| mismatch.at(row.key.as_str())));
         }
         findings.violations.extend(self.swept(&by_key));
         for (key, worlds) in self.entities {
-            findings
-                .violations
-                .extend(self.entity(key, worlds, &by_key));
+            findings.violations.extend(self.entity(key, worlds, &by_key));
         }
         findings
     }
@@ -95,9 +91,7 @@ impl BlobCheck<'_> {
     fn puts(&self) -> BTreeMap<&str, Vec<Put>> {
         let mut puts: BTreeMap<&str, Vec<Put>> = BTreeMap::new();
         for (key, worlds) in self.entities {
-            let read_before = self
-                .baseline
-                .and_then(|baseline| baseline.journals.get(key));
+            let read_before = self.baseline.and_then(|baseline| baseline.journals.get(key));
             for world in worlds {
                 self.puts_of(world, read_before.copied().unwrap_or(0), &mut puts);
             }
@@ -141,10 +135,7 @@ impl BlobCheck<'_> {
         for op in self.ops.iter().filter(|op| may_put(op, row)) {
             let stamp = op.stamp(self.clock, self.now);
             let id = op.request.entity_id();
-            let own = self
-                .entities
-                .iter()
-                .filter(|(key, _)| id.is_none_or(|id| id == key.id));
+            let own = self.entities.iter().filter(|(key, _)| id.is_none_or(|id| id == key.id));
             let own = own.filter(|(key, _)| key.set == op.request.set);
             let nobody = [World::empty("")];
             let worlds = own.flat_map(|(_, worlds)| worlds.iter()).chain(&nobody);
@@ -165,18 +156,10 @@ impl BlobCheck<'_> {
         let ended_before =
             |baseline: &Baseline| op.ended.is_some_and(|end| end.before(baseline.at));
         let is_recent = !self.baseline.is_some_and(ended_before) && Some(op.boot) == self.boot;
-        let of_key = event
-            .writes
-            .iter()
-            .filter(|(_, written)| written.content.key() == key);
+        let of_key = event.writes.iter().filter(|(_, written)| written.content.key() == key);
         of_key
             .filter_map(|(name, _)| deadline(event, name))
-            .map(|deadline| Put {
-                deadline,
-                is_recent,
-                is_current: false,
-                is_orphan: true,
-            })
+            .map(|deadline| Put { deadline, is_recent, is_current: false, is_orphan: true })
             .collect()
     }
 
@@ -184,29 +167,17 @@ impl BlobCheck<'_> {
     fn problem(&self, row: &BlobRow, puts: &[Put]) -> Option<Mismatch> {
         if puts.is_empty() {
             let expected = "no such row";
-            return Some(Mismatch::new(
-                Invariant::I7,
-                "row of no attempt",
-                expected,
-                "a row",
-            ));
+            return Some(Mismatch::new(Invariant::I7, "row of no attempt", expected, "a row"));
         }
         let gives = |put: &Put| match (put.deadline, row.expires_at_ms) {
             (None, None) => true,
             (Some(deadline), Some(ms)) => deadline.contains(ms),
             _ => false,
         };
-        let actual = row
-            .expires_at_ms
-            .map_or("permanent".to_owned(), |ms| format!("{ms} ms"));
+        let actual = row.expires_at_ms.map_or("permanent".to_owned(), |ms| format!("{ms} ms"));
         if !puts.iter().any(gives) {
             let expected = "the deadline of an attempt";
-            return Some(Mismatch::new(
-                Invariant::I12,
-                "deadline of no put",
-                expected,
-                actual,
-            ));
+            return Some(Mismatch::new(Invariant::I12, "deadline of no put", expected, actual));
         }
         let baseline = self.baseline?;
         let before = baseline.blobs.get(&row.key);
@@ -215,27 +186,16 @@ impl BlobCheck<'_> {
         }
         let earliest_ms = self.clock.span(baseline.at, self.now).lo_ms;
         let may_come_back = |put: &Put| {
-            put.is_current
-                && put
-                    .deadline
-                    .is_none_or(|deadline| earliest_ms < deadline.hi_ms)
+            put.is_current && put.deadline.is_none_or(|deadline| earliest_ms < deadline.hi_ms)
         };
-        if puts
-            .iter()
-            .any(|put| gives(put) && (put.is_recent || may_come_back(put)))
-        {
+        if puts.iter().any(|put| gives(put) && (put.is_recent || may_come_back(put))) {
             return None;
         }
         let place = match before {
             None => "row made for an expired reference",
             Some(_) => "row extended for an expired reference",
         };
-        Some(Mismatch::new(
-            Invariant::I12,
-            place,
-            "no such change",
-            actual,
-        ))
+        Some(Mismatch::new(Invariant::I12, place, "no such change", actual))
     }
 
     /// I8: a row goes only when its deadline has passed, and never when it is permanent.
@@ -338,9 +298,9 @@ fn may_put(op: &Op, row: &BlobRow) -> bool {
         |effect: &Effect| matches!(effect, Effect::ListAppend(_) | Effect::ListRemoveAt(_));
     match &op.request.kind {
         Kind::Create => true,
-        Kind::Act { action, .. } => automaton
-            .action(action)
-            .is_some_and(|action| action.effects.iter().any(is_list)),
+        Kind::Act { action, .. } => {
+            automaton.action(action).is_some_and(|action| action.effects.iter().any(is_list))
+        }
         _ => false,
     }
 }
@@ -349,18 +309,10 @@ fn may_put(op: &Op, row: &BlobRow) -> bool {
 fn content(row: &BlobRow) -> Option<Mismatch> {
     let key = blob_key(&row.data);
     if key != row.key {
-        return Some(Mismatch::new(
-            Invariant::I6,
-            "body of another key",
-            row.key.as_str(),
-            key,
-        ));
+        return Some(Mismatch::new(Invariant::I6, "body of another key", row.key.as_str(), key));
     }
     let size_bytes = row.data.len() as u64;
-    let (expected, actual) = (
-        format!("{size_bytes} bytes"),
-        format!("{} bytes", row.size_bytes),
-    );
+    let (expected, actual) = (format!("{size_bytes} bytes"), format!("{} bytes", row.size_bytes));
     let differs = row.size_bytes != size_bytes;
     differs.then(|| Mismatch::new(Invariant::I6, "size differs", expected, actual))
 }

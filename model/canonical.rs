@@ -32,9 +32,7 @@ pub fn same(left: &Value, right: &Value) -> bool {
 /// Whether two objects have the same canonical JSON.
 pub fn same_maps(left: &Map<String, Value>, right: &Map<String, Value>) -> bool {
     left.len() == right.len()
-        && left
-            .iter()
-            .all(|(name, x)| right.get(name).is_some_and(|y| same(x, y)))
+        && left.iter().all(|(name, x)| right.get(name).is_some_and(|y| same(x, y)))
 }
 
 fn write_value(value: &Value, out: &mut impl Write) -> fmt::Result {
@@ -143,11 +141,7 @@ impl Content {
     pub fn new(value: Value) -> Self {
         let mut counted = Counted(0);
         write_value(&value, &mut counted).expect("counting takes every write");
-        Content {
-            value,
-            size_bytes: counted.0,
-            key: OnceLock::new(),
-        }
+        Content { value, size_bytes: counted.0, key: OnceLock::new() }
     }
 
     /// The value itself.
@@ -178,11 +172,7 @@ pub fn brief(value: &Value) -> String {
     }
     let key = blob_key(text.as_bytes());
     let head: String = text.chars().take(16).collect();
-    format!(
-        "{head}... ({} bytes, SHA-256 {}...)",
-        text.len(),
-        &key[22..30]
-    )
+    format!("{head}... ({} bytes, SHA-256 {}...)", text.len(), &key[22..30])
 }
 
 #[cfg(test)]
@@ -208,14 +198,8 @@ mod tests {
             (json!(f64::MAX), "1.7976931348623157e+308"),
             (json!(""), "\"\""),
             (json!("a\"b\\c/d"), "\"a\\\"b\\\\c/d\""),
-            (
-                json!("\u{0}\u{8}\t\n\u{b}\u{c}\r\u{1f}"),
-                "\"\\u0000\\b\\t\\n\\u000b\\f\\r\\u001f\"",
-            ),
-            (
-                json!("\u{7f}\u{e9}\u{2028}\u{1f600}"),
-                "\"\u{7f}\u{e9}\u{2028}\u{1f600}\"",
-            ),
+            (json!("\u{0}\u{8}\t\n\u{b}\u{c}\r\u{1f}"), "\"\\u0000\\b\\t\\n\\u000b\\f\\r\\u001f\""),
+            (json!("\u{7f}\u{e9}\u{2028}\u{1f600}"), "\"\u{7f}\u{e9}\u{2028}\u{1f600}\""),
             (json!([]), "[]"),
             (json!([1, [2.5, {}], "x"]), "[1,[2.5,{}],\"x\"]"),
             (
@@ -223,10 +207,7 @@ mod tests {
                 "{\"B\":3,\"a\":{\"z\":null,\"\u{e9}\":2},\"b\":1}",
             ),
             // By UTF-8 bytes U+FF5E stands before U+1F600; by UTF-16 units it would follow it.
-            (
-                json!({"\u{1f600}": 1, "\u{ff5e}": 2}),
-                "{\"\u{ff5e}\":2,\"\u{1f600}\":1}",
-            ),
+            (json!({"\u{1f600}": 1, "\u{ff5e}": 2}), "{\"\u{ff5e}\":2,\"\u{1f600}\":1}"),
         ];
         for (value, bytes) in &cases {
             assert_eq!(canonical(value), *bytes);
@@ -246,24 +227,14 @@ mod tests {
 
     #[test]
     fn values_are_the_same_exactly_when_their_bytes_are() {
-        let values = [
-            json!(1),
-            json!(1.0),
-            json!(0.0),
-            json!(-0.0),
-            json!("1"),
-            json!([1]),
-            json!([1.0]),
-        ];
+        let values =
+            [json!(1), json!(1.0), json!(0.0), json!(-0.0), json!("1"), json!([1]), json!([1.0])];
         for left in &values {
             for right in &values {
                 assert_eq!(same(left, right), canonical(left) == canonical(right));
             }
         }
-        assert!(same(
-            &json!({"a": [1, {"b": 2}]}),
-            &json!({"a": [1, {"b": 2}]})
-        ));
+        assert!(same(&json!({"a": [1, {"b": 2}]}), &json!({"a": [1, {"b": 2}]})));
         assert!(!same(&json!({"a": 1}), &json!({"a": 1, "b": 1})));
     }
 

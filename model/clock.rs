@@ -29,10 +29,7 @@ pub const LAST_DEADLINE_MS: i64 = 253_402_300_799_999;
 impl Span {
     /// The span of one known reading.
     pub fn exactly(ms: i64) -> Self {
-        Span {
-            lo_ms: ms,
-            hi_ms: ms,
-        }
+        Span { lo_ms: ms, hi_ms: ms }
     }
 
     /// Whether `ms` can have been read.
@@ -44,18 +41,12 @@ impl Span {
     pub fn plus_ttl(self, ttl_ms: u64) -> Self {
         let ttl = i64::try_from(ttl_ms).unwrap_or(i64::MAX);
         let cut = |ms: i64| ms.saturating_add(ttl).min(LAST_DEADLINE_MS);
-        Span {
-            lo_ms: cut(self.lo_ms),
-            hi_ms: cut(self.hi_ms),
-        }
+        Span { lo_ms: cut(self.lo_ms), hi_ms: cut(self.hi_ms) }
     }
 
     /// The smallest span with all readings of both.
     pub fn hull(self, other: Span) -> Self {
-        Span {
-            lo_ms: self.lo_ms.min(other.lo_ms),
-            hi_ms: self.hi_ms.max(other.hi_ms),
-        }
+        Span { lo_ms: self.lo_ms.min(other.lo_ms), hi_ms: self.hi_ms.max(other.hi_ms) }
     }
 }
 
@@ -78,11 +69,7 @@ pub struct Mark {
 
 impl Mark {
     /// The mark before every reading.
-    pub const ZERO: Mark = Mark {
-        at: 0,
-        clock_ms: 0,
-        mono_ms: 0,
-    };
+    pub const ZERO: Mark = Mark { at: 0, clock_ms: 0, mono_ms: 0 };
 
     /// The clock's reading at this mark.
     pub fn clock_ms(self) -> i64 {
@@ -122,11 +109,7 @@ impl ClockLog {
             self.rising = rising;
         }
         self.last = Some((self.at, moment.clock_ms));
-        Mark {
-            at: self.at,
-            clock_ms: moment.clock_ms,
-            mono_ms: moment.mono_ms,
-        }
+        Mark { at: self.at, clock_ms: moment.clock_ms, mono_ms: moment.mono_ms }
     }
 
     /// Every reading that the clock can have given from one mark to another.
@@ -145,10 +128,7 @@ mod tests {
     use super::*;
 
     fn read_all(log: &mut ClockLog, readings: &[i64]) -> Vec<Mark> {
-        let at = |ms: &i64| Moment {
-            mono_ms: 0,
-            clock_ms: *ms,
-        };
+        let at = |ms: &i64| Moment { mono_ms: 0, clock_ms: *ms };
         readings.iter().map(|ms| log.read(at(ms))).collect()
     }
 

@@ -15,59 +15,20 @@ use crate::entity::{Event, Existence, Origin, Params, State};
 use crate::project::{Draft, project};
 use crate::request::{Body, Kind, Rejection, Request, Rules};
 
-const INVALID_BODY: Rejection = Rejection {
-    status: 400,
-    code: "InvalidBody",
-};
-const RESERVED_NAME: Rejection = Rejection {
-    status: 400,
-    code: "ReservedName",
-};
-const INVALID_NAME: Rejection = Rejection {
-    status: 400,
-    code: "InvalidName",
-};
-const TOO_LARGE: Rejection = Rejection {
-    status: 413,
-    code: "BodyTooLarge",
-};
-const UNKNOWN_SET: Rejection = Rejection {
-    status: 404,
-    code: "UnknownSet",
-};
-const UNKNOWN_ACTION: Rejection = Rejection {
-    status: 404,
-    code: "UnknownAction",
-};
-const NOT_CALLABLE: Rejection = Rejection {
-    status: 405,
-    code: "",
-};
+const INVALID_BODY: Rejection = Rejection { status: 400, code: "InvalidBody" };
+const RESERVED_NAME: Rejection = Rejection { status: 400, code: "ReservedName" };
+const INVALID_NAME: Rejection = Rejection { status: 400, code: "InvalidName" };
+const TOO_LARGE: Rejection = Rejection { status: 413, code: "BodyTooLarge" };
+const UNKNOWN_SET: Rejection = Rejection { status: 404, code: "UnknownSet" };
+const UNKNOWN_ACTION: Rejection = Rejection { status: 404, code: "UnknownAction" };
+const NOT_CALLABLE: Rejection = Rejection { status: 405, code: "" };
 /// No such entity, or no longer.
-pub const NOT_FOUND: Rejection = Rejection {
-    status: 404,
-    code: "EntityNotFound",
-};
-const EXISTS: Rejection = Rejection {
-    status: 409,
-    code: "EntityExists",
-};
-const KEY_REUSED: Rejection = Rejection {
-    status: 409,
-    code: "KeyReused",
-};
-const WRONG_STATE: Rejection = Rejection {
-    status: 409,
-    code: "WrongState",
-};
-const GUARD_FALSE: Rejection = Rejection {
-    status: 409,
-    code: "GuardFalse",
-};
-const STALE: Rejection = Rejection {
-    status: 412,
-    code: "",
-};
+pub const NOT_FOUND: Rejection = Rejection { status: 404, code: "EntityNotFound" };
+const EXISTS: Rejection = Rejection { status: 409, code: "EntityExists" };
+const KEY_REUSED: Rejection = Rejection { status: 409, code: "KeyReused" };
+const WRONG_STATE: Rejection = Rejection { status: 409, code: "WrongState" };
+const GUARD_FALSE: Rejection = Rejection { status: 409, code: "GuardFalse" };
+const STALE: Rejection = Rejection { status: 412, code: "" };
 
 /// What a request gets in a state.
 #[derive(Clone, Debug)]
@@ -130,10 +91,7 @@ fn body_problems(rules: Option<&Rules>, request: &Request) -> Vec<Rejection> {
     let creates = request.kind == Kind::Create;
     let mut problems = Vec::new();
     let reserved = |name: &str| name == "Status" || (name == "Id" && !creates);
-    if params
-        .iter()
-        .any(|(name, content)| reserved(name) || is_reserved(name, content.value()))
-    {
+    if params.iter().any(|(name, content)| reserved(name) || is_reserved(name, content.value())) {
         problems.push(RESERVED_NAME);
     }
     if creates && params.get("Id").is_some_and(|id| !id.value().is_string()) {
@@ -165,11 +123,7 @@ fn is_reserved(name: &str, value: &Value) -> bool {
 pub fn decide(rules: &Rules, state: &State, request: &Request, origin: Origin) -> Decision {
     if let Kind::History { .. } = request.kind {
         let known = state.existence != Existence::Never;
-        return if known {
-            Decision::Show
-        } else {
-            reject(NOT_FOUND)
-        };
+        return if known { Decision::Show } else { reject(NOT_FOUND) };
     }
     if let Some(decision) = seen_key(state, request) {
         return decision;
@@ -177,12 +131,7 @@ pub fn decide(rules: &Rules, state: &State, request: &Request, origin: Origin) -
     if let Some(rejection) = entity_problem(state, request) {
         return reject(rejection);
     }
-    let draft = Draft {
-        rules,
-        state,
-        request,
-        origin,
-    };
+    let draft = Draft { rules, state, request, origin };
     match &request.kind {
         Kind::Act { action, .. } => act(&draft, action),
         Kind::Create | Kind::Patch { .. } | Kind::Delete { .. } => accept(&draft),
@@ -196,24 +145,15 @@ fn seen_key(state: &State, request: &Request) -> Option<Decision> {
     }
     let event = state.keys.get(request.key.as_ref()?)?;
     let repeats = event.action == request.action() && same_params(&event.params, &request.params());
-    Some(if repeats {
-        Decision::Repeat
-    } else {
-        reject(KEY_REUSED)
-    })
+    Some(if repeats { Decision::Repeat } else { reject(KEY_REUSED) })
 }
 
 /// Whether two sets of params have the same canonical JSON.
 pub fn same_params(left: &Params, right: &Params) -> bool {
     let equal = |name: &String, value: &Value| {
-        right
-            .get(name)
-            .is_some_and(|other| same(value, other.value()))
+        right.get(name).is_some_and(|other| same(value, other.value()))
     };
-    left.len() == right.len()
-        && left
-            .iter()
-            .all(|(name, content)| equal(name, content.value()))
+    left.len() == right.len() && left.iter().all(|(name, content)| equal(name, content.value()))
 }
 
 fn entity_problem(state: &State, request: &Request) -> Option<Rejection> {
@@ -251,10 +191,7 @@ fn act(draft: &Draft<'_>, name: &str) -> Decision {
 
 fn accept(draft: &Draft<'_>) -> Decision {
     match project(draft) {
-        Some((event, state)) => Decision::Accept {
-            event: Arc::new(event),
-            state: Arc::new(state),
-        },
+        Some((event, state)) => Decision::Accept { event: Arc::new(event), state: Arc::new(state) },
         // An effect that its params do not fit.
         None => reject(INVALID_BODY),
     }
@@ -277,13 +214,8 @@ mod tests {
     };
 
     fn rules() -> Rules {
-        let mode = Mode::BlobRefs {
-            default_inline_max: 131_072,
-        };
-        Rules {
-            automaton: Arc::new(session()),
-            mode,
-        }
+        let mode = Mode::BlobRefs { default_inline_max: 131_072 };
+        Rules { automaton: Arc::new(session()), mode }
     }
 
     fn request(kind: Kind, body: Value) -> Request {
@@ -291,13 +223,7 @@ mod tests {
     }
 
     fn act(action: &str, body: Value) -> Request {
-        request(
-            Kind::Act {
-                id: "a".into(),
-                action: action.into(),
-            },
-            body,
-        )
+        request(Kind::Act { id: "a".into(), action: action.into() }, body)
     }
 
     fn after(requests: &[Request]) -> Arc<State> {
@@ -335,28 +261,13 @@ mod tests {
         assert_eq!(code(&state, &act("Told", json!({}))), "UnknownAction");
         assert_eq!(code(&state, &act("Start", json!({}))), "WrongState");
         assert_eq!(code(&state, &stale), "");
-        assert_eq!(
-            code(&state, &act("Unnote", json!({"notes_index": 0}))),
-            "GuardFalse"
-        );
+        assert_eq!(code(&state, &act("Unnote", json!({"notes_index": 0}))), "GuardFalse");
         assert_eq!(code(&state, &create), "EntityExists");
-        assert_eq!(
-            code(&state, &act("Nothing", json!({"Id": 1}))),
-            "ReservedName"
-        );
-        assert_eq!(
-            code(&state, &act("Write", json!({"x": [{"__temper_y": 1}]}))),
-            "ReservedName"
-        );
-        assert_eq!(
-            code(&state, &request(Kind::Create, json!({"turns": 1}))),
-            "ReservedName"
-        );
+        assert_eq!(code(&state, &act("Nothing", json!({"Id": 1}))), "ReservedName");
+        assert_eq!(code(&state, &act("Write", json!({"x": [{"__temper_y": 1}]}))), "ReservedName");
+        assert_eq!(code(&state, &request(Kind::Create, json!({"turns": 1}))), "ReservedName");
         assert_eq!(code(&state, &act("Write", json!({"status": 1}))), "accept");
-        assert_eq!(
-            code(&state, &act("Write", json!({})).key("temper:1")),
-            "InvalidName"
-        );
+        assert_eq!(code(&state, &act("Write", json!({})).key("temper:1")), "InvalidName");
     }
 
     #[test]
@@ -374,13 +285,7 @@ mod tests {
             code(&state, &request(Kind::Read { id: "a".into() }, json!({}))),
             "EntityNotFound"
         );
-        assert_eq!(
-            code(
-                &state,
-                &request(Kind::History { id: "a".into() }, json!({}))
-            ),
-            "show"
-        );
+        assert_eq!(code(&state, &request(Kind::History { id: "a".into() }, json!({}))), "show");
     }
 
     #[test]
@@ -396,9 +301,6 @@ mod tests {
         assert_eq!(done.status, "Done");
         assert_eq!(code(&done, &act("Write", json!({}))), "WrongState");
         assert_eq!(code(&done, &act("Reopen", json!({}))), "accept");
-        assert_eq!(
-            code(&done, &request(Kind::Patch { id: "a".into() }, json!({}))),
-            "accept"
-        );
+        assert_eq!(code(&done, &request(Kind::Patch { id: "a".into() }, json!({}))), "accept");
     }
 }

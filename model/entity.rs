@@ -169,15 +169,11 @@ impl State {
 
     /// The value of a field, expired or not.
     pub fn value(&self, name: &str) -> Option<&Value> {
-        self.fields
-            .get(name)
-            .map(|field| field.written.content.value())
+        self.fields.get(name).map(|field| field.written.content.value())
     }
 }
 
 /// Measures every value of a JSON object.
 pub fn params_of(map: &Map<String, Value>) -> Params {
-    map.iter()
-        .map(|(name, value)| (name.clone(), Arc::new(Content::new(value.clone()))))
-        .collect()
+    map.iter().map(|(name, value)| (name.clone(), Arc::new(Content::new(value.clone())))).collect()
 }

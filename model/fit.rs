@@ -76,26 +76,16 @@ pub fn accepted(
 fn other_version(version: u64, answer: &Answer) -> Option<Mismatch> {
     let shown = answer.sequence_nr().filter(|shown| *shown != version)?;
     let (expected, actual) = (format!("event {version}"), format!("event {shown}"));
-    Some(Mismatch::new(
-        Invariant::I18,
-        "answer of another version",
-        expected,
-        actual,
-    ))
+    Some(Mismatch::new(Invariant::I18, "answer of another version", expected, actual))
 }
 
 fn rejected(allowed: &[Rejection], answer: &Answer) -> Result<(), Mismatch> {
     if let Answer::Error { status, code } = answer
-        && allowed
-            .iter()
-            .any(|rejection| rejection.admits(*status, code))
+        && allowed.iter().any(|rejection| rejection.admits(*status, code))
     {
         return Ok(());
     }
-    Err(not_allowed(
-        &describe(&Decision::Reject(allowed.to_vec())),
-        answer,
-    ))
+    Err(not_allowed(&describe(&Decision::Reject(allowed.to_vec())), answer))
 }
 
 fn describe(decision: &Decision) -> String {
@@ -142,31 +132,13 @@ fn place_of(code: &str) -> &'static str {
 /// Whether a body shows exactly the state of `version` at some reading within `span`.
 pub fn shows(world: &World, version: u64, view: &EntityView, span: Span) -> Result<(), Mismatch> {
     let state = world.state(version);
-    if let Some(extra) = view
-        .fields
-        .keys()
-        .find(|name| !state.fields.contains_key(*name))
-    {
+    if let Some(extra) = view.fields.keys().find(|name| !state.fields.contains_key(*name)) {
         let actual = format!("{extra} = {}", brief(&view.fields[extra]));
-        return Err(Mismatch::new(
-            Invariant::I4,
-            "field of no write",
-            "no such field",
-            actual,
-        ));
+        return Err(Mismatch::new(Invariant::I4, "field of no write", "no such field", actual));
     }
-    if let Some(extra) = view
-        .expired
-        .iter()
-        .find(|name| !state.fields.contains_key(*name))
-    {
+    if let Some(extra) = view.expired.iter().find(|name| !state.fields.contains_key(*name)) {
         let place = "expired field of no write";
-        return Err(Mismatch::new(
-            Invariant::I10,
-            place,
-            "no such field",
-            extra.as_str(),
-        ));
+        return Err(Mismatch::new(Invariant::I10, place, "no such field", extra.as_str()));
     }
     let mut readings = Readings { span };
     for (name, field) in &state.fields {
@@ -204,12 +176,7 @@ impl Readings {
         let name = shown.name;
         let expected = || format!("{name} = {}", brief(shown.expected));
         let Some(value) = shown.value else {
-            return Err(Mismatch::new(
-                Invariant::I4,
-                "field missing",
-                expected(),
-                "no such field",
-            ));
+            return Err(Mismatch::new(Invariant::I4, "field missing", expected(), "no such field"));
         };
         let actual = || format!("{name} = {}", brief(value));
         if shown.is_expired {
@@ -217,11 +184,7 @@ impl Readings {
         }
         if !same(value, shown.expected) {
             let is_envelope = value.get("__temper_blob_ref").is_some();
-            let place = if is_envelope {
-                "envelope shown"
-            } else {
-                "value differs"
-            };
+            let place = if is_envelope { "envelope shown" } else { "value differs" };
             return Err(Mismatch::new(Invariant::I4, place, expected(), actual()));
         }
         // I10: a value is read only before its deadline.
@@ -233,12 +196,7 @@ impl Readings {
             return Ok(());
         }
         let expected = format!("{name} expired at {deadline}");
-        Err(Mismatch::new(
-            Invariant::I10,
-            "read past its deadline",
-            expected,
-            actual(),
-        ))
+        Err(Mismatch::new(Invariant::I10, "read past its deadline", expected, actual()))
     }
 
     fn judge_expired(&mut self, shown: &Shown<'_>, value: &Value) -> Result<(), Mismatch> {
@@ -246,12 +204,7 @@ impl Readings {
         let expected = || format!("{name} = {}", brief(shown.expected));
         if !value.is_null() {
             let actual = format!("{name} expired, and yet {}", brief(value));
-            return Err(Mismatch::new(
-                Invariant::I10,
-                "expired with a value",
-                "null",
-                actual,
-            ));
+            return Err(Mismatch::new(Invariant::I10, "expired with a value", "null", actual));
         }
         let actual = format!("{name} expired");
         let Some(deadline) = shown.deadline else {
@@ -263,12 +216,7 @@ impl Readings {
             return Ok(());
         }
         let expected = format!("{} until {deadline}", expected());
-        Err(Mismatch::new(
-            Invariant::I10,
-            "expired too early",
-            expected,
-            actual,
-        ))
+        Err(Mismatch::new(Invariant::I10, "expired too early", expected, actual))
     }
 }
 
@@ -283,27 +231,15 @@ fn tells(world: &World, version: u64, page: &HistoryView, span: Span) -> Result<
     if !fits {
         let actual = format!("history up to event {last}, last page: {}", page.is_last);
         let expected = format!("history of {version} events");
-        return Err(Mismatch::new(
-            Invariant::I18,
-            "history of another version",
-            expected,
-            actual,
-        ));
+        return Err(Mismatch::new(Invariant::I18, "history of another version", expected, actual));
     }
     let mut readings = Readings { span };
     for (index, shown) in page.events.iter().enumerate() {
         let expected_nr = page.first_nr + index as u64;
-        let Some(event) = world
-            .event(expected_nr)
-            .filter(|_| shown.sequence_nr == expected_nr)
+        let Some(event) = world.event(expected_nr).filter(|_| shown.sequence_nr == expected_nr)
         else {
             let (expected, actual) = (format!("{expected_nr}"), format!("{}", shown.sequence_nr));
-            return Err(Mismatch::new(
-                Invariant::I3,
-                "history skips or repeats",
-                expected,
-                actual,
-            ));
+            return Err(Mismatch::new(Invariant::I3, "history skips or repeats", expected, actual));
         };
         tells_event(event, shown, &mut readings)?;
     }
@@ -322,19 +258,14 @@ fn tells_event(
         params.remove("Id");
     }
     if let Some(extra) = params.keys().find(|name| !event.params.contains_key(*name)) {
-        return Err(Mismatch::new(
-            Invariant::I4,
-            "param of no request",
-            "no such param",
-            extra,
-        ));
+        return Err(Mismatch::new(Invariant::I4, "param of no request", "no such param", extra));
     }
     for (name, content) in &event.params {
         let kept = event.writes.get(name).map(|written| &written.kept);
         let deadline = match kept {
-            Some(Kept::Blob {
-                ttl_ms: Some(ttl_ms),
-            }) => Some(Span::exactly(shown.timestamp_ms).plus_ttl(*ttl_ms)),
+            Some(Kept::Blob { ttl_ms: Some(ttl_ms) }) => {
+                Some(Span::exactly(shown.timestamp_ms).plus_ttl(*ttl_ms))
+            }
             _ => None,
         };
         let shown = Shown {
@@ -345,9 +276,7 @@ fn tells_event(
             deadline,
         };
         let reason = format!("event {} has it", event.sequence_nr);
-        readings
-            .judge(&shown)
-            .map_err(|mismatch| mismatch.because(reason))?;
+        readings.judge(&shown).map_err(|mismatch| mismatch.because(reason))?;
     }
     Ok(())
 }
@@ -363,10 +292,8 @@ pub fn same_transition(event: &Event, shown: (&str, &str, &str)) -> Result<(), M
     }
     let expected = format!("{} from {} to {}", event.action, event.from, event.to);
     let actual = format!("{action} from {from} to {to}");
-    Err(
-        Mismatch::new(Invariant::I2, "event differs", expected, actual)
-            .because(format!("event {} was that", event.sequence_nr)),
-    )
+    Err(Mismatch::new(Invariant::I2, "event differs", expected, actual)
+        .because(format!("event {} was that", event.sequence_nr)))
 }
 
 /// Whether a shown timestamp lies between request and answer, and is the one shown before.
@@ -378,12 +305,7 @@ pub fn stamp_fits(event: &Event, timestamp_ms: i64) -> Result<(), Mismatch> {
     let mismatch = if event.is_stamp_known {
         Mismatch::new(Invariant::I2, "timestamp changed", expected, actual)
     } else {
-        Mismatch::new(
-            Invariant::I18,
-            "timestamp outside the request",
-            expected,
-            actual,
-        )
+        Mismatch::new(Invariant::I18, "timestamp outside the request", expected, actual)
     };
     Err(mismatch.because(format!("event {} happened then", event.sequence_nr)))
 }

@@ -30,27 +30,14 @@ pub fn sequence(rows: &[&EventRow]) -> Option<Mismatch> {
     for (index, row) in rows.iter().enumerate() {
         let expected = index as u64 + 1;
         if row.sequence_nr != expected {
-            let place = if row.sequence_nr < expected {
-                "sequence repeats"
-            } else {
-                "sequence gap"
-            };
+            let place =
+                if row.sequence_nr < expected { "sequence repeats" } else { "sequence gap" };
             let actual = format!("event {}", row.sequence_nr);
-            return Some(Mismatch::new(
-                Invariant::I3,
-                place,
-                format!("event {expected}"),
-                actual,
-            ));
+            return Some(Mismatch::new(Invariant::I3, place, format!("event {expected}"), actual));
         }
         if row.key.as_ref().is_some_and(|key| !keys.insert(key)) {
             let actual = format!("again by event {}", row.sequence_nr);
-            return Some(Mismatch::new(
-                Invariant::I3,
-                "key applied twice",
-                "a key once",
-                actual,
-            ));
+            return Some(Mismatch::new(Invariant::I3, "key applied twice", "a key once", actual));
         }
     }
     None
@@ -95,21 +82,13 @@ fn prefix(world: &mut World, rows: &[&EventRow]) -> Result<(), (u64, Mismatch)> 
 }
 
 fn missing(world: &World, first: u64) -> Mismatch {
-    let acked = world
-        .acks
-        .range(first..)
-        .next()
-        .map(|(sequence_nr, _)| *sequence_nr);
+    let acked = world.acks.range(first..).next().map(|(sequence_nr, _)| *sequence_nr);
     let sequence_nr = acked.unwrap_or(first);
     let action = &world.journal[sequence_nr as usize - 1].action;
     let expected = format!("event {sequence_nr} ({action})");
     let actual = format!("a journal of {} events", first - 1);
     let (invariant, place, how) = match acked {
-        Some(_) => (
-            Invariant::I1,
-            "acknowledged event missing",
-            "was acknowledged",
-        ),
+        Some(_) => (Invariant::I1, "acknowledged event missing", "was acknowledged"),
         None => (Invariant::I2, "seen event missing", "had been seen"),
     };
     Mismatch::new(invariant, place, expected, actual).because(format!("event {sequence_nr} {how}"))
@@ -147,23 +126,13 @@ fn extend(world: &World, rows: &[&EventRow], search: &mut Search<'_>, found: &mu
 
 fn against_the_model(row: &EventRow) -> Mismatch {
     let actual = format!("event {} ({})", row.sequence_nr, row.action);
-    Mismatch::new(
-        Invariant::I18,
-        "accepted against the model",
-        "a rejection",
-        actual,
-    )
+    Mismatch::new(Invariant::I18, "accepted against the model", "a rejection", actual)
 }
 
 fn of_no_request(row: &EventRow) -> Mismatch {
     let actual = format!("event {} ({})", row.sequence_nr, row.action);
-    Mismatch::new(
-        Invariant::I2,
-        "event of no request",
-        "no such event",
-        actual,
-    )
-    .because("no request that may still take effect explains it")
+    Mismatch::new(Invariant::I2, "event of no request", "no such event", actual)
+        .because("no request that may still take effect explains it")
 }
 
 fn same_event(event: &Event, row: &EventRow) -> Result<(), Mismatch> {
@@ -171,12 +140,7 @@ fn same_event(event: &Event, row: &EventRow) -> Result<(), Mismatch> {
     same_params(event, row)?;
     if event.key != row.key {
         let (expected, actual) = (format!("{:?}", event.key), format!("{:?}", row.key));
-        return Err(Mismatch::new(
-            Invariant::I2,
-            "key differs",
-            expected,
-            actual,
-        ));
+        return Err(Mismatch::new(Invariant::I2, "key differs", expected, actual));
     }
     stamp_fits(event, row.timestamp_ms)?;
     for name in event.writes.keys() {
@@ -184,12 +148,7 @@ fn same_event(event: &Event, row: &EventRow) -> Result<(), Mismatch> {
     }
     if let Some(name) = row.kept.keys().find(|name| !is_written(event, name)) {
         let actual = format!("{name} kept by event {}", row.sequence_nr);
-        return Err(Mismatch::new(
-            Invariant::I19,
-            "field of no write",
-            "no such field",
-            actual,
-        ));
+        return Err(Mismatch::new(Invariant::I19, "field of no write", "no such field", actual));
     }
     Ok(())
 }
@@ -207,10 +166,7 @@ fn same_params(event: &Event, row: &EventRow) -> Result<(), Mismatch> {
             .because(format!("event {} was asked with them", event.sequence_nr))
     };
     if let Some((name, value)) = row.params.iter().find(|(name, _)| extra(name)) {
-        return Err(differs(
-            "no such param".into(),
-            format!("{name} = {}", brief(value)),
-        ));
+        return Err(differs("no such param".into(), format!("{name} = {}", brief(value))));
     }
     for (name, content) in &event.params {
         let expected = || format!("{name} = {}", brief(content.value()));
@@ -228,9 +184,7 @@ fn same_kept(event: &Event, name: &str, row: &EventRow) -> Result<(), Mismatch> 
     let written = &event.writes[name];
     let expected = match &written.kept {
         Kept::Inline => KeptRow::Inline,
-        Kept::Truncated { limit_bytes } => KeptRow::Truncated {
-            limit_bytes: *limit_bytes,
-        },
+        Kept::Truncated { limit_bytes } => KeptRow::Truncated { limit_bytes: *limit_bytes },
         Kept::Blob { ttl_ms } => KeptRow::Blob {
             key: written.content.key().to_owned(),
             size_bytes: written.content.size_bytes(),
@@ -247,32 +201,21 @@ fn same_kept(event: &Event, name: &str, row: &EventRow) -> Result<(), Mismatch> 
         (Some(KeptRow::Blob { key, .. }), KeptRow::Blob { key: right, .. }) if key != right => {
             "key differs"
         }
-        (
-            Some(KeptRow::Blob { size_bytes, .. }),
-            KeptRow::Blob {
-                size_bytes: right, ..
-            },
-        ) if size_bytes != right => "size differs",
+        (Some(KeptRow::Blob { size_bytes, .. }), KeptRow::Blob { size_bytes: right, .. })
+            if size_bytes != right =>
+        {
+            "size differs"
+        }
         (Some(KeptRow::Blob { .. }), KeptRow::Blob { .. }) => {
             let actual = row.kept.get(name).map_or_else(String::new, text);
             let place = "deadline is not timestamp plus ttl";
-            return Err(Mismatch::new(
-                Invariant::I10,
-                place,
-                text(&expected),
-                actual,
-            ));
+            return Err(Mismatch::new(Invariant::I10, place, text(&expected), actual));
         }
         (Some(_), KeptRow::Inline) => "kept elsewhere though within the ceiling",
         (Some(_), _) => "kept otherwise though above the ceiling",
     };
-    let actual = row
-        .kept
-        .get(name)
-        .map_or_else(|| "no such field".to_owned(), text);
+    let actual = row.kept.get(name).map_or_else(|| "no such field".to_owned(), text);
     let size_bytes = written.content.size_bytes();
-    Err(
-        Mismatch::new(Invariant::I19, place, text(&expected), actual)
-            .because(format!("its canonical JSON has {size_bytes} bytes")),
-    )
+    Err(Mismatch::new(Invariant::I19, place, text(&expected), actual)
+        .because(format!("its canonical JSON has {size_bytes} bytes")))
 }

@@ -67,11 +67,7 @@ impl Ledger {
         self.baseline = Some(Baseline {
             at: now,
             journals,
-            blobs: rows
-                .blobs
-                .iter()
-                .map(|row| (row.key.clone(), row.expires_at_ms))
-                .collect(),
+            blobs: rows.blobs.iter().map(|row| (row.key.clone(), row.expires_at_ms)).collect(),
             snapshots: rows
                 .snapshots
                 .iter()
@@ -92,13 +88,7 @@ impl Ledger {
                     && earliest_ms.is_some_and(|earliest_ms| earliest_ms >= expires_at_ms)
             });
             let since_ms = before.map_or(now.mono_ms(), |before| before.since_ms);
-            overdue.insert(
-                row.key.clone(),
-                Overdue {
-                    expires_at_ms,
-                    since_ms,
-                },
-            );
+            overdue.insert(row.key.clone(), Overdue { expires_at_ms, since_ms });
         }
         self.overdue = overdue;
     }
@@ -127,16 +117,9 @@ mod tests {
     fn a_row_is_late_only_after_an_interval_and_a_second_expired_all_the_while() {
         let mut clock = ClockLog::default();
         let mut ledger = Ledger::default();
-        let row = BlobRow {
-            key: "k".into(),
-            data: vec![],
-            size_bytes: 0,
-            expires_at_ms: Some(100),
-        };
-        let rows = TenantRows {
-            blobs: vec![row],
-            ..TenantRows::default()
-        };
+        let row =
+            BlobRow { key: "k".into(), data: vec![], size_bytes: 0, expires_at_ms: Some(100) };
+        let rows = TenantRows { blobs: vec![row], ..TenantRows::default() };
         let mut read = |ledger: &mut Ledger, mono_ms, clock_ms| {
             let now = clock.read(Moment { mono_ms, clock_ms });
             ledger.read(&rows, &clock, now);

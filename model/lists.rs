@@ -24,10 +24,7 @@ impl Oracle {
             violations.extend(self.judge_item(op, id, item));
         }
         for key in self.left_out(op, top, items) {
-            let denied = Answer::Error {
-                status: 404,
-                code: "EntityNotFound".into(),
-            };
+            let denied = Answer::Error { status: 404, code: "EntityNotFound".into() };
             violations.extend(self.judge(&key, &read_of(op, &key.id), &denied));
         }
         violations
@@ -37,18 +34,12 @@ impl Oracle {
         let key = key_of(&op.request, id);
         match item {
             Listed::Entity(view) => {
-                let answer = Answer::Entity {
-                    status: 200,
-                    view: view.clone(),
-                };
+                let answer = Answer::Entity { status: 200, view: view.clone() };
                 self.judge(&key, &read_of(op, id), &answer)
             }
             Listed::Failed { code } if code == "Unavailable" => None,
             Listed::Failed { code } => {
-                let answer = Answer::Error {
-                    status: 500,
-                    code: code.clone(),
-                };
+                let answer = Answer::Error { status: 500, code: code.clone() };
                 Some(not_allowed("the entity", &answer).at(key.to_string()))
             }
         }
@@ -56,10 +47,7 @@ impl Oracle {
 
     /// The known entities that would stand on this page, were they there.
     fn left_out(&self, op: &Op, top: usize, items: &[(String, Listed)]) -> Vec<EntityKey> {
-        let last = items
-            .last()
-            .filter(|_| items.len() >= top)
-            .map(|(id, _)| id.as_str());
+        let last = items.last().filter(|_| items.len() >= top).map(|(id, _)| id.as_str());
         let is_on_page = |key: &&EntityKey| {
             key.tenant == op.request.tenant
                 && key.set == op.request.set
@@ -73,15 +61,8 @@ impl Oracle {
 /// The read of one entity that a list contains.
 fn read_of(op: &Op, id: &str) -> Op {
     let request = &op.request;
-    let read = Request::new(
-        &request.tenant,
-        &request.set,
-        Kind::Read { id: id.to_owned() },
-    );
-    Op {
-        request: Arc::new(read),
-        ..op.clone()
-    }
+    let read = Request::new(&request.tenant, &request.set, Kind::Read { id: id.to_owned() });
+    Op { request: Arc::new(read), ..op.clone() }
 }
 
 fn page_problem(op: &Op, top: usize, items: &[(String, Listed)]) -> Option<Violation> {
@@ -91,9 +72,7 @@ fn page_problem(op: &Op, top: usize, items: &[(String, Listed)]) -> Option<Viola
         return Some(Mismatch::new(Invariant::I18, "list too long", expected, actual).at(set));
     }
     let unordered = items.windows(2).find(|pair| pair[0].0 >= pair[1].0)?;
-    let (expected, actual) = (
-        "ids in order",
-        format!("{} before {}", unordered[0].0, unordered[1].0),
-    );
+    let (expected, actual) =
+        ("ids in order", format!("{} before {}", unordered[0].0, unordered[1].0));
     Some(Mismatch::new(Invariant::I18, "list out of order", expected, actual).at(set))
 }

@@ -32,18 +32,10 @@ impl Oracle {
         self.clock(moment);
         let mut violations: Vec<Violation> = foreign_rows(rows).into_iter().collect();
         let mut by_entity: BTreeMap<EntityKey, Vec<&EventRow>> = BTreeMap::new();
-        for (key, _) in self
-            .entities
-            .iter()
-            .filter(|(key, _)| key.tenant == rows.tenant)
-        {
+        for (key, _) in self.entities.iter().filter(|(key, _)| key.tenant == rows.tenant) {
             by_entity.insert(key.clone(), Vec::new());
         }
-        for row in rows
-            .events
-            .iter()
-            .filter(|row| row.entity.tenant == rows.tenant)
-        {
+        for row in rows.events.iter().filter(|row| row.entity.tenant == rows.tenant) {
             by_entity.entry(row.entity.clone()).or_default().push(row);
         }
         let mut entities: Vec<(EntityKey, Vec<World>)> = Vec::new();
@@ -69,10 +61,7 @@ impl Oracle {
             ledger.keep(rows, self.now);
         }
         violations.sort_by_key(|violation| violation.invariant);
-        Observation {
-            violations,
-            orphan_count,
-        }
+        Observation { violations, orphan_count }
     }
 
     /// I9: rows of a tenant that the background sweeper should have taken, at the last reading.
@@ -82,39 +71,26 @@ impl Oracle {
 
     /// A fault has fired, so that the sweeper may be late.
     pub fn fault_fired(&mut self) {
-        self.ledgers
-            .values_mut()
-            .for_each(crate::ledger::Ledger::fault_fired);
+        self.ledgers.values_mut().for_each(crate::ledger::Ledger::fault_fired);
     }
 
     /// The events that an entity has for sure, at least.
     pub fn known_events(&self, key: &EntityKey) -> u64 {
-        let worlds = self
-            .entities
-            .get(key)
-            .map_or(&[][..], |tracked| &tracked.worlds);
+        let worlds = self.entities.get(key).map_or(&[][..], |tracked| &tracked.worlds);
         worlds.iter().map(World::version).min().unwrap_or(0)
     }
 
     /// The writes of an entity whose outcome is open.
     pub fn in_doubt(&self, key: &EntityKey) -> Vec<OpId> {
-        let worlds = self
-            .entities
-            .get(key)
-            .map_or(&[][..], |tracked| &tracked.worlds);
-        let mut ids: Vec<OpId> = worlds
-            .iter()
-            .flat_map(|w| w.waiting.keys().copied())
-            .collect();
+        let worlds = self.entities.get(key).map_or(&[][..], |tracked| &tracked.worlds);
+        let mut ids: Vec<OpId> = worlds.iter().flat_map(|w| w.waiting.keys().copied()).collect();
         ids.sort();
         ids.dedup();
         ids
     }
 
     fn is_every_past_known(&self, tenant: &str) -> bool {
-        self.entities
-            .iter()
-            .all(|(key, tracked)| key.tenant != tenant || !tracked.is_lost_track)
+        self.entities.iter().all(|(key, tracked)| key.tenant != tenant || !tracked.is_lost_track)
     }
 
     fn observe_entity(
@@ -138,24 +114,15 @@ impl Oracle {
         }
         if whole.is_empty() {
             let nothing = || Mismatch::new(Invariant::I2, "journal differs", "another", "this one");
-            let mismatch = search
-                .nearest
-                .take()
-                .map_or_else(nothing, |(_, mismatch)| mismatch);
+            let mismatch = search.nearest.take().map_or_else(nothing, |(_, mismatch)| mismatch);
             return Err(mismatch.at(key.to_string()));
         }
         let boot = self.boot;
         if sight == Sight::Settled && self.is_running {
-            whole
-                .iter_mut()
-                .for_each(|world| world.seal(boot, &self.ops));
+            whole.iter_mut().for_each(|world| world.seal(boot, &self.ops));
         }
         let tracked = self.tracked(key);
-        tracked.worlds = if sight == Sight::Settled {
-            whole.clone()
-        } else {
-            shown
-        };
+        tracked.worlds = if sight == Sight::Settled { whole.clone() } else { shown };
         Ok(whole)
     }
 
@@ -165,10 +132,8 @@ impl Oracle {
         entities: &[(EntityKey, Vec<World>)],
         sight: Sight,
     ) -> crate::blob_check::BlobFindings {
-        let entities: Vec<(&EntityKey, Vec<World>)> = entities
-            .iter()
-            .map(|(key, worlds)| (key, worlds.clone()))
-            .collect();
+        let entities: Vec<(&EntityKey, Vec<World>)> =
+            entities.iter().map(|(key, worlds)| (key, worlds.clone())).collect();
         let is_try = |op: &&crate::world::Op| {
             op.request.tenant == rows.tenant && op.request.is_write() && op.alone.is_none()
         };
@@ -188,10 +153,7 @@ impl Oracle {
 
     /// I20: a snapshot never falls and never passes its journal.
     fn snapshots(&self, rows: &TenantRows) -> Vec<Violation> {
-        let baseline = self
-            .ledgers
-            .get(&rows.tenant)
-            .and_then(|ledger| ledger.baseline.as_ref());
+        let baseline = self.ledgers.get(&rows.tenant).and_then(|ledger| ledger.baseline.as_ref());
         let mut journals: BTreeMap<&EntityKey, u64> = BTreeMap::new();
         for row in &rows.events {
             let last = journals.entry(&row.entity).or_default();
@@ -227,11 +189,7 @@ fn foreign_rows(rows: &TenantRows) -> Option<Violation> {
     let mut all = events.chain(rows.snapshots.iter().map(|row| &row.entity));
     let foreign = all.find(|entity| entity.tenant != rows.tenant)?;
     let expected = format!("only rows of {}", rows.tenant);
-    let mismatch = Mismatch::new(
-        Invariant::I13,
-        "row of another tenant",
-        expected,
-        &foreign.tenant,
-    );
+    let mismatch =
+        Mismatch::new(Invariant::I13, "row of another tenant", expected, &foreign.tenant);
     Some(mismatch.at(foreign.to_string()))
 }

@@ -152,10 +152,8 @@ impl Oracle {
         if alone.is_none() {
             self.await_answer(id, &request);
         }
-        let unknown = || Rules {
-            automaton: Arc::new(Automaton::default()),
-            mode: self.default_mode,
-        };
+        let unknown =
+            || Rules { automaton: Arc::new(Automaton::default()), mode: self.default_mode };
         let op = Op {
             id,
             rules: rules.unwrap_or_else(|| Arc::new(unknown())),
@@ -183,11 +181,7 @@ impl Oracle {
 
     fn rules(&self, request: &Request) -> Option<Arc<Rules>> {
         let automaton = self.specs.get(&request.set)?.clone();
-        let mode = self
-            .modes
-            .get(&request.tenant)
-            .copied()
-            .unwrap_or(self.default_mode);
+        let mode = self.modes.get(&request.tenant).copied().unwrap_or(self.default_mode);
         Some(Arc::new(Rules { automaton, mode }))
     }
 
@@ -204,10 +198,7 @@ impl Oracle {
                     && (&request.tenant, &request.set) == (&key.tenant, &key.set)
             });
             world.waiting.extend(nameless.map(|op| (op.id, 0)));
-            Tracked {
-                worlds: vec![world],
-                is_lost_track: false,
-            }
+            Tracked { worlds: vec![world], is_lost_track: false }
         })
     }
 
@@ -222,12 +213,7 @@ impl Oracle {
         answer: &Answer,
     ) -> Result<Vec<Violation>, Misuse> {
         self.clock(moment);
-        let op = self
-            .ops
-            .get(&id)
-            .filter(|op| op.is_open)
-            .cloned()
-            .ok_or(Misuse::NotOpen(id))?;
+        let op = self.ops.get(&id).filter(|op| op.is_open).cloned().ok_or(Misuse::NotOpen(id))?;
         if answer.is_in_doubt() {
             self.lose(id);
             return Ok(unavailable(&op, answer).into_iter().collect());
@@ -268,11 +254,7 @@ impl Oracle {
 
     fn entities_of(&mut self, op: &Op) -> Vec<&mut Tracked> {
         match op.request.entity_id() {
-            Some(id) => self
-                .entities
-                .get_mut(&key_of(&op.request, id))
-                .into_iter()
-                .collect(),
+            Some(id) => self.entities.get_mut(&key_of(&op.request, id)).into_iter().collect(),
             None => self.entities.values_mut().collect(),
         }
     }
@@ -294,15 +276,11 @@ impl Oracle {
     }
 
     fn answer_one(&mut self, op: &Op, answer: &Answer) -> Option<Violation> {
-        let named = op
-            .request
-            .entity_id()
-            .map(str::to_owned)
-            .or_else(|| match answer {
-                // The platform made up the id of this creation.
-                Answer::Entity { view, .. } => view.fields.get("Id")?.as_str().map(str::to_owned),
-                _ => None,
-            });
+        let named = op.request.entity_id().map(str::to_owned).or_else(|| match answer {
+            // The platform made up the id of this creation.
+            Answer::Entity { view, .. } => view.fields.get("Id")?.as_str().map(str::to_owned),
+            _ => None,
+        });
         let Some(entity_id) = named else {
             let tenant = format!("{}/{}", op.request.tenant, op.request.set);
             return Some(not_allowed("201 with a new entity", answer).at(tenant));
@@ -317,19 +295,14 @@ impl Oracle {
             return None;
         }
         let mut worlds = std::mem::take(&mut self.tracked(key).worlds);
-        for world in worlds
-            .iter_mut()
-            .filter(|world| !world.placed.contains_key(&op.id))
-        {
+        for world in worlds.iter_mut().filter(|world| !world.placed.contains_key(&op.id)) {
             // An entity that was first heard of after the sending may have been met at its
             // beginning.
             world.waiting.entry(op.id).or_insert(0);
         }
         let mut search = self.search();
-        let found: Vec<World> = worlds
-            .iter()
-            .flat_map(|world| world.place(op, answer, &mut search))
-            .collect();
+        let found: Vec<World> =
+            worlds.iter().flat_map(|world| world.place(op, answer, &mut search)).collect();
         let is_exhausted = search.budget == 0 || found.len() > WORLDS_MAX;
         let agrees = !found.is_empty() && !is_exhausted;
         let reason = (!agrees).then(|| explain(&worlds[0], op, answer, &mut search));
@@ -355,11 +328,7 @@ impl Oracle {
 }
 
 pub(crate) fn key_of(request: &Request, id: &str) -> EntityKey {
-    EntityKey {
-        tenant: request.tenant.clone(),
-        set: request.set.clone(),
-        id: id.to_owned(),
-    }
+    EntityKey { tenant: request.tenant.clone(), set: request.set.clone(), id: id.to_owned() }
 }
 
 fn place_name(op: &Op) -> String {
@@ -376,9 +345,7 @@ fn unavailable(op: &Op, answer: &Answer) -> Option<Violation> {
 
 fn alone(op: &Op, allowed: &[Rejection], answer: &Answer) -> Option<Violation> {
     if let Answer::Error { status, code } = answer
-        && allowed
-            .iter()
-            .any(|rejection| rejection.admits(*status, code))
+        && allowed.iter().any(|rejection| rejection.admits(*status, code))
     {
         return None;
     }

@@ -105,25 +105,16 @@ fn apply(rules: &Rules, effect: &Effect, state: &mut State, event: &mut Event) -
         Effect::ListAppend(name) => {
             let item = event.params.get(*name)?.value().clone();
             let mut items = list(state, name);
-            let is_set = rules
-                .automaton
-                .variable(name)
-                .is_some_and(|v| v.kind == VarKind::Set);
+            let is_set = rules.automaton.variable(name).is_some_and(|v| v.kind == VarKind::Set);
             if !is_set || !items.iter().any(|old| same(old, &item)) {
                 items.push(item);
                 set_list(rules, state, event, (name, items));
             }
         }
         Effect::ListRemoveAt(name) => {
-            let index = event
-                .params
-                .get(&format!("{name}_index"))?
-                .value()
-                .as_u64()?;
+            let index = event.params.get(&format!("{name}_index"))?.value().as_u64()?;
             let mut items = list(state, name);
-            let index = usize::try_from(index)
-                .ok()
-                .filter(|index| *index < items.len())?;
+            let index = usize::try_from(index).ok().filter(|index| *index < items.len())?;
             items.remove(index);
             set_list(rules, state, event, (name, items));
         }
@@ -132,11 +123,7 @@ fn apply(rules: &Rules, effect: &Effect, state: &mut State, event: &mut Event) -
 }
 
 fn list(state: &State, name: &str) -> Vec<Value> {
-    state
-        .lists
-        .get(name)
-        .map(|items| items.to_vec())
-        .unwrap_or_default()
+    state.lists.get(name).map(|items| items.to_vec()).unwrap_or_default()
 }
 
 fn set_counter(state: &mut State, event: &mut Event, name: &str, count: i64) {
@@ -168,20 +155,12 @@ fn project_params(rules: &Rules, event: &mut Event) {
 
 fn write_inline(event: &mut Event, name: &str, value: Value) {
     let content = Arc::new(Content::new(value));
-    event.writes.insert(
-        name.to_owned(),
-        Written {
-            content,
-            kept: Kept::Inline,
-        },
-    );
+    event.writes.insert(name.to_owned(), Written { content, kept: Kept::Inline });
 }
 
 fn write(rules: &Rules, event: &mut Event, name: &str, content: &Arc<Content>) {
     let variable = rules.automaton.variable(name);
-    event
-        .writes
-        .insert(name.to_owned(), keep(rules.mode, variable, content));
+    event.writes.insert(name.to_owned(), keep(rules.mode, variable, content));
 }
 
 fn keep(mode: Mode, variable: Option<&Variable>, content: &Arc<Content>) -> Written {
@@ -189,28 +168,18 @@ fn keep(mode: Mode, variable: Option<&Variable>, content: &Arc<Content>) -> Writ
     let limit_bytes = own.unwrap_or(mode.default_inline_max());
     let size_bytes = content.size_bytes();
     if content.value().is_null() || size_bytes <= limit_bytes {
-        return Written {
-            content: content.clone(),
-            kept: Kept::Inline,
-        };
+        return Written { content: content.clone(), kept: Kept::Inline };
     }
     match mode {
         Mode::BlobRefs { .. } => {
             let ttl_ms = variable.and_then(|variable| variable.ttl_ms);
-            Written {
-                content: content.clone(),
-                kept: Kept::Blob { ttl_ms },
-            }
+            Written { content: content.clone(), kept: Kept::Blob { ttl_ms } }
         }
         Mode::InlineTruncate { .. } => {
-            let placeholder = json!(format!(
-                "[truncated: {size_bytes} bytes exceeds {limit_bytes} limit]"
-            ));
+            let placeholder =
+                json!(format!("[truncated: {size_bytes} bytes exceeds {limit_bytes} limit]"));
             let content = Arc::new(Content::new(placeholder));
-            Written {
-                content,
-                kept: Kept::Truncated { limit_bytes },
-            }
+            Written { content, kept: Kept::Truncated { limit_bytes } }
         }
     }
 }
@@ -220,24 +189,12 @@ fn settle(state: &mut State, event: &Event) {
     state.sequence_nr = event.sequence_nr;
     state.status.clone_from(&event.to);
     for (name, written) in &event.writes {
-        let field = Field {
-            written: written.clone(),
-            sequence_nr: event.sequence_nr,
-        };
+        let field = Field { written: written.clone(), sequence_nr: event.sequence_nr };
         state.fields.insert(name.clone(), field);
     }
     let content = Arc::new(Content::new(json!(event.to)));
-    let written = Written {
-        content,
-        kept: Kept::Inline,
-    };
-    state.fields.insert(
-        "Status".into(),
-        Field {
-            written,
-            sequence_nr: event.sequence_nr,
-        },
-    );
+    let written = Written { content, kept: Kept::Inline };
+    state.fields.insert("Status".into(), Field { written, sequence_nr: event.sequence_nr });
 }
 
 #[cfg(test)]
@@ -248,34 +205,19 @@ mod tests {
     use crate::workload::session::session;
 
     fn run(mode: Mode, bodies: &[(&str, Value)]) -> (Event, State) {
-        let rules = Rules {
-            automaton: Arc::new(session()),
-            mode,
-        };
+        let rules = Rules { automaton: Arc::new(session()), mode };
         let mut last = None;
         let mut state = State::never("a");
         for (action, body) in bodies {
             let kind = match *action {
                 "Created" => Kind::Create,
                 "Updated" => Kind::Patch { id: "a".into() },
-                other => Kind::Act {
-                    id: "a".into(),
-                    action: other.into(),
-                },
+                other => Kind::Act { id: "a".into(), action: other.into() },
             };
             let request = Request::new("t", "Sessions", kind).body(body.as_object().unwrap());
-            let origin = Origin {
-                op: OpId(1),
-                boot: BootId(1),
-                sent: Mark::ZERO,
-                stamp: Span::exactly(7),
-            };
-            let draft = Draft {
-                rules: &rules,
-                state: &state,
-                request: &request,
-                origin,
-            };
+            let origin =
+                Origin { op: OpId(1), boot: BootId(1), sent: Mark::ZERO, stamp: Span::exactly(7) };
+            let draft = Draft { rules: &rules, state: &state, request: &request, origin };
             let (event, next) = project(&draft).unwrap();
             state = next;
             last = Some(event);
@@ -283,16 +225,12 @@ mod tests {
         (last.unwrap(), state)
     }
 
-    const REFS: Mode = Mode::BlobRefs {
-        default_inline_max: 131_072,
-    };
+    const REFS: Mode = Mode::BlobRefs { default_inline_max: 131_072 };
 
     #[test]
     fn a_creation_projects_the_initial_values_and_the_params_over_them() {
-        let (event, state) = run(
-            REFS,
-            &[("Created", json!({"Id": "a", "big": "x", "other": 1.0}))],
-        );
+        let (event, state) =
+            run(REFS, &[("Created", json!({"Id": "a", "big": "x", "other": 1.0}))]);
         assert_eq!(event.to, "Created");
         let expected = [
             ("Id", json!("a")),
@@ -315,46 +253,22 @@ mod tests {
         for (length, blob) in [(1021, false), (1022, false), (1023, true)] {
             let body =
                 json!({"user_message": "x".repeat(length), "system_prompt": "y".repeat(length)});
-            let (event, _) = run(
-                REFS,
-                &[("Created", json!({"Id": "a"})), ("Configure", body)],
-            );
+            let (event, _) = run(REFS, &[("Created", json!({"Id": "a"})), ("Configure", body)]);
             let kept = |name: &str| event.writes[name].kept.clone();
-            let message = if blob {
-                Kept::Blob { ttl_ms: None }
-            } else {
-                Kept::Inline
-            };
-            let prompt = if blob {
-                Kept::Blob {
-                    ttl_ms: Some(3_600_000),
-                }
-            } else {
-                Kept::Inline
-            };
-            assert_eq!(
-                (kept("user_message"), kept("system_prompt")),
-                (message, prompt)
-            );
+            let message = if blob { Kept::Blob { ttl_ms: None } } else { Kept::Inline };
+            let prompt = if blob { Kept::Blob { ttl_ms: Some(3_600_000) } } else { Kept::Inline };
+            assert_eq!((kept("user_message"), kept("system_prompt")), (message, prompt));
         }
     }
 
     #[test]
     fn null_never_overflows_and_a_placeholder_is_the_value() {
-        let mode = Mode::InlineTruncate {
-            default_inline_max: 0,
-        };
-        let (event, state) = run(
-            mode,
-            &[("Created", json!({"Id": "a", "o": null, "p": "xy"}))],
-        );
+        let mode = Mode::InlineTruncate { default_inline_max: 0 };
+        let (event, state) = run(mode, &[("Created", json!({"Id": "a", "o": null, "p": "xy"}))]);
         assert_eq!(event.writes["o"].kept, Kept::Inline);
         assert_eq!(event.writes["turns"].kept, Kept::Inline);
         assert_eq!(event.writes["p"].kept, Kept::Truncated { limit_bytes: 0 });
-        assert_eq!(
-            state.value("p"),
-            Some(&json!("[truncated: 4 bytes exceeds 0 limit]"))
-        );
+        assert_eq!(state.value("p"), Some(&json!("[truncated: 4 bytes exceeds 0 limit]")));
         assert_eq!(event.params["p"].value(), &json!("xy"));
     }
 

@@ -105,10 +105,7 @@ impl Request {
 
     /// Whether it can change anything.
     pub fn is_write(&self) -> bool {
-        !matches!(
-            self.kind,
-            Kind::Read { .. } | Kind::History { .. } | Kind::List { .. }
-        )
+        !matches!(self.kind, Kind::Read { .. } | Kind::History { .. } | Kind::List { .. })
     }
 
     /// The entity it names: for a creation its `Id`, else its key. None for a list, and for a
@@ -209,11 +206,7 @@ impl EntityView {
 }
 
 fn names_of(names: &Value) -> Option<BTreeSet<String>> {
-    names
-        .as_array()?
-        .iter()
-        .map(|name| name.as_str().map(str::to_owned))
-        .collect()
+    names.as_array()?.iter().map(|name| name.as_str().map(str::to_owned)).collect()
 }
 
 /// An event as history shows it.
@@ -358,9 +351,7 @@ mod tests {
     #[test]
     fn a_creation_is_named_by_its_id_or_else_by_its_key() {
         let create = || Request::new("t", "Sessions", Kind::Create);
-        let with_id = create()
-            .body(json!({"Id": "a"}).as_object().unwrap())
-            .key("k");
+        let with_id = create().body(json!({"Id": "a"}).as_object().unwrap()).key("k");
         assert_eq!(with_id.entity_id(), Some("a"));
         assert!(with_id.params().is_empty());
         assert_eq!(create().key("k").entity_id(), Some("k"));

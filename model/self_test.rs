@@ -56,10 +56,8 @@ struct Random(u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) ^ (self.0 >> 11 & 0xff)
     }
 
@@ -102,17 +100,9 @@ const IDS: [&str; 3] = ["a", "b", "c"];
 
 impl Run {
     fn new(seed: u64, defect: Defect) -> Self {
-        let mode = Mode::BlobRefs {
-            default_inline_max: 2000,
-        };
-        let rules = Rules {
-            automaton: Arc::new(session()),
-            mode,
-        };
-        let start = Moment {
-            mono_ms: 0,
-            clock_ms: 1_000_000,
-        };
+        let mode = Mode::BlobRefs { default_inline_max: 2000 };
+        let rules = Rules { automaton: Arc::new(session()), mode };
+        let start = Moment { mono_ms: 0, clock_ms: 1_000_000 };
         let mut oracle = Oracle::new(mode, start);
         oracle.set_spec(session());
         oracle.boot_started(start).unwrap();
@@ -135,10 +125,7 @@ impl Run {
     }
 
     fn moment(&self) -> Moment {
-        Moment {
-            mono_ms: self.mono_ms,
-            clock_ms: self.clock_ms,
-        }
+        Moment { mono_ms: self.mono_ms, clock_ms: self.clock_ms }
     }
 
     /// Plays until something is found or the steps are done.
@@ -183,27 +170,18 @@ impl Run {
 
     fn request(&mut self) -> Request {
         let id = IDS[self.random.below(3) as usize].to_owned();
-        let act = |action: &str| Kind::Act {
-            id: id.clone(),
-            action: action.into(),
-        };
+        let act = |action: &str| Kind::Act { id: id.clone(), action: action.into() };
         let text = self.text();
         let (kind, body) = match self.random.below(16) {
             0 | 1 => (Kind::Create, json!({"Id": id, "system_prompt": text})),
-            2 | 3 => (
-                act("Configure"),
-                json!({"user_message": text, "system_prompt": text}),
-            ),
+            2 | 3 => (act("Configure"), json!({"user_message": text, "system_prompt": text})),
             4 => (act("Write"), json!({"system_prompt": text, "free": text})),
             5 => (act("Note"), json!({"notes": text})),
             6 => (act("Unnote"), json!({"notes_index": 0})),
             7 => (act("Start"), json!({})),
             8 => (act("Tick"), json!({"big": text})),
             9 => (act("Finish"), json!({})),
-            10 => (
-                Kind::Patch { id },
-                json!({"system_prompt": text, "user_message": null}),
-            ),
+            10 => (Kind::Patch { id }, json!({"system_prompt": text, "user_message": null})),
             11 if self.random.one_in(8) => (Kind::Delete { id }, json!({})),
             12 => (Kind::History { id }, json!({})),
             13 => (Kind::List { top: 100 }, json!({})),
@@ -223,20 +201,14 @@ impl Run {
         if self.queue.iter().filter(|queued| queued.is_open).count() < 4 {
             let request = self.request();
             let op = self.oracle.send(self.moment(), request.clone());
-            self.queue.push(Queued {
-                op,
-                request,
-                answer: None,
-                is_open: true,
-            });
+            self.queue.push(Queued { op, request, answer: None, is_open: true });
         }
     }
 
     /// The server takes up a request, of a client that waits or of one that has gone.
     fn take_up(&mut self) {
-        let waiting: Vec<usize> = (0..self.queue.len())
-            .filter(|index| self.queue[*index].answer.is_none())
-            .collect();
+        let waiting: Vec<usize> =
+            (0..self.queue.len()).filter(|index| self.queue[*index].answer.is_none()).collect();
         if waiting.is_empty() {
             return;
         }
@@ -261,11 +233,7 @@ impl Run {
             let queued = self.queue.remove(index);
             let answer = queued.answer.unwrap();
             self.judged += 1;
-            self.found.extend(
-                self.oracle
-                    .answer(self.moment(), queued.op, &answer)
-                    .unwrap(),
-            );
+            self.found.extend(self.oracle.answer(self.moment(), queued.op, &answer).unwrap());
         }
     }
 
@@ -289,8 +257,7 @@ impl Run {
                 }
             }
         }
-        self.snapshots
-            .retain(|id, nr| *nr <= self.toys[id].journal.len() as u64);
+        self.snapshots.retain(|id, nr| *nr <= self.toys[id].journal.len() as u64);
         if self.random.one_in(2) {
             self.observe(Sight::Dead);
         }
@@ -303,21 +270,15 @@ impl Run {
             self.deliver();
         }
         if self.queue.iter().all(|queued| !queued.is_open) {
-            let sight = if self.random.one_in(2) {
-                Sight::Idle
-            } else {
-                Sight::Settled
-            };
+            let sight = if self.random.one_in(2) { Sight::Idle } else { Sight::Settled };
             self.observe(sight);
         }
     }
 
     fn observe(&mut self, sight: Sight) {
         let rows = self.rows();
-        let Observation {
-            violations,
-            orphan_count,
-        } = self.oracle.observe(self.moment(), &rows, sight);
+        let Observation { violations, orphan_count } =
+            self.oracle.observe(self.moment(), &rows, sight);
         self.found.extend(violations);
         self.orphans += orphan_count;
         self.judged += 1;
@@ -325,11 +286,7 @@ impl Run {
 
     fn sweep(&mut self) {
         let before = self.rows().blobs;
-        let early = if self.defect == Defect::SweepsEarly {
-            1
-        } else {
-            0
-        };
+        let early = if self.defect == Defect::SweepsEarly { 1 } else { 0 };
         let now_ms = self.clock_ms + early;
         let mut due: Vec<(i64, String)> = Vec::new();
         for (key, (_, deadline)) in &self.blobs {
@@ -346,14 +303,8 @@ impl Run {
         let after = self.rows().blobs;
         let clock = Span::exactly(self.clock_ms);
         let returned = Some(due.len());
-        let sweep = Sweep {
-            tenant: TENANT,
-            before: &before,
-            after: &after,
-            max_rows: 2,
-            returned,
-            clock,
-        };
+        let sweep =
+            Sweep { tenant: TENANT, before: &before, after: &after, max_rows: 2, returned, clock };
         self.found.extend(sweep.check());
     }
 }
@@ -373,15 +324,9 @@ fn a_platform_that_keeps_the_contract_is_never_accused() {
         unverified += run.oracle.unverified();
         orphans += run.orphans;
     }
-    assert!(
-        judged > SEEDS * 50,
-        "only {judged} observations were judged"
-    );
+    assert!(judged > SEEDS * 50, "only {judged} observations were judged");
     assert!(orphans > 0, "no crash left an orphan");
-    assert!(
-        unverified * 1000 < judged,
-        "{unverified} of {judged} observations were not verified"
-    );
+    assert!(unverified * 1000 < judged, "{unverified} of {judged} observations were not verified");
 }
 
 /// Goal: no check is blind. Method: each wrong turn is played until it is found, and what is found
@@ -413,9 +358,6 @@ fn every_wrong_turn_is_found_by_its_own_invariant() {
         let mut runs = (0..SEEDS).map(|seed| Run::new(seed, defect).play(STEPS));
         let found = runs.find_map(|run| run.found.first().cloned());
         let found = found.unwrap_or_else(|| panic!("{defect:?} was not found"));
-        assert!(
-            own.contains(&found.invariant),
-            "{defect:?} was found as {found}"
-        );
+        assert!(own.contains(&found.invariant), "{defect:?} was found as {found}");
     }
 }

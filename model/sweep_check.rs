@@ -34,15 +34,10 @@ impl Sweep<'_> {
     }
 
     fn problem(&self) -> Option<Mismatch> {
-        let after: BTreeMap<&str, &BlobRow> = self
-            .after
-            .iter()
-            .map(|row| (row.key.as_str(), row))
-            .collect();
-        let (kept, gone): (Vec<&BlobRow>, Vec<&BlobRow>) = self
-            .before
-            .iter()
-            .partition(|row| after.contains_key(row.key.as_str()));
+        let after: BTreeMap<&str, &BlobRow> =
+            self.after.iter().map(|row| (row.key.as_str(), row)).collect();
+        let (kept, gone): (Vec<&BlobRow>, Vec<&BlobRow>) =
+            self.before.iter().partition(|row| after.contains_key(row.key.as_str()));
         for row in &gone {
             let Some(expires_at_ms) = row.expires_at_ms else {
                 let place = "permanent row deleted";
@@ -67,24 +62,11 @@ impl Sweep<'_> {
         if gone > self.max_rows {
             let expected = format!("at most {} rows", self.max_rows);
             let actual = format!("{gone} rows");
-            return Some(Mismatch::new(
-                Invariant::I20,
-                "sweep above its batch",
-                expected,
-                actual,
-            ));
+            return Some(Mismatch::new(Invariant::I20, "sweep above its batch", expected, actual));
         }
         let returned = self.returned.filter(|returned| *returned != gone)?;
-        let (expected, actual) = (
-            format!("{gone} rows deleted"),
-            format!("{returned} returned"),
-        );
-        Some(Mismatch::new(
-            Invariant::I20,
-            "sweep miscounts",
-            expected,
-            actual,
-        ))
+        let (expected, actual) = (format!("{gone} rows deleted"), format!("{returned} returned"));
+        Some(Mismatch::new(Invariant::I20, "sweep miscounts", expected, actual))
     }
 
     fn order(&self, kept: &[&BlobRow], gone: &[&BlobRow]) -> Option<Mismatch> {
@@ -137,46 +119,20 @@ mod tests {
         let after: Vec<BlobRow> = kept.iter().map(|index| before[*index].clone()).collect();
         let clock = Span::exactly(20);
         let returned = Some(returned);
-        let sweep = Sweep {
-            tenant: "t",
-            before: &before,
-            after: &after,
-            max_rows,
-            returned,
-            clock,
-        };
-        sweep
-            .check()
-            .map(|violation| (violation.invariant, violation.place))
+        let sweep =
+            Sweep { tenant: "t", before: &before, after: &after, max_rows, returned, clock };
+        sweep.check().map(|violation| (violation.invariant, violation.place))
     }
 
     #[test]
     fn a_sweep_takes_what_is_expired_oldest_first_and_nothing_else() {
         assert_eq!(found(&[0, 3], 10, 2), None);
         assert_eq!(found(&[0, 2, 3], 1, 1), None);
-        assert_eq!(
-            found(&[0], 10, 3),
-            Some((Invariant::I8, "row deleted before its deadline"))
-        );
-        assert_eq!(
-            found(&[3], 10, 3),
-            Some((Invariant::I8, "permanent row deleted"))
-        );
-        assert_eq!(
-            found(&[0, 3], 1, 2),
-            Some((Invariant::I20, "sweep above its batch"))
-        );
-        assert_eq!(
-            found(&[0, 3], 10, 1),
-            Some((Invariant::I20, "sweep miscounts"))
-        );
-        assert_eq!(
-            found(&[0, 1, 3], 1, 1),
-            Some((Invariant::I20, "sweep out of order"))
-        );
-        assert_eq!(
-            found(&[0, 2, 3], 5, 1),
-            Some((Invariant::I20, "sweep leaves an expired row"))
-        );
+        assert_eq!(found(&[0], 10, 3), Some((Invariant::I8, "row deleted before its deadline")));
+        assert_eq!(found(&[3], 10, 3), Some((Invariant::I8, "permanent row deleted")));
+        assert_eq!(found(&[0, 3], 1, 2), Some((Invariant::I20, "sweep above its batch")));
+        assert_eq!(found(&[0, 3], 10, 1), Some((Invariant::I20, "sweep miscounts")));
+        assert_eq!(found(&[0, 1, 3], 1, 1), Some((Invariant::I20, "sweep out of order")));
+        assert_eq!(found(&[0, 2, 3], 5, 1), Some((Invariant::I20, "sweep leaves an expired row")));
     }
 }

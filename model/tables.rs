@@ -114,10 +114,7 @@ pub fn same_rows(before: &TenantRows, after: &TenantRows) -> Option<Violation> {
     };
     let count = |rows: &TenantRows| {
         let (events, blobs) = (rows.events.len(), rows.blobs.len());
-        format!(
-            "{events} events, {blobs} blobs, {} snapshots",
-            rows.snapshots.len()
-        )
+        format!("{events} events, {blobs} blobs, {} snapshots", rows.snapshots.len())
     };
     Some(Mismatch::new(Invariant::I11, place, count(before), count(after)).at(tenant))
 }
@@ -152,20 +149,10 @@ mod tests {
             size_bytes: 1,
             expires_at_ms,
         };
-        let rows = |blobs| TenantRows {
-            tenant: "t".into(),
-            blobs,
-            ..TenantRows::default()
-        };
+        let rows = |blobs| TenantRows { tenant: "t".into(), blobs, ..TenantRows::default() };
         let before = rows(vec![blob("a", None), blob("b", Some(5))]);
-        assert_eq!(
-            same_rows(&before, &rows(vec![blob("b", Some(5)), blob("a", None)])),
-            None
-        );
+        assert_eq!(same_rows(&before, &rows(vec![blob("b", Some(5)), blob("a", None)])), None);
         let found = same_rows(&before, &rows(vec![blob("a", None), blob("b", Some(6))])).unwrap();
-        assert_eq!(
-            (found.invariant, found.place),
-            (Invariant::I11, "blobs differ after recovery")
-        );
+        assert_eq!((found.invariant, found.place), (Invariant::I11, "blobs differ after recovery"));
     }
 }

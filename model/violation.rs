@@ -83,116 +83,36 @@ pub const ALL: [Invariant; 22] = [
 
 /// Id, name and statement of each invariant, in the order of [`ALL`].
 const TEXTS: [(&str, &str, &str); 22] = [
-    (
-        "I1",
-        "durability",
-        "an acknowledged action stays in the journal with exactly its params",
-    ),
+    ("I1", "durability", "an acknowledged action stays in the journal with exactly its params"),
     (
         "I2",
         "atomicity",
         "an in-doubt action is whole or absent, a rejected one absent, a seen one stays",
     ),
-    (
-        "I3",
-        "sequence",
-        "sequence numbers run from 1 to N without gap, and a key is applied once",
-    ),
-    (
-        "I4",
-        "hydration",
-        "every readable field shows exactly the value that was written",
-    ),
+    ("I3", "sequence", "sequence numbers run from 1 to N without gap, and a key is applied once"),
+    ("I4", "hydration", "every readable field shows exactly the value that was written"),
     (
         "I5",
         "no dangling reference",
         "every unexpired reference of a started actor has its blob row",
     ),
-    (
-        "I6",
-        "content address",
-        "a blob's body hashes to its key and its size is recorded rightly",
-    ),
-    (
-        "I7",
-        "dedup",
-        "a tenant has one row for a body, and only rows that some attempt put",
-    ),
-    (
-        "I8",
-        "no early sweep",
-        "a row stays until the latest deadline that was put for it",
-    ),
-    (
-        "I9",
-        "no late sweep",
-        "an expired row is gone one sweep interval and a second later",
-    ),
-    (
-        "I10",
-        "expiry",
-        "a reference reads expired exactly from its deadline on",
-    ),
-    (
-        "I11",
-        "replay",
-        "what a replay or a recovery rebuilds equals what was there",
-    ),
-    (
-        "I12",
-        "no resurrection",
-        "no deadline changes, and what has expired is never put back",
-    ),
-    (
-        "I13",
-        "isolation",
-        "no request reads or changes another tenant",
-    ),
-    (
-        "I14",
-        "integrity",
-        "the database passes its integrity check after every recovery",
-    ),
-    (
-        "I15",
-        "outbox",
-        "every accepted trigger, schedule and spawn is settled exactly once",
-    ),
-    (
-        "I16",
-        "progress",
-        "once faults stop, requests are answered, and not with 5xx",
-    ),
-    (
-        "I17",
-        "determinism",
-        "the same plan and build give the same trace anywhere",
-    ),
-    (
-        "I18",
-        "decisions",
-        "every answer is one the model allows between request and answer",
-    ),
-    (
-        "I19",
-        "representation",
-        "a value is inline exactly when it is not above its ceiling",
-    ),
-    (
-        "I20",
-        "bookkeeping",
-        "snapshots never go back or ahead, and a sweep keeps to its batch",
-    ),
-    (
-        "I21",
-        "no panic",
-        "nothing on the server panics, aborts or runs without end",
-    ),
-    (
-        "I22",
-        "damage",
-        "what cannot be read whole is named by an error, never answered wrongly",
-    ),
+    ("I6", "content address", "a blob's body hashes to its key and its size is recorded rightly"),
+    ("I7", "dedup", "a tenant has one row for a body, and only rows that some attempt put"),
+    ("I8", "no early sweep", "a row stays until the latest deadline that was put for it"),
+    ("I9", "no late sweep", "an expired row is gone one sweep interval and a second later"),
+    ("I10", "expiry", "a reference reads expired exactly from its deadline on"),
+    ("I11", "replay", "what a replay or a recovery rebuilds equals what was there"),
+    ("I12", "no resurrection", "no deadline changes, and what has expired is never put back"),
+    ("I13", "isolation", "no request reads or changes another tenant"),
+    ("I14", "integrity", "the database passes its integrity check after every recovery"),
+    ("I15", "outbox", "every accepted trigger, schedule and spawn is settled exactly once"),
+    ("I16", "progress", "once faults stop, requests are answered, and not with 5xx"),
+    ("I17", "determinism", "the same plan and build give the same trace anywhere"),
+    ("I18", "decisions", "every answer is one the model allows between request and answer"),
+    ("I19", "representation", "a value is inline exactly when it is not above its ceiling"),
+    ("I20", "bookkeeping", "snapshots never go back or ahead, and a sweep keeps to its batch"),
+    ("I21", "no panic", "nothing on the server panics, aborts or runs without end"),
+    ("I22", "damage", "what cannot be read whole is named by an error, never answered wrongly"),
 ];
 
 impl Invariant {
@@ -273,13 +193,7 @@ impl Mismatch {
         actual: impl Into<String>,
     ) -> Self {
         let (expected, actual) = (expected.into(), actual.into());
-        Mismatch {
-            invariant,
-            place,
-            expected,
-            actual,
-            because: invariant.statement().to_owned(),
-        }
+        Mismatch { invariant, place, expected, actual, because: invariant.statement().to_owned() }
     }
 
     /// The same mismatch with its reason.

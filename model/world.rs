@@ -72,11 +72,7 @@ impl Search<'_> {
 
     /// Keeps the mismatch of the past that explained most.
     pub fn note(&mut self, explained: u64, mismatch: Mismatch) {
-        if self
-            .nearest
-            .as_ref()
-            .is_none_or(|(most, _)| explained > *most)
-        {
+        if self.nearest.as_ref().is_none_or(|(most, _)| explained > *most) {
             self.nearest = Some((explained, mismatch));
         }
     }
@@ -139,24 +135,16 @@ impl World {
     /// The span of a field's deadline, if it is kept as a blob that expires.
     pub fn deadline(&self, field: &Field) -> Option<Span> {
         match (&field.written.kept, self.event(field.sequence_nr)) {
-            (
-                Kept::Blob {
-                    ttl_ms: Some(ttl_ms),
-                },
-                Some(event),
-            ) => Some(event.stamp.plus_ttl(*ttl_ms)),
+            (Kept::Blob { ttl_ms: Some(ttl_ms) }, Some(event)) => {
+                Some(event.stamp.plus_ttl(*ttl_ms))
+            }
             _ => None,
         }
     }
 
     /// What `op` gets at a version.
     pub fn decide_at(&self, version: u64, op: &Op, stamp: Span) -> Decision {
-        let origin = Origin {
-            op: op.id,
-            boot: op.boot,
-            sent: op.sent,
-            stamp,
-        };
+        let origin = Origin { op: op.id, boot: op.boot, sent: op.sent, stamp };
         decide(&op.rules, self.state(version), &op.request, origin)
     }
 
@@ -180,8 +168,7 @@ impl World {
     /// A boot has shown its version: what an earlier boot left undone is never done (section 4,
     /// "once the boot is over, the next read settles it").
     pub fn seal(&mut self, boot: BootId, ops: &BTreeMap<OpId, Op>) {
-        self.waiting
-            .retain(|id, _| ops.get(id).is_some_and(|op| op.boot >= boot));
+        self.waiting.retain(|id, _| ops.get(id).is_some_and(|op| op.boot >= boot));
     }
 
     /// The requests that can take effect next, in the order of sending.
@@ -239,9 +226,7 @@ impl World {
         } else if let Err(mismatch) = fit::unchanged(self, self.version(), op, answer, search) {
             search.note(rank(self.version(), answer), mismatch);
         }
-        let is_reached = answer
-            .shown_version()
-            .is_some_and(|shown| shown <= self.version());
+        let is_reached = answer.shown_version().is_some_and(|shown| shown <= self.version());
         if is_reached {
             return;
         }
@@ -275,13 +260,7 @@ impl World {
     fn acknowledged(&self, op: &Op, version: u64, now: Mark) -> World {
         let mut world = self.clone();
         world.placed.remove(&op.id);
-        world.acks.insert(
-            version,
-            Ack {
-                boot: op.boot,
-                at: now,
-            },
-        );
+        world.acks.insert(version, Ack { boot: op.boot, at: now });
         world.note_answer(op.boot, version);
         world
     }
@@ -322,11 +301,7 @@ impl World {
         if !self.journal[index].is_stamp_known {
             let stamp = Span::exactly(timestamp_ms);
             let event = (*self.journal[index]).clone();
-            self.journal[index] = Arc::new(Event {
-                stamp,
-                is_stamp_known: true,
-                ..event
-            });
+            self.journal[index] = Arc::new(Event { stamp, is_stamp_known: true, ..event });
         }
     }
 }
@@ -334,11 +309,7 @@ impl World {
 /// A mismatch at the very version that the answer names tells more than any other.
 fn rank(version: u64, answer: &Answer) -> u64 {
     let is_named = answer.sequence_nr() == Some(version);
-    if is_named {
-        version.saturating_add(1 << 32)
-    } else {
-        version
-    }
+    if is_named { version.saturating_add(1 << 32) } else { version }
 }
 
 fn are_interchangeable(left: &Op, right: &Op) -> bool {

@@ -16,7 +16,7 @@ pub(crate) fn item(key: &EntityKey, row: &EventRow, now_ms: i64) -> Result<Value
     let mut event = decode_event(key, row)?;
     let mut expired = Vec::new();
     for (field, kept) in &event.changes.fields {
-        let Kept::Blob { expires_at: Some(deadline) } = kept else {
+        let Kept::Blob { expires_at: Some(deadline), .. } = kept else {
             continue;
         };
         let is_expired = time::from_text(deadline).is_some_and(|deadline| now_ms >= deadline);

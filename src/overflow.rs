@@ -95,6 +95,10 @@ pub enum Kept {
     },
     /// As a reference.
     Blob {
+        /// The blob's address.
+        key: String,
+        /// Bytes of its body.
+        size: u64,
         /// Its deadline as sortable text, or none for a permanent one.
         #[serde(skip_serializing_if = "Option::is_none")]
         expires_at: Option<String>,
@@ -117,7 +121,8 @@ pub fn decide(
     | OverflowMode::InlineTruncate { default_inline_max }) = mode;
     let own = variable.and_then(|variable| variable.overflow_inline_max_bytes);
     let ceiling = own.unwrap_or(default_inline_max);
-    let size = canonical::size_of(&canonical::to_text(value));
+    let text = canonical::to_text(value);
+    let size = canonical::size_of(&text);
     let over = size > ceiling || (crate::defect!("ceiling-inclusive") && size == ceiling);
     if !over {
         return Kept::Inline;
@@ -127,7 +132,7 @@ pub fn decide(
         OverflowMode::BlobRefs { .. } => {
             let ttl = variable.and_then(|variable| variable.overflow_ttl_seconds);
             let expires_at = ttl.map(|seconds| time::to_text(deadline_ms(timestamp_ms, seconds)));
-            Kept::Blob { expires_at }
+            Kept::Blob { key: blob_key(&text), size: text.len() as u64, expires_at }
         }
     }
 }
@@ -191,6 +196,10 @@ mod tests {
         TransitionTable::new(crate::spec::parse("note", spec, false).unwrap().automaton)
     }
 
+    fn blob(body: &str, expires_at: Option<String>) -> Kept {
+        Kept::Blob { key: blob_key(body), size: body.len() as u64, expires_at }
+    }
+
     fn kept(mode: OverflowMode, field: &str, value: Value) -> Kept {
         decide(mode, &table(), field, &value, 1000)
     }
@@ -198,21 +207,23 @@ mod tests {
     #[test]
     fn a_value_of_exactly_the_ceiling_stays_inline() {
         let mode = OverflowMode::default();
-        let blob = Kept::Blob { expires_at: Some("1970-01-01 00:01:01.000".to_owned()) };
+        let deadline = || Some("1970-01-01 00:01:01.000".to_owned());
         // Ten bytes of canonical JSON are eight characters and two quotation marks.
         assert_eq!(kept(mode, "text", json!("1234567")), Kept::Inline);
         assert_eq!(kept(mode, "text", json!("12345678")), Kept::Inline);
-        assert_eq!(kept(mode, "text", json!("123456789")), blob);
+        assert_eq!(kept(mode, "text", json!("123456789")), blob("\"123456789\"", deadline()));
         assert_eq!(kept(mode, "text", json!("\u{e9}\u{e9}\u{e9}\u{e9}")), Kept::Inline);
-        assert_eq!(kept(mode, "text", json!("\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}")), blob);
+        assert_eq!(
+            kept(mode, "text", json!("\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}")),
+            blob("\"\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\"", deadline())
+        );
     }
 
     #[test]
     fn a_ceiling_of_zero_overflows_all_but_null_and_bools() {
-        let permanent = Kept::Blob { expires_at: None };
         let mode = OverflowMode::default();
-        assert_eq!(kept(mode, "all", json!("")), permanent);
-        assert_eq!(kept(mode, "all", json!(0)), permanent);
+        assert_eq!(kept(mode, "all", json!("")), blob("\"\"", None));
+        assert_eq!(kept(mode, "all", json!(0)), blob("0", None));
         assert_eq!(kept(mode, "all", Value::Null), Kept::Inline);
         assert_eq!(kept(mode, "on", json!(true)), Kept::Inline);
     }

@@ -13,11 +13,7 @@ impl Story {
     /// A running boot with the entity `a`, created at 1,000,000 ms.
     fn new() -> Self {
         let run = Run::new(0, Defect::None);
-        let mut story = Story {
-            oracle: run.oracle,
-            clock_ms: 1_000_000,
-            told: Vec::new(),
-        };
+        let mut story = Story { oracle: run.oracle, clock_ms: 1_000_000, told: Vec::new() };
         let create = story.send(Kind::Create, json!({"Id": "a"}));
         let created = fields(json!({}));
         story.answer(create, &shown(1, created));
@@ -26,10 +22,7 @@ impl Story {
     }
 
     fn at(&self) -> Moment {
-        Moment {
-            mono_ms: 0,
-            clock_ms: self.clock_ms,
-        }
+        Moment { mono_ms: 0, clock_ms: self.clock_ms }
     }
 
     fn pass(&mut self, ms: i64) {
@@ -43,13 +36,7 @@ impl Story {
     }
 
     fn act(&mut self, action: &str, body: Value) -> OpId {
-        self.send(
-            Kind::Act {
-                id: "a".into(),
-                action: action.into(),
-            },
-            body,
-        )
+        self.send(Kind::Act { id: "a".into(), action: action.into() }, body)
     }
 
     fn read(&mut self, answer: &Answer) {
@@ -58,8 +45,7 @@ impl Story {
     }
 
     fn answer(&mut self, op: OpId, answer: &Answer) {
-        self.told
-            .extend(self.oracle.answer(self.at(), op, answer).unwrap());
+        self.told.extend(self.oracle.answer(self.at(), op, answer).unwrap());
     }
 
     fn lose(&mut self, op: OpId) {
@@ -72,10 +58,7 @@ impl Story {
     }
 
     fn told(&mut self) -> Vec<(Invariant, &'static str)> {
-        self.told
-            .drain(..)
-            .map(|violation| (violation.invariant, violation.place))
-            .collect()
+        self.told.drain(..).map(|violation| (violation.invariant, violation.place)).collect()
     }
 }
 
@@ -91,11 +74,7 @@ fn fields(changes: Value) -> Map<String, Value> {
 }
 
 fn shown(sequence_nr: u64, fields: Map<String, Value>) -> Answer {
-    let view = EntityView {
-        sequence_nr,
-        fields,
-        expired: BTreeSet::new(),
-    };
+    let view = EntityView { sequence_nr, fields, expired: BTreeSet::new() };
     Answer::Entity { status: 200, view }
 }
 
@@ -146,21 +125,14 @@ fn an_answer_must_fit_some_moment_between_request_and_answer() {
     let configured = fields(json!({"Status": "Configured", "ready": true}));
     story.answer(configure, &shown(2, configured.clone()));
     // It may have come before or after the other: both answers are right.
-    let mut other = Story {
-        oracle: story.oracle.clone(),
-        clock_ms: story.clock_ms,
-        told: vec![],
-    };
+    let mut other = Story { oracle: story.oracle.clone(), clock_ms: story.clock_ms, told: vec![] };
     story.answer(start, &error(409, "WrongState"));
     let running = fields(json!({"Status": "Running", "ready": true}));
     other.answer(start, &shown(3, running));
     assert_eq!((story.told(), other.told()), (vec![], vec![]));
     let again = other.act("Start", json!({}));
     other.answer(again, &error(409, "GuardFalse"));
-    assert_eq!(
-        other.told(),
-        [(Invariant::I18, "answer not allowed: GuardFalse")]
-    );
+    assert_eq!(other.told(), [(Invariant::I18, "answer not allowed: GuardFalse")]);
 }
 
 #[test]
@@ -168,19 +140,11 @@ fn a_wrong_value_a_wrong_field_and_an_envelope_are_told_apart() {
     let mut story = Story::new();
     story.read(&shown(1, fields(json!({"turns": 1}))));
     story.read(&shown(1, fields(json!({"more": 1}))));
-    story.read(&shown(
-        1,
-        fields(json!({"big": {"__temper_blob_ref": "x"}})),
-    ));
+    story.read(&shown(1, fields(json!({"big": {"__temper_blob_ref": "x"}}))));
     let mut fewer = fields(json!({}));
     fewer.remove("tags");
     story.read(&shown(1, fewer));
-    let places = [
-        "value differs",
-        "field of no write",
-        "envelope shown",
-        "field missing",
-    ];
+    let places = ["value differs", "field of no write", "envelope shown", "field missing"];
     assert_eq!(story.told(), places.map(|place| (Invariant::I4, place)));
 }
 
@@ -188,25 +152,15 @@ fn a_wrong_value_a_wrong_field_and_an_envelope_are_told_apart() {
 fn near_its_deadline_a_value_may_be_there_or_not_until_its_timestamp_is_known() {
     let mut story = Story::new();
     let long = "x".repeat(2000);
-    let patch = story.send(
-        Kind::Patch { id: "a".into() },
-        json!({"system_prompt": long}),
-    );
+    let patch = story.send(Kind::Patch { id: "a".into() }, json!({"system_prompt": long}));
     story.pass(10);
     let there = shown(2, fields(json!({"system_prompt": long})));
     story.answer(patch, &there);
     let mut expired = fields(json!({"system_prompt": null}));
     expired.insert("system_prompt".into(), Value::Null);
     let names = BTreeSet::from(["system_prompt".to_owned()]);
-    let gone = EntityView {
-        sequence_nr: 2,
-        fields: expired,
-        expired: names,
-    };
-    let gone = Answer::Entity {
-        status: 200,
-        view: gone,
-    };
+    let gone = EntityView { sequence_nr: 2, fields: expired, expired: names };
+    let gone = Answer::Entity { status: 200, view: gone };
 
     story.pass(3_599_989);
     story.read(&gone);
@@ -222,35 +176,24 @@ fn near_its_deadline_a_value_may_be_there_or_not_until_its_timestamp_is_known() 
 
 #[test]
 fn rows_of_an_unsettled_store_prove_nothing_of_what_is_in_doubt() {
-    for (sight, told) in [
-        (Sight::Idle, vec![]),
-        (Sight::Settled, vec![(Invariant::I2, "event not shown")]),
-    ] {
+    for (sight, told) in
+        [(Sight::Idle, vec![]), (Sight::Settled, vec![(Invariant::I2, "event not shown")])]
+    {
         let mut run = Run::new(0, Defect::None);
         let body = json!({"Id": "a"});
         let create = Request::new(TENANT, SET, Kind::Create).body(body.as_object().unwrap());
         let op = run.oracle.send(run.moment(), create.clone());
         run.serve(op, &create).unwrap();
-        let mut story = Story {
-            oracle: run.oracle.clone(),
-            clock_ms: 1_000_000,
-            told: vec![],
-        };
+        let mut story = Story { oracle: run.oracle.clone(), clock_ms: 1_000_000, told: vec![] };
         story.answer(op, &shown(1, fields(json!({}))));
         let body = json!({"notes": 1});
-        let kind = Kind::Act {
-            id: "a".into(),
-            action: "Note".into(),
-        };
+        let kind = Kind::Act { id: "a".into(), action: "Note".into() };
         let note = Request::new(TENANT, SET, kind).body(body.as_object().unwrap());
         let op = story.oracle.send(story.at(), note.clone());
         run.serve(op, &note).unwrap();
         story.lose(op);
         let rows = run.rows();
-        assert_eq!(
-            story.oracle.observe(story.at(), &rows, sight).violations,
-            []
-        );
+        assert_eq!(story.oracle.observe(story.at(), &rows, sight).violations, []);
         story.read(&noted(1, json!([])));
         assert_eq!(story.told(), told);
     }

@@ -18,13 +18,10 @@ impl Run {
         }
         let Some(id) = request.entity_id().map(str::to_owned) else {
             let ids: Vec<String> = self.toys.keys().cloned().collect();
-            let live = ids
-                .into_iter()
-                .filter(|id| self.toys[id].state().existence == Existence::Live);
+            let live =
+                ids.into_iter().filter(|id| self.toys[id].state().existence == Existence::Live);
             let live: Vec<String> = live.collect();
-            let items = live
-                .into_iter()
-                .map(|id| (id.clone(), Listed::Entity(self.view(&id))));
+            let items = live.into_iter().map(|id| (id.clone(), Listed::Entity(self.view(&id))));
             return Some(Answer::List(items.collect()));
         };
         self.start(&id);
@@ -33,18 +30,10 @@ impl Run {
             ts += 86_400_000;
         }
         let stamp = Span::exactly(ts);
-        let origin = Origin {
-            op,
-            boot: BootId(1),
-            sent: Mark::ZERO,
-            stamp,
-        };
+        let origin = Origin { op, boot: BootId(1), sent: Mark::ZERO, stamp };
         let mut state = self.toys[&id].state().clone();
         if self.defect == Defect::ForgetsKeys {
-            state = Arc::new(State {
-                keys: Arc::default(),
-                ..(*state).clone()
-            });
+            state = Arc::new(State { keys: Arc::default(), ..(*state).clone() });
         }
         match decide(&self.rules, &state, request, origin) {
             Decision::Accept { event, state } => self.accept(&id, event, state),
@@ -67,28 +56,16 @@ impl Run {
                 }
                 Some(error(
                     rejections[0].status,
-                    if lies {
-                        "GuardFalse"
-                    } else {
-                        rejections[0].code
-                    },
+                    if lies { "GuardFalse" } else { rejections[0].code },
                 ))
             }
         }
     }
 
     fn write_rejected(&mut self, id: &str, request: &Request, state: &State, origin: Origin) {
-        let draft = crate::project::Draft {
-            rules: &self.rules,
-            state,
-            request,
-            origin,
-        };
+        let draft = crate::project::Draft { rules: &self.rules, state, request, origin };
         if let Some((event, state)) = crate::project::project(&draft) {
-            self.toys
-                .get_mut(id)
-                .unwrap()
-                .append(Arc::new(event), Arc::new(state));
+            self.toys.get_mut(id).unwrap().append(Arc::new(event), Arc::new(state));
         }
     }
 
@@ -112,14 +89,9 @@ impl Run {
         if self.random.one_in(4) {
             let goes_back = self.defect == Defect::SnapshotGoesBack;
             let back = if goes_back { self.random.below(3) } else { 0 };
-            self.snapshots
-                .insert(id.to_owned(), event.sequence_nr.saturating_sub(back));
+            self.snapshots.insert(id.to_owned(), event.sequence_nr.saturating_sub(back));
         }
-        Some(if is_deletion {
-            Answer::Empty { status: 204 }
-        } else {
-            self.entity(id)
-        })
+        Some(if is_deletion { Answer::Empty { status: 204 } } else { self.entity(id) })
     }
 
     fn put_all(&mut self, event: &Event) {
@@ -143,10 +115,7 @@ impl Run {
 
     /// Replay: puts what the state refers to and what has not expired.
     fn start(&mut self, id: &str) {
-        let toy = self
-            .toys
-            .entry(id.to_owned())
-            .or_insert_with(|| Toy::new(id));
+        let toy = self.toys.entry(id.to_owned()).or_insert_with(|| Toy::new(id));
         if std::mem::replace(&mut toy.is_started, true) || self.defect == Defect::DropsBlobsOnReplay
         {
             return;
@@ -166,10 +135,7 @@ impl Run {
     }
 
     fn entity(&mut self, id: &str) -> Answer {
-        Answer::Entity {
-            status: 200,
-            view: self.view(id),
-        }
+        Answer::Entity { status: 200, view: self.view(id) }
     }
 
     fn view(&mut self, id: &str) -> EntityView {
@@ -179,10 +145,7 @@ impl Run {
         let is_stale = std::mem::take(&mut self.is_stale) && toy.journal.len() > 1;
         let version = toy.journal.len() - usize::from(is_stale);
         let state = &toy.states[version];
-        let mut view = EntityView {
-            sequence_nr: version as u64,
-            ..EntityView::default()
-        };
+        let mut view = EntityView { sequence_nr: version as u64, ..EntityView::default() };
         for (name, field) in &state.fields {
             let deadline = toy.deadline(name, state);
             let late = i64::from(self.defect == Defect::ExpiresLate);
@@ -221,11 +184,7 @@ impl Run {
                 let is_expired = deadline.is_some_and(|ms| self.clock_ms >= ms);
                 params.insert(
                     name.clone(),
-                    if is_expired {
-                        Value::Null
-                    } else {
-                        content.value().clone()
-                    },
+                    if is_expired { Value::Null } else { content.value().clone() },
                 );
                 if is_expired {
                     expired.insert(name.clone());
@@ -242,42 +201,22 @@ impl Run {
             }
         };
         let events = toy.journal.iter().map(tell).collect();
-        Answer::History(HistoryView {
-            events,
-            first_nr: 1,
-            is_last: true,
-        })
+        Answer::History(HistoryView { events, first_nr: 1, is_last: true })
     }
 
     pub(super) fn rows(&self) -> TenantRows {
-        let key = |id: &str| EntityKey {
-            tenant: TENANT.into(),
-            set: SET.into(),
-            id: id.into(),
-        };
-        let mut rows = TenantRows {
-            tenant: TENANT.into(),
-            ..TenantRows::default()
-        };
+        let key = |id: &str| EntityKey { tenant: TENANT.into(), set: SET.into(), id: id.into() };
+        let mut rows = TenantRows { tenant: TENANT.into(), ..TenantRows::default() };
         for (id, toy) in &self.toys {
-            rows.events
-                .extend(toy.journal.iter().map(|event| self.row(key(id), event)));
+            rows.events.extend(toy.journal.iter().map(|event| self.row(key(id), event)));
         }
         for (blob_key, (data, expires_at_ms)) in &self.blobs {
             let (size_bytes, expires_at_ms) = (data.len() as u64, *expires_at_ms);
             let (key, data) = (blob_key.clone(), data.clone());
-            rows.blobs.push(BlobRow {
-                key,
-                data,
-                size_bytes,
-                expires_at_ms,
-            });
+            rows.blobs.push(BlobRow { key, data, size_bytes, expires_at_ms });
         }
         for (id, nr) in &self.snapshots {
-            rows.snapshots.push(SnapshotRow {
-                entity: key(id),
-                sequence_nr: *nr,
-            });
+            rows.snapshots.push(SnapshotRow { entity: key(id), sequence_nr: *nr });
         }
         rows
     }
@@ -302,16 +241,10 @@ impl Run {
                     blob_of(written.content.key(), 1024, None)
                 }
                 Kept::Inline => KeptRow::Inline,
-                Kept::Truncated { limit_bytes } => KeptRow::Truncated {
-                    limit_bytes: *limit_bytes,
-                },
+                Kept::Truncated { limit_bytes } => KeptRow::Truncated { limit_bytes: *limit_bytes },
                 Kept::Blob { ttl_ms } => {
                     let deadline_ms = ttl_ms.map(|ttl| event.stamp.plus_ttl(ttl).lo_ms);
-                    blob_of(
-                        written.content.key(),
-                        written.content.size_bytes(),
-                        deadline_ms,
-                    )
+                    blob_of(written.content.key(), written.content.size_bytes(), deadline_ms)
                 }
             };
             kept.insert(name.clone(), row);
@@ -332,11 +265,7 @@ impl Run {
 
 impl Toy {
     fn new(id: &str) -> Self {
-        Toy {
-            journal: Vec::new(),
-            states: vec![Arc::new(State::never(id))],
-            is_started: false,
-        }
+        Toy { journal: Vec::new(), states: vec![Arc::new(State::never(id))], is_started: false }
     }
 
     fn state(&self) -> &Arc<State> {
@@ -361,33 +290,21 @@ impl Toy {
 
     fn references(&self) -> Vec<(Value, Option<i64>)> {
         let state = self.state();
-        let blobs = state
-            .fields
-            .iter()
-            .filter(|(_, f)| matches!(f.written.kept, Kept::Blob { .. }));
+        let blobs =
+            state.fields.iter().filter(|(_, f)| matches!(f.written.kept, Kept::Blob { .. }));
         let reference = |(name, field): (&String, &crate::entity::Field)| {
-            (
-                field.written.content.value().clone(),
-                self.deadline(name, state),
-            )
+            (field.written.content.value().clone(), self.deadline(name, state))
         };
         blobs.map(reference).collect()
     }
 }
 
 fn blob_of(key: &str, size_bytes: u64, deadline_ms: Option<i64>) -> KeptRow {
-    KeptRow::Blob {
-        key: key.to_owned(),
-        size_bytes,
-        deadline_ms,
-    }
+    KeptRow::Blob { key: key.to_owned(), size_bytes, deadline_ms }
 }
 
 pub(super) fn error(status: u16, code: &str) -> Answer {
-    Answer::Error {
-        status,
-        code: code.to_owned(),
-    }
+    Answer::Error { status, code: code.to_owned() }
 }
 
 pub(super) fn unavailable() -> Answer {

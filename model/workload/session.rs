@@ -18,21 +18,13 @@ fn variable(name: &'static str, kind: VarKind) -> Variable {
         VarKind::Flag => json!(false),
         VarKind::List | VarKind::Set => json!([]),
     };
-    Variable {
-        name,
-        kind,
-        initial,
-        ceiling_bytes: None,
-        ttl_ms: None,
-    }
+    Variable { name, kind, initial, ceiling_bytes: None, ttl_ms: None }
 }
 
 /// The automaton of `Session`.
 pub fn session() -> Automaton {
-    let small = |name, kind| Variable {
-        ceiling_bytes: Some(CEILING_BYTES),
-        ..variable(name, kind)
-    };
+    let small =
+        |name, kind| Variable { ceiling_bytes: Some(CEILING_BYTES), ..variable(name, kind) };
     Automaton {
         name: "Session",
         states: vec!["Created", "Configured", "Running", "Done", "Failed"],
@@ -63,16 +55,12 @@ fn actions() -> Vec<Action> {
             .effect(Effect::SetFlag("ready", true))
             .params(&["user_message", "system_prompt"]),
         Action::input("Write").params(&["user_message", "system_prompt", "big"]),
-        Action::input("Note")
-            .effect(Effect::ListAppend("notes"))
-            .params(&["notes"]),
+        Action::input("Note").effect(Effect::ListAppend("notes")).params(&["notes"]),
         Action::input("Unnote")
             .guard(Guard::ListLengthAtLeast("notes", 1))
             .effect(Effect::ListRemoveAt("notes"))
             .params(&["notes_index"]),
-        Action::input("Tag")
-            .effect(Effect::ListAppend("tags"))
-            .params(&["tags"]),
+        Action::input("Tag").effect(Effect::ListAppend("tags")).params(&["tags"]),
         Action::input("Start")
             .from(&["Configured"])
             .to("Running")
@@ -100,10 +88,7 @@ fn actions() -> Vec<Action> {
             .from(&before_end)
             .guard(Guard::ListContains("tags", "approved"))
             .effect(Effect::SetFlag("ready", true)),
-        Action::input("Fail")
-            .kind(ActionKind::Internal)
-            .to("Failed")
-            .params(&["error"]),
+        Action::input("Fail").kind(ActionKind::Internal).to("Failed").params(&["error"]),
         Action::input("Reopen").from(&["Done"]).to("Running"),
         Action::input("Told").kind(ActionKind::Output),
     ]
@@ -120,21 +105,13 @@ mod tests {
             let named = action.from.iter().flatten().chain(action.to.iter());
             assert!(named.clone().all(|state| automaton.states.contains(state)));
         }
-        assert!(
-            automaton
-                .terminal
-                .iter()
-                .all(|state| automaton.states.contains(state))
-        );
+        assert!(automaton.terminal.iter().all(|state| automaton.states.contains(state)));
         assert!(automaton.states.contains(&automaton.initial));
     }
 
     #[test]
     fn only_texts_expire() {
-        let expiring = session()
-            .variables
-            .into_iter()
-            .filter(|v| v.ttl_ms.is_some());
+        let expiring = session().variables.into_iter().filter(|v| v.ttl_ms.is_some());
         assert!(expiring.into_iter().all(|v| v.kind == VarKind::Text));
     }
 }

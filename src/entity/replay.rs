@@ -244,7 +244,7 @@ pub(crate) fn decode_event(key: &EntityKey, row: &EventRow) -> Result<Event, Req
 fn move_deadlines(event: &mut Event, now_ms: i64) {
     let then_ms = time::from_text(&event.timestamp).unwrap_or(now_ms);
     for kept in event.changes.fields.values_mut() {
-        if let Kept::Blob { expires_at: Some(deadline) } = kept {
+        if let Kept::Blob { expires_at: Some(deadline), .. } = kept {
             let deadline_ms = time::from_text(deadline).unwrap_or(now_ms);
             *deadline = time::to_text(deadline_ms.saturating_add(now_ms - then_ms));
         }

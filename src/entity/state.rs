@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::event::{CREATED, DELETED, Event, ListChange};
-use crate::overflow::{Kept, Reference, blob_key, placeholder};
+use crate::overflow::{Kept, Reference, placeholder};
 use crate::spec::View;
 use crate::{canonical, time};
 
@@ -166,11 +166,11 @@ fn keep(name: &str, kept: &Kept, value: Value, origin: u64) -> (Field, Option<Bo
             let size = canonical::size_of(&canonical::to_text(&value));
             (Field::Inline(placeholder(size, *limit)), None)
         }
-        Kept::Blob { expires_at } => {
+        Kept::Blob { key, size, expires_at } => {
             let text = canonical::to_text(&value);
             let reference = Reference {
-                key: blob_key(&text),
-                size: text.len() as u64,
+                key: key.clone(),
+                size: *size,
                 expires_at_ms: expires_at.as_deref().and_then(time::from_text),
                 origin,
             };
