@@ -3,5 +3,14 @@
 
 pub mod campaign;
 pub mod determinism;
+pub mod plan;
+pub mod recipe;
+pub mod rows;
+pub mod runner;
+pub mod seams;
+pub mod server;
 pub mod sql;
+pub mod story;
+pub mod translate;
 pub mod verdict;
+pub mod workload;

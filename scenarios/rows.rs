@@ -35,10 +35,8 @@ pub async fn look(world: &World, disk: Disk) -> Vec<Look> {
 }
 
 async fn look_at(uri: &str, tenant: &str) -> Look {
-    let unreadable = |error: libsql::Error| Look {
-        integrity: error.to_string(),
-        rows: Err(error.to_string()),
-    };
+    let unreadable =
+        |error: libsql::Error| Look { integrity: error.to_string(), rows: Err(error.to_string()) };
     let connection = match open(uri).await {
         Ok(connection) => connection,
         Err(error) => return unreadable(error),

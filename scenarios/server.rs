@@ -114,11 +114,7 @@ impl Server {
     }
 }
 
-async fn accept(
-    platform: Arc<Platform>,
-    boot: Boot,
-    mut inbox: mpsc::UnboundedReceiver<Command>,
-) {
+async fn accept(platform: Arc<Platform>, boot: Boot, mut inbox: mpsc::UnboundedReceiver<Command>) {
     while let Some(command) = inbox.recv().await {
         let (platform, boot) = (Arc::clone(&platform), boot.clone());
         madsim::task::spawn(async move { serve(&platform, &boot, command).await });

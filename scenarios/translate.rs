@@ -152,7 +152,8 @@ pub fn utc_ms(text: &str) -> Option<i64> {
     let ms = if text.len() > 19 { number(20..23)? } else { 0 };
     // Days of the civil calendar, counted from March so that the leap day is a year's last.
     let (years, months) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days = years * 365 + years.div_euclid(4) - years.div_euclid(100) + years.div_euclid(400)
+    let days = years * 365 + years.div_euclid(4) - years.div_euclid(100)
+        + years.div_euclid(400)
         + (months * 153 + 2) / 5
         + day
         - 1
