@@ -259,14 +259,13 @@ impl Actor {
     }
 
     /// Every so many events the state is kept, so that replays stay short. A failure costs time
-    /// only.
+    /// only. Blobs that are still to be put do not hold it up: a replay looks for every blob of its
+    /// state, whichever event it is from.
     pub(super) async fn snapshot_if_due(&mut self) {
         let every = self.tenant.core.snapshot_every;
         let Some(loaded) = &self.loaded else { return };
         let Some(state) = &loaded.state else { return };
-        let unusable = loaded.snapshot_unusable;
-        if self.pending.is_empty() && (unusable || state.sequence_nr >= loaded.snapshot_at + every)
-        {
+        if loaded.snapshot_unusable || state.sequence_nr >= loaded.snapshot_at + every {
             self.snapshot().await;
         }
     }
@@ -274,9 +273,8 @@ impl Actor {
     /// Before the actor goes: what it knows is kept for the next one.
     pub(super) async fn passivate(&mut self) {
         let Some(loaded) = &self.loaded else { return };
-        let behind =
-            loaded.state.as_ref().is_some_and(|state| state.sequence_nr > loaded.snapshot_at);
-        if behind && self.pending.is_empty() {
+        let behind = |state: &EntityState| state.sequence_nr > loaded.snapshot_at;
+        if loaded.state.as_ref().is_some_and(behind) {
             self.snapshot().await;
         }
         if let Some(first) = self.loaded.as_mut().and_then(|loaded| loaded.first_snapshot.take()) {
@@ -289,6 +287,9 @@ impl Actor {
     async fn snapshot(&mut self) {
         let Some(loaded) = &self.loaded else { return };
         let Some(state) = &loaded.state else { return };
+        if !self.pending.is_empty() {
+            probe!("a snapshot covers an event whose blobs are still to be put");
+        }
         let (row, replaces, now_ms) =
             (encode_snapshot(state), loaded.snapshot_unusable, self.now_ms());
         let at = row.sequence_nr;
