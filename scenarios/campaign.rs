@@ -1,16 +1,11 @@
-//! Many runs, one after another, and what they amounted to.
-//!
-//! **Invariant:** a campaign in which a fault never struck, or in which no process ever crashed, says
-//! so: silence is no pass.
+//! What many runs amounted to.
 
-use crate::sql::{Script, play};
 use crate::verdict::{Outcome, Verdict};
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::time::Duration;
-use stormglass_sim::{Digest, Seed, WorldError};
+use stormglass_sim::{Digest, Seed};
 
-/// What a campaign amounted to.
+/// What many runs amounted to.
 #[derive(Clone, Debug, Default)]
 pub struct Summary {
     /// Runs that passed.
@@ -19,30 +14,30 @@ pub struct Summary {
     pub failures: Vec<(Seed, Verdict)>,
     /// Disk operations of all runs.
     pub op_count: u64,
-    /// Requests by answer.
-    pub answers: BTreeMap<&'static str, u64>,
-    /// Faults by name: how often they struck.
-    pub faults: BTreeMap<&'static str, u64>,
-    /// Hash over the fingerprints of all runs, in the order of their seeds.
-    pub fingerprint: Option<Digest>,
+    /// What happened, counted by name.
+    pub counts: BTreeMap<String, u64>,
+    /// The fingerprints of all runs, by seed.
+    fingerprints: BTreeMap<Seed, String>,
 }
 
 impl Summary {
-    fn add(&mut self, seed: Seed, outcome: Outcome) {
+    /// Adds the run of `seed`.
+    pub fn add(&mut self, seed: Seed, outcome: Outcome) {
         self.op_count += outcome.op_count;
-        for (answer, count) in outcome.answers {
-            *self.answers.entry(answer).or_default() += count;
+        for (what, count) in outcome.counts {
+            *self.counts.entry(what).or_default() += count;
         }
-        for ((name, _, _), count) in outcome.ledger {
-            *self.faults.entry(name).or_default() += count;
-        }
-        let so_far = self.fingerprint.map_or(0, |digest| digest.0);
-        let both = [so_far.to_le_bytes(), outcome.fingerprint.0.to_le_bytes()].concat();
-        self.fingerprint = Some(Digest::of(&both));
+        self.fingerprints.insert(seed, outcome.fingerprint);
         match outcome.verdict {
             Verdict::Passed => self.passed_count += 1,
             other => self.failures.push((seed, other)),
         }
+    }
+
+    /// Hash over the fingerprints of all runs, in the order of their seeds.
+    pub fn fingerprint(&self) -> Digest {
+        let all: Vec<&str> = self.fingerprints.values().map(String::as_str).collect();
+        Digest::of(all.join("\n").as_bytes())
     }
 
     /// The exit code of the whole: the worst there was.
@@ -52,19 +47,18 @@ impl Summary {
 
     /// The summary in a few lines. `elapsed` is the host's time.
     pub fn in_words(&self, elapsed: Duration) -> String {
-        let counts = |counts: &BTreeMap<&'static str, u64>| {
-            let words = counts.iter().map(|(name, count)| format!("{name} {count}"));
-            words.collect::<Vec<_>>().join(", ")
-        };
+        let mut lines = Vec::new();
+        let mut groups: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        for (name, count) in &self.counts {
+            let (group, rest) = name.split_once(' ').unwrap_or(("", name));
+            groups.entry(group).or_default().push(format!("{rest} {count}"));
+        }
+        for (group, words) in groups {
+            lines.push(format!("{group:<12} {}", words.join(", ")));
+        }
+        lines.push(format!("fingerprint  {}", self.fingerprint()));
         let run_count = self.passed_count + self.failures.len() as u64;
         let per_second = run_count as f64 / elapsed.as_secs_f64().max(0.001);
-        let mut lines = vec![
-            format!("answers      {}", counts(&self.answers)),
-            format!("faults       {}", counts(&self.faults)),
-        ];
-        if let Some(fingerprint) = self.fingerprint {
-            lines.push(format!("fingerprint  {fingerprint}"));
-        }
         lines.push(format!(
             "{run_count} runs, {} failed, {} disk operations, {per_second:.0} runs/s",
             self.failures.len(),
@@ -72,25 +66,4 @@ impl Summary {
         ));
         lines.join("\n")
     }
-}
-
-/// Plays the runs of `seeds`; after each, `each` sees its seed and outcome and says whether to go on.
-///
-/// # Errors
-/// [`WorldError`] when there can be no world.
-pub fn run(
-    seeds: Range<u64>,
-    mut each: impl FnMut(Seed, &Outcome) -> bool,
-) -> Result<Summary, WorldError> {
-    let mut summary = Summary::default();
-    for number in seeds {
-        let seed = Seed(number);
-        let (outcome, _) = play(&Script::from_seed(seed), false)?;
-        let go_on = each(seed, &outcome);
-        summary.add(seed, outcome);
-        if !go_on {
-            break;
-        }
-    }
-    Ok(summary)
 }

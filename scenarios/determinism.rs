@@ -30,7 +30,7 @@ pub enum Comparison {
 ///
 /// # Errors
 /// When a process cannot be started.
-pub fn compare(program: &Path, arguments: &[&str]) -> io::Result<Comparison> {
+pub fn compare(program: &Path, arguments: &[String]) -> io::Result<Comparison> {
     let trace = || -> io::Result<String> {
         let output = Command::new(program).args(arguments).output()?;
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())

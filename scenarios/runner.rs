@@ -12,6 +12,7 @@ use crate::plan::{Action, Mode, Plan, Protocol, Step, Who};
 use crate::rows::{self, Look};
 use crate::server::{Connection, Server};
 use crate::story::Story;
+use crate::verdict::{Finding, Outcome, Played, Verdict, count_faults};
 use crate::{seams, translate};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use stormglass_model::tables::{Sight, TenantRows, same_rows};
 use stormglass_model::violation::{Invariant, Mismatch, Violation};
 use stormglass_model::{automaton, workload};
 use stormglass_platform::{Answer, Config, OverflowMode, SpecText, SweepSettings, WriteProtocol};
-use stormglass_sim::{Digest, Disk, Ending, Points, World, WorldError, WorldOptions};
+use stormglass_sim::{Disk, Ending, Points, World, WorldError, WorldOptions};
 use tokio::sync::mpsc;
 
 /// The workload's spec.
@@ -42,33 +43,6 @@ pub struct PlayOptions {
     pub keep_trace: bool,
     /// Read the tables and judge. Without, the run is the same and finds nothing.
     pub checks: bool,
-}
-
-/// A run that was played.
-pub struct Played {
-    /// What was found.
-    pub verdict: Verdict,
-    /// The story, a line each.
-    pub story: Story,
-    /// Hash over the trace.
-    pub fingerprint: Digest,
-    /// Its records, if they were kept.
-    pub records: Vec<stormglass_sim::trace::Record>,
-    /// Disk operations.
-    pub op_count: u64,
-    /// What happened, counted.
-    pub counts: BTreeMap<String, u64>,
-}
-
-/// What a run ended with.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Every check held.
-    Passed,
-    /// The platform broke a promise.
-    Violated(Violation),
-    /// The harness failed; nobody is accused.
-    HarnessBroken(String),
 }
 
 /// Why a run stops.
@@ -96,23 +70,31 @@ pub fn play(plan: &Plan, options: PlayOptions) -> Result<Played, WorldError> {
     let going = runtime.block_on(run.play());
     let verdict = match going {
         Ok(()) => Verdict::Passed,
-        Err(Stop::Violated(violation)) => Verdict::Violated(*violation),
+        Err(Stop::Violated(violation)) => Verdict::Violated(finding(*violation)),
         Err(Stop::Broken(why)) => Verdict::HarnessBroken(why),
     };
     let Run { story, mut counts, oracle, .. } = run;
     counts.insert("unverified".to_string(), oracle.unverified());
-    for ((effect, op, file), count) in world.ledger() {
-        *counts.entry(format!("fault {effect} {op:?} {file:?}").to_lowercase()).or_default() +=
-            count;
-    }
-    Ok(Played {
+    count_faults(&mut counts, &world.ledger());
+    let outcome = Outcome {
         verdict,
-        story,
-        fingerprint: world.fingerprint(),
-        records: world.records(),
+        fingerprint: world.fingerprint().to_string(),
         op_count: world.op_count(),
         counts,
-    })
+    };
+    Ok(Played { outcome, story: story.into_lines(), records: world.records() })
+}
+
+fn finding(violation: Violation) -> Finding {
+    Finding {
+        invariant: violation.invariant.id().to_string(),
+        statement: violation.invariant.name().to_string(),
+        place: violation.place.to_string(),
+        subject: violation.entity,
+        expected: violation.expected,
+        actual: violation.actual,
+        because: violation.because,
+    }
 }
 
 struct Run<'a> {

@@ -3,39 +3,60 @@
 //! **Invariant:** a harness that does not work accuses nobody: [`Verdict::HarnessBroken`] is neither a
 //! pass nor a violation, and has an exit code of its own.
 
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
-use stormglass_sim::Digest;
-use stormglass_sim::fault::Ledger;
+use stormglass_sim::trace::Record;
 
 /// What was found.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// Every check held.
     Passed,
     /// A promise was broken.
-    Violated(Violation),
+    Violated(Finding),
     /// The harness itself failed; what it was to test is not accused.
     HarnessBroken(String),
 }
 
 /// A broken promise: plain data.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Violation {
-    /// The promise, as a sentence in kebab-case.
-    pub invariant: &'static str,
-    /// The step of the plan after which it was seen broken, counted from 1.
-    pub step: usize,
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// The promise: `I5`, or a sentence in kebab-case.
+    pub invariant: String,
+    /// The promise in a few words.
+    pub statement: String,
+    /// The check's own variant, without ids, sizes and times.
+    pub place: String,
+    /// What it was found on.
+    pub subject: String,
     /// What was promised.
     pub expected: String,
     /// What was found.
     pub actual: String,
+    /// Why that was promised.
+    pub because: String,
 }
 
-impl fmt::Display for Violation {
+impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} broken at step {}", self.invariant, self.step)?;
-        writeln!(f, "  expected  {}", self.expected)?;
-        write!(f, "  actual    {}", self.actual)
+        let Finding { invariant, statement, place, subject, expected, actual, because } = self;
+        writeln!(f, "{invariant} {statement}: {place}")?;
+        writeln!(f, "  on        {subject}")?;
+        writeln!(f, "  expected  {}", shortened(expected))?;
+        write!(f, "  actual    {}", shortened(actual))?;
+        if because.is_empty() { Ok(()) } else { write!(f, "\n  because   {because}") }
+    }
+}
+
+/// At most so many characters of a value are shown on the terminal.
+const SHOWN_MAX: usize = 400;
+
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(SHOWN_MAX) {
+        Some((end, _)) => format!("{}... ({} bytes)", &text[..end], text.len()),
+        None => text.to_string(),
     }
 }
 
@@ -48,21 +69,43 @@ impl Verdict {
             Verdict::HarnessBroken(_) => 3,
         }
     }
+
+    /// The verdict in one or more lines.
+    pub fn in_words(&self) -> String {
+        match self {
+            Verdict::Passed => "passed".to_string(),
+            Verdict::Violated(finding) => format!("VIOLATED {finding}"),
+            Verdict::HarnessBroken(why) => format!("HARNESS BROKEN {why}"),
+        }
+    }
 }
 
 /// One run, as it is reported.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {
     /// What was found.
     pub verdict: Verdict,
-    /// Hash over the run's trace.
-    pub fingerprint: Digest,
+    /// Hash over the run's trace, in hex.
+    pub fingerprint: String,
     /// Disk operations.
     pub op_count: u64,
-    /// Requests by their answer.
-    pub answers: std::collections::BTreeMap<&'static str, u64>,
-    /// How often each fault struck.
-    pub ledger: Ledger,
+    /// What happened, counted by name: `answer 200`, `fault eio`, `crash ...`.
+    pub counts: BTreeMap<String, u64>,
+}
+
+/// A run with everything that it left.
+pub struct Played {
+    /// What is reported.
+    pub outcome: Outcome,
     /// What happened, a line each, with simulated time.
     pub story: Vec<String>,
+    /// The records of the trace, if they were kept.
+    pub records: Vec<Record>,
+}
+
+/// Adds the faults that struck to what happened.
+pub fn count_faults(counts: &mut BTreeMap<String, u64>, ledger: &stormglass_sim::fault::Ledger) {
+    for ((effect, _, _), count) in ledger {
+        *counts.entry(format!("fault {effect}")).or_default() += count;
+    }
 }

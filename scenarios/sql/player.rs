@@ -2,7 +2,7 @@
 
 use super::oracle::{Change, Oracle, Rows, State, in_words, one_of};
 use super::script::{Journal, Script, Step, Synchronous};
-use crate::verdict::{Outcome, Verdict, Violation};
+use crate::verdict::{Finding, Outcome, Played, Verdict, count_faults};
 use libsql::{Connection, Error};
 use std::collections::BTreeMap;
 use stormglass_sim::{Boot, Digest, Ending, World, WorldError, WorldOptions, block_on};
@@ -15,27 +15,23 @@ const FAILED_BOOTS_MAX: u32 = 8;
 ///
 /// # Errors
 /// [`WorldError`] when there can be no world.
-pub fn play(
-    script: &Script,
-    keep_trace: bool,
-) -> Result<(Outcome, Vec<stormglass_sim::trace::Record>), WorldError> {
+pub fn play(script: &Script, keep_trace: bool) -> Result<Played, WorldError> {
     let options = WorldOptions { disk: script.disk, keep_trace, ..WorldOptions::default() };
     let world = World::new(script.seed.0, options)?;
     let mut player = Player::new(script, &world);
     let verdict = match block_on(player.play()) {
         Ok(()) => Verdict::Passed,
-        Err(violation) => Verdict::Violated(violation),
+        Err(finding) => Verdict::Violated(finding),
     };
-    let (answers, story) = (player.answers, player.story);
+    let (mut counts, story) = (player.counts, player.story);
+    count_faults(&mut counts, &world.ledger());
     let outcome = Outcome {
         verdict,
-        fingerprint: world.fingerprint(),
+        fingerprint: world.fingerprint().to_string(),
         op_count: world.op_count(),
-        answers,
-        ledger: world.ledger(),
-        story,
+        counts,
     };
-    Ok((outcome, world.records()))
+    Ok(Played { outcome, story, records: world.records() })
 }
 
 /// One connection and the transaction on it.
@@ -60,11 +56,11 @@ struct Player<'a> {
     clients: Vec<Option<Client>>,
     step: usize,
     crash_count: usize,
-    answers: BTreeMap<&'static str, u64>,
+    counts: BTreeMap<String, u64>,
     story: Vec<String>,
 }
 
-type Checked<T> = Result<T, Violation>;
+type Checked<T> = Result<T, Finding>;
 
 impl<'a> Player<'a> {
     fn new(script: &'a Script, world: &'a World) -> Player<'a> {
@@ -79,7 +75,7 @@ impl<'a> Player<'a> {
             clients: Vec::new(),
             step: 0,
             crash_count: 0,
-            answers: BTreeMap::new(),
+            counts: BTreeMap::new(),
             story: Vec::new(),
         }
     }
@@ -464,7 +460,7 @@ impl<'a> Player<'a> {
         let who = format!("connection {}", connection % self.clients.len().max(1));
         self.world.request(&who, what);
         self.world.answer(&who, said);
-        *self.answers.entry(said).or_default() += 1;
+        *self.counts.entry(format!("answer {said}")).or_default() += 1;
         self.tell(format!("step {:<3} {who}  {what}: {said}", self.step));
     }
 
@@ -473,8 +469,16 @@ impl<'a> Player<'a> {
         self.story.push(format!("t+{}.{:03}s  {what}", ms / 1000, ms % 1000));
     }
 
-    fn broken(&self, invariant: &'static str, expected: &str, actual: String) -> Violation {
-        Violation { invariant, step: self.step, expected: expected.to_string(), actual }
+    fn broken(&self, invariant: &'static str, expected: &str, actual: String) -> Finding {
+        Finding {
+            invariant: invariant.to_string(),
+            statement: "(SQLite's promise on this disk)".to_string(),
+            place: format!("seen at step {}", self.step),
+            subject: PATH.to_string(),
+            expected: expected.to_string(),
+            actual,
+            because: String::new(),
+        }
     }
 }
 

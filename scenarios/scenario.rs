@@ -1,0 +1,44 @@
+//! The scenarios, by name, and how one seed of each is played.
+
+use crate::plan::{Plan, Protocol};
+use crate::runner::{self, PlayOptions};
+use crate::sql::{self, Script};
+use crate::verdict::Played;
+use crate::workload::SCENARIOS;
+use stormglass_sim::{Seed, WorldError};
+
+/// The control: SQL scripts without a platform.
+pub const SQL: &str = "sql";
+/// The scenario of those who name none.
+pub const DEFAULT: &str = "overflow";
+
+/// Name and description of every scenario.
+pub fn all() -> Vec<(&'static str, &'static str)> {
+    let control = (SQL, "the control: SQL scripts on libsql alone, without the platform");
+    SCENARIOS.iter().map(|known| (known.name, known.description)).chain([control]).collect()
+}
+
+/// Plays the run of `seed`; nothing if there is no such scenario.
+///
+/// # Errors
+/// [`WorldError`] when there can be no world.
+pub fn play(
+    scenario: &str,
+    seed: Seed,
+    protocol: Option<Protocol>,
+    options: PlayOptions,
+) -> Option<Result<Played, WorldError>> {
+    if scenario == SQL {
+        return Some(sql::play(&Script::from_seed(seed), options.keep_trace));
+    }
+    let plan = plan(scenario, seed, protocol)?;
+    Some(runner::play(&plan, options))
+}
+
+/// The plan of a seed; nothing if there is no such scenario or it has none.
+pub fn plan(scenario: &str, seed: Seed, protocol: Option<Protocol>) -> Option<Plan> {
+    let known = SCENARIOS.iter().find(|known| known.name == scenario)?;
+    let mut plan = (known.plan)(seed);
+    plan.protocol = protocol.unwrap_or(plan.protocol);
+    Some(plan)
+}
