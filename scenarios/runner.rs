@@ -148,6 +148,7 @@ impl<'a> Run<'a> {
     }
 
     async fn play(&mut self) -> Going {
+        self.world.clock().set_horizon(0);
         let points = self.points.clone();
         let driver = madsim::runtime::Handle::current().create_node().name("driver").build();
         driver.spawn(async move { points.drive().await });
@@ -363,7 +364,8 @@ impl<'a> Run<'a> {
             Action::Restart => {
                 let connection = self.server.as_ref().map(Server::connection);
                 if let Some(connection) = connection {
-                    self.world.clock().set_horizon(i64::MAX);
+                    let clock = self.world.clock();
+                    clock.set_horizon(clock.monotonic_ms() + PROGRESS_MS);
                     let stopped = connection.shutdown().await;
                     self.world.clock().set_horizon(self.world.clock().monotonic_ms());
                     self.story.step(step, if stopped { "stopped" } else { "lost" });

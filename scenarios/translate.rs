@@ -134,7 +134,7 @@ fn list(body: &Value) -> Option<model::Answer> {
     let item = |item: &Value| {
         if let Some(error) = item.get("@temper.error") {
             let code = error.get("code")?.as_str()?.to_string();
-            let id = item.get("@odata.id")?.as_str()?.to_string();
+            let id = id_of_address(item.get("@odata.id")?.as_str()?)?;
             return Some((id, model::Listed::Failed { code }));
         }
         let id = item.get("entity_id")?.as_str()?.to_string();
@@ -142,6 +142,24 @@ fn list(body: &Value) -> Option<model::Answer> {
     };
     let items = body.get("value")?.as_array()?.iter().map(item).collect::<Option<Vec<_>>>()?;
     Some(model::Answer::List(items))
+}
+
+/// The id in `Sessions('id')`: percent-encoded, a quote doubled.
+fn id_of_address(address: &str) -> Option<String> {
+    let quoted = address.strip_prefix(SET)?.strip_prefix("('")?.strip_suffix("')")?;
+    let mut bytes = Vec::new();
+    let mut rest = quoted.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        rest = after;
+        if *first == b'%' {
+            let digits = std::str::from_utf8(rest.get(..2)?).ok()?;
+            bytes.push(u8::from_str_radix(digits, 16).ok()?);
+            rest = &rest[2..];
+        } else {
+            bytes.push(*first);
+        }
+    }
+    Some(String::from_utf8(bytes).ok()?.replace("''", "'"))
 }
 
 /// Milliseconds of Unix time from `YYYY-MM-DD HH:MM:SS.SSS`.
@@ -192,6 +210,12 @@ pub fn brief(step: &Step) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ids_are_read_from_addresses() {
+        assert_eq!(id_of_address("Sessions('s1%20o''%C3%A9')").as_deref(), Some("s1 o'\u{e9}"));
+        assert_eq!(id_of_address("Others('s1')"), None);
+    }
 
     #[test]
     fn times_of_the_journal_are_read() {
