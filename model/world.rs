@@ -268,7 +268,10 @@ impl World {
     fn answered_at(&self, op: &Op, version: u64, answer: &Answer, search: &Search<'_>) -> World {
         let mut world = self.clone();
         world.waiting.remove(&op.id);
-        world.note_answer(op.boot, version);
+        // History is the journal's own; an entity's body is what its actor holds (I5).
+        if !matches!(answer, Answer::History(_)) {
+            world.note_answer(op.boot, version);
+        }
         if answer.settles() {
             world.seal(op.boot, search.ops);
         }

@@ -119,6 +119,41 @@ pub enum Action {
     Restart,
 }
 
+impl Action {
+    /// The entity that is asked, if it is one.
+    pub fn who(&self) -> Option<Who> {
+        match self {
+            Action::Create { who, .. }
+            | Action::Act { who, .. }
+            | Action::Patch { who, .. }
+            | Action::Delete { who }
+            | Action::Get { who }
+            | Action::History { who } => Some(*who),
+            _ => None,
+        }
+    }
+
+    /// Whether it brings values that may overflow.
+    pub fn has_values(&self) -> bool {
+        matches!(self, Action::Create { .. } | Action::Act { .. } | Action::Patch { .. })
+    }
+
+    /// Whether it is a request that can change an entity.
+    pub fn is_write(&self) -> bool {
+        self.has_values() || matches!(self, Action::Delete { .. })
+    }
+
+    /// Whether it reads the journal and not the entity.
+    pub fn is_history(&self) -> bool {
+        matches!(self, Action::History { .. })
+    }
+
+    /// Whether it is sent to the server as a request.
+    pub fn is_request(&self) -> bool {
+        self.who().is_some() || matches!(self, Action::List { .. })
+    }
+}
+
 /// One step of a plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

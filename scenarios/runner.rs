@@ -8,7 +8,8 @@
 //! Violations that an answer shows are held back until the next reading of the tables: where both
 //! show one, the table's is the first.
 
-use crate::plan::{Action, Mode, Plan, Protocol, Step, Who};
+use crate::plan::{Action, Mode, Plan, Protocol, Step, Who, entity_id, tenant_name};
+use crate::recipe::Recipe;
 use crate::rows::{self, Look};
 use crate::server::{Connection, Server};
 use crate::story::Story;
@@ -17,7 +18,7 @@ use crate::{seams, translate};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use stormglass_model::clock::Moment;
-use stormglass_model::entity::OpId;
+use stormglass_model::entity::{EntityKey, OpId};
 use stormglass_model::oracle::Oracle;
 use stormglass_model::tables::{Sight, TenantRows, same_rows};
 use stormglass_model::violation::{Invariant, Mismatch, Violation};
@@ -108,8 +109,11 @@ struct Run<'a> {
     counts: BTreeMap<String, u64>,
     /// Violations that answers showed, until the tables were read.
     held: Vec<Violation>,
-    /// Failures injected into this boot so far: what a commit left behind may be unsettled.
-    trouble: bool,
+    /// Tenants in whose store a commit may have failed since the last one that succeeded: what stands
+    /// in their log may yet be overwritten.
+    unsettled: BTreeSet<u32>,
+    /// The event that each entity's actor has last shown in this boot, with no write sent since.
+    shown: BTreeMap<EntityKey, u64>,
     crash_count: usize,
     looked_at_op: u64,
     asked: BTreeSet<(u32, u32)>,
@@ -140,7 +144,8 @@ impl<'a> Run<'a> {
             story: Story::new(world.clock().clone()),
             counts: BTreeMap::new(),
             held: Vec::new(),
-            trouble: false,
+            unsettled: BTreeSet::new(),
+            shown: BTreeMap::new(),
             crash_count: 0,
             looked_at_op: 0,
             asked: BTreeSet::new(),
@@ -193,7 +198,7 @@ impl<'a> Run<'a> {
         self.read_everything("last").await?;
         self.settle().await?;
         let before = self.readable_rows().await;
-        let settled = !self.trouble;
+        let settled = self.unsettled.is_empty();
         self.end_boot(&Ending::ProcessKill);
         self.settle().await?;
         self.be_up().await?;
@@ -215,14 +220,19 @@ impl<'a> Run<'a> {
         let must_answer = when != "first";
         for (tenant, entity) in self.asked.clone() {
             let who = Who { tenant, entity };
-            for action in [Action::Get { who }, Action::History { who }] {
+            let values = vec![("colour".to_string(), Recipe::Words(when.to_string()))];
+            let patch = Action::Patch { who, values };
+            let reads = [Action::Get { who }, Action::History { who }];
+            // Writing shows whether the actor and its journal still agree.
+            let writes = (when == "last").then_some(patch);
+            for action in reads.into_iter().chain(writes) {
                 let id = 1_000_000 + self.looked_at_op as u32 % 1_000;
                 let step = Step { id, client: 0, together: false, key: None, action };
                 let unavailable = self.counts.get("answer 503").copied().unwrap_or(0);
                 self.send(std::slice::from_ref(&step)).await?;
                 let now = self.counts.get("answer 503").copied().unwrap_or(0);
                 if must_answer && now > unavailable && self.options.checks {
-                    let name = format!("{}/{}", crate::plan::tenant_name(tenant), entity);
+                    let name = format!("{}/{}", tenant_name(tenant), entity);
                     let mismatch = Mismatch::new(
                         Invariant::I16,
                         "unavailable without faults",
@@ -249,7 +259,8 @@ impl<'a> Run<'a> {
             self.oracle
                 .boot_started(moment(self.world))
                 .map_err(|misuse| Stop::Broken(misuse.to_string()))?;
-            self.trouble = false;
+            self.unsettled.clear();
+            self.shown.clear();
             self.story.tell(&format!("boot {number}"), "server up");
             self.settle().await?;
         }
@@ -289,6 +300,7 @@ impl<'a> Run<'a> {
         for step in group {
             let op = translate::for_model(step).map(|asked| {
                 self.note_asked(step);
+                self.forget_shown(step);
                 self.oracle.send(moment(self.world), asked)
             });
             self.world.request(format!("client {}", step.client), translate::brief(step));
@@ -311,14 +323,15 @@ impl<'a> Run<'a> {
     }
 
     fn note_asked(&mut self, step: &Step) {
-        if let Action::Create { who, .. }
-        | Action::Act { who, .. }
-        | Action::Patch { who, .. }
-        | Action::Delete { who }
-        | Action::Get { who }
-        | Action::History { who } = &step.action
-        {
+        if let Some(who) = step.action.who() {
             self.asked.insert((who.tenant, who.entity));
+        }
+    }
+
+    fn forget_shown(&mut self, step: &Step) {
+        if let Some(who) = step.action.who().filter(|_| step.action.is_write()) {
+            let (tenant, id) = (tenant_name(who.tenant), entity_id(who));
+            self.shown.retain(|key, _| key.tenant != tenant || key.id != id);
         }
     }
 
@@ -333,9 +346,7 @@ impl<'a> Run<'a> {
             }
             return Ok(());
         };
-        if answer.status >= 500 {
-            self.trouble = true;
-        }
+        self.note_standing(step, answer);
         let Some(answer) = translate::answer(step, answer) else {
             let mismatch =
                 Mismatch::new(Invariant::I18, "answer of another shape", "a known one", &words);
@@ -345,6 +356,41 @@ impl<'a> Run<'a> {
         let found = found.map_err(|misuse| Stop::Broken(misuse.to_string()))?;
         self.held.extend(found);
         Ok(())
+    }
+
+    /// Keeps count of what an answer says of its tenant's store and of its entity.
+    fn note_standing(&mut self, step: &Step, answer: &Answer) {
+        let Some(who) = step.action.who() else { return };
+        let key = EntityKey {
+            tenant: tenant_name(who.tenant),
+            set: translate::SET.to_string(),
+            id: entity_id(who),
+        };
+        if answer.status >= 500 {
+            self.unsettled.insert(who.tenant);
+            self.shown.remove(&key);
+        } else if answer.is_success() {
+            if step.action.is_write() {
+                self.unsettled.remove(&who.tenant);
+            }
+            if let (Some(shown), false) = (answer.sequence_nr, step.action.is_history()) {
+                self.shown.insert(key, shown);
+            }
+        }
+    }
+
+    /// I11: what the running actors have shown is what a recovery would find.
+    fn recovers_to_what_was_shown(&self, rows: &TenantRows) -> Option<Violation> {
+        let wrong = self.shown.iter().filter(|(key, _)| key.tenant == rows.tenant).find_map(
+            |(key, shown)| {
+                let events = rows.events.iter().filter(|event| event.entity == *key).count() as u64;
+                (events != *shown).then_some((key, shown, events))
+            },
+        );
+        let (key, shown, events) = wrong?;
+        let (expected, actual) = (format!("{shown} events"), format!("{events} events"));
+        let place = "recovery finds another journal than the actor showed";
+        Some(Mismatch::new(Invariant::I11, place, expected, actual).at(key.to_string()))
     }
 
     /// A step that is not sent to the server.
@@ -401,19 +447,13 @@ impl<'a> Run<'a> {
         if !self.world.is_running() && self.server.is_some() {
             self.bury().await?;
         } else if self.options.checks && self.world.op_count() != self.looked_at_op {
-            let sight = if self.trouble || self.struck() { Sight::Idle } else { Sight::Settled };
             let disk = self.world.image();
-            self.judge(disk, sight).await?;
+            self.judge(disk, false).await?;
         }
         match self.held.drain(..).next() {
             Some(violation) if self.options.checks => violated(violation),
             _ => Ok(()),
         }
-    }
-
-    /// Whether an error was injected so far: a failed commit may stand in a log.
-    fn struck(&self) -> bool {
-        self.world.ledger().keys().any(|(effect, _, _)| matches!(*effect, "eio" | "no-space"))
     }
 
     async fn bury(&mut self) -> Going {
@@ -431,21 +471,24 @@ impl<'a> Run<'a> {
             self.count(&format!("crash {phase}"));
         }
         self.crash_count = crashes.len();
-        if self.options.checks { self.judge(disk, Sight::Dead).await } else { Ok(()) }
+        if self.options.checks { self.judge(disk, true).await } else { Ok(()) }
     }
 
     /// Where a crash fell, by what it left: an event whose blob is not there fell between the two.
     async fn phase(&self, disk: &Disk) -> &'static str {
         let now_ms = self.world.clock().now_utc_ms();
-        let mut looks = rows::look(self.world, disk.clone()).await.into_iter();
+        let looks = rows::look(self.world, disk.clone(), &BTreeSet::new()).await;
+        let mut looks = looks.into_iter();
         let is_torn = looks.any(|look| look.rows.is_ok_and(|rows| lacks_a_blob(&rows, now_ms)));
         if is_torn { "between an event and its blobs" } else { "elsewhere" }
     }
 
     /// Reads every tenant's tables on a copy of `disk` and has the model judge them.
-    async fn judge(&mut self, disk: Disk, sight: Sight) -> Going {
+    async fn judge(&mut self, disk: Disk, is_dead: bool) -> Going {
         self.looked_at_op = self.world.op_count();
-        for Look { integrity, rows } in rows::look(self.world, disk).await {
+        let tenants = self.asked.iter().map(|(tenant, _)| tenant_name(*tenant)).collect();
+        let unsettled: BTreeSet<String> = self.unsettled.iter().map(|t| tenant_name(*t)).collect();
+        for Look { integrity, rows } in rows::look(self.world, disk, &tenants).await {
             let name = |rows: &TenantRows| rows.tenant.clone();
             if integrity != "ok" {
                 let mismatch = Mismatch::new(Invariant::I14, "integrity check", "ok", integrity);
@@ -458,8 +501,16 @@ impl<'a> Run<'a> {
                     return violated(mismatch.at(""));
                 }
             };
-            let found = self.oracle.observe(moment(self.world), &rows, sight);
-            if let Some(violation) = found.violations.into_iter().next() {
+            let sight = match is_dead {
+                true => Sight::Dead,
+                false if unsettled.contains(&rows.tenant) => Sight::Idle,
+                false => Sight::Settled,
+            };
+            let mut found = self.oracle.observe(moment(self.world), &rows, sight).violations;
+            if !is_dead {
+                found.extend(self.recovers_to_what_was_shown(&rows));
+            }
+            if let Some(violation) = found.into_iter().min_by_key(|found| found.invariant) {
                 return violated(violation);
             }
             self.count("reading of tables");
@@ -468,7 +519,7 @@ impl<'a> Run<'a> {
     }
 
     async fn readable_rows(&self) -> Vec<TenantRows> {
-        let looks = rows::look(self.world, self.world.image()).await;
+        let looks = rows::look(self.world, self.world.image(), &BTreeSet::new()).await;
         looks.into_iter().filter_map(|look| look.rows.ok()).collect()
     }
 
@@ -510,7 +561,7 @@ impl Said {
 
 async fn ask(connection: &Connection, step: &Step) -> Said {
     if let Action::Sweep { tenant, max_rows } = &step.action {
-        let swept = connection.sweep(crate::plan::tenant_name(*tenant), *max_rows).await;
+        let swept = connection.sweep(tenant_name(*tenant), *max_rows).await;
         return swept.map_or(Said::Lost, Said::Swept);
     }
     let Some(request) = translate::request(step) else { return Said::Lost };

@@ -8,7 +8,7 @@ use stormglass_model::request as model;
 use stormglass_platform as platform;
 
 /// The entity set of the workload's spec.
-const SET: &str = "Sessions";
+pub const SET: &str = "Sessions";
 
 /// What the platform is asked; none for a step that is no request.
 pub fn request(step: &Step) -> Option<platform::Request> {

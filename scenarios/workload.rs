@@ -235,25 +235,16 @@ impl Shape {
     }
 
     fn push(&mut self, action: Action) {
-        let is_write = matches!(
-            action,
-            Action::Create { .. }
-                | Action::Act { .. }
-                | Action::Patch { .. }
-                | Action::Delete { .. }
-        );
-        let key = (is_write && self.stream.chance(1, 4)).then(|| {
+        let key = (action.is_write() && self.stream.chance(1, 4)).then(|| {
             // Now and then the key of an earlier step: a repeat, or a misuse.
             if self.key_count == 0 || self.stream.chance(3, 4) {
                 self.key_count += 1;
             }
             self.key_count
         });
-        let is_request = is_write
-            || matches!(action, Action::Get { .. } | Action::History { .. } | Action::List { .. });
         let follows_request = self.steps.last().is_some_and(|last| last.action.is_request());
         let together =
-            is_request && follows_request && self.clients > 1 && self.stream.chance(1, 3);
+            action.is_request() && follows_request && self.clients > 1 && self.stream.chance(1, 3);
         let id = self.steps.len() as u32 + 1;
         let client = self.below(self.clients) + 1;
         self.steps.push(Step { id, client, together, key, action });
@@ -279,8 +270,11 @@ fn faults(stream: &mut Stream, steps: &[Step]) -> Vec<Fault> {
     let mut faults = Vec::new();
     let writes: Vec<u32> =
         steps.iter().filter(|step| step.action.has_values()).map(|step| step.id).collect();
-    if !writes.is_empty() && stream.chance(4, 5) {
+    if !writes.is_empty() && stream.chance(3, 5) {
         faults.push(between_event_and_blobs(stream, &writes));
+    }
+    if !writes.is_empty() && stream.chance(2, 5) {
+        faults.push(failed_commit(stream, &writes));
     }
     for _ in 0..stream.below(4) {
         faults.push(any_fault(stream, steps.len() as u64));
@@ -301,6 +295,13 @@ fn between_event_and_blobs(stream: &mut Stream, writes: &[u32]) -> Fault {
     };
     let target = Target { scope: Some(scope), op: Some(op), file: Some(FileKind::Wal) };
     Fault { effect: Effect::Crash(ending), target, when }
+}
+
+/// A sync that fails under the commit of a write: nobody knows whether the event is there.
+fn failed_commit(stream: &mut Stream, writes: &[u32]) -> Fault {
+    let scope = Some(format!("step {}", stream.pick(writes)));
+    let target = Target { scope, op: Some(OpKind::Sync), file: Some(FileKind::Wal) };
+    Fault { effect: Effect::Eio, target, when: When::Nth(1 + stream.below(2)) }
 }
 
 fn any_fault(stream: &mut Stream, steps: u64) -> Fault {
@@ -328,23 +329,4 @@ fn any_fault(stream: &mut Stream, steps: u64) -> Fault {
     }
     let when = When::Nth(1 + stream.below(8));
     Fault { effect, target: Target { scope: Some(scope), op, file }, when }
-}
-
-impl Action {
-    /// Whether it is sent to the server as a request.
-    pub fn is_request(&self) -> bool {
-        self.has_values()
-            || matches!(
-                self,
-                Action::Delete { .. }
-                    | Action::Get { .. }
-                    | Action::History { .. }
-                    | Action::List { .. }
-            )
-    }
-
-    /// Whether it brings values that may overflow.
-    pub fn has_values(&self) -> bool {
-        matches!(self, Action::Create { .. } | Action::Act { .. } | Action::Patch { .. })
-    }
 }

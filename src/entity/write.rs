@@ -330,6 +330,8 @@ impl Actor {
         let now_ms = self.now_ms();
         if let Ok(Appended::Yes) = self.append(event, after, &puts, now_ms).await {
             self.pending = puts;
+            // What fails is put before the next answer.
+            let _ = self.put_pending().await;
         }
     }
 
