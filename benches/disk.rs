@@ -6,6 +6,11 @@
 //! where something here can count them. To that end this program runs itself, with a row and a
 //! number of rows; the difference between two numbers leaves the start-up out.
 //!
+//! Each row has an aim, what was hoped for before anything was measured. Whether it holds is
+//! printed, and where the surplus over `:memory:` lies: the log's checksums are SQLite's own; the
+//! hash takes in every byte that is read or written; the bytes' share is to allocate, copy and file
+//! each chunk.
+//!
 //! **Invariant:** every number printed was measured in this run.
 
 #![allow(
@@ -88,6 +93,7 @@ fn main() {
     print_ratios(&splits);
     print_calls();
     print_splits(&splits);
+    print_aims(&splits);
     images::print_snapshots();
     images::print_recoveries();
 }
@@ -205,6 +211,27 @@ fn print_splits(splits: &Splits) {
         "  SQLite: what is not in the disk's calls: its log's checksums and index, its journal"
     );
     println!("  in memory (which it saves), its checkpoints, and calls without record (locks).");
+}
+
+/// Whether each aim holds, and each part's share of the surplus. Times decide nothing: they drift.
+fn print_aims(splits: &Splits) {
+    println!("\naims                 of the surplus: SQLite   bytes    hash   locks, records");
+    for ((name, _, aim), (counted, _)) in ROWS.iter().zip(splits) {
+        let Some(Split { memory, disk, parts }) = counted else {
+            println!("  {name:<8} not decided: no instructions were counted");
+            continue;
+        };
+        let over = disk / memory - aim;
+        let verdict =
+            if over <= 0.0 { "holds".to_string() } else { format!("missed by x{over:.2}") };
+        let [calls, bytes, hash] = Part::ALL.map(|part| parts[&part]);
+        let surplus = disk - memory;
+        let [sqlite, bytes, hash, rest] =
+            [surplus - calls, bytes, hash, calls - bytes - hash].map(|cost| 100.0 * cost / surplus);
+        println!(
+            "  {name:<8} {verdict:<24} {sqlite:>6.0} % {bytes:>5.0} % {hash:>5.0} % {rest:>14.0} %"
+        );
+    }
 }
 
 /// Microseconds of host time that `work` takes.

@@ -12,7 +12,7 @@ use twox_hash::XxHash3_128;
 
 /// The format of a trace: what is recorded, how it is encoded, and the hash over it. Fingerprints
 /// compare only under one format.
-pub const TRACE_FORMAT: &str = "stormglass-trace-1 xxh3-128";
+pub const TRACE_FORMAT: &str = "stormglass-trace-2 xxh3-128";
 
 /// What was asked of the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, serde::Deserialize)]
