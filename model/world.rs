@@ -268,8 +268,8 @@ impl World {
     fn answered_at(&self, op: &Op, version: u64, answer: &Answer, search: &Search<'_>) -> World {
         let mut world = self.clone();
         world.waiting.remove(&op.id);
-        // History is the journal's own; an entity's body is what its actor holds (I5).
-        if !matches!(answer, Answer::History(_)) {
+        // Only an entity's body shows which version its actor holds (I5): history is the journal's own.
+        if matches!(answer, Answer::Entity { .. }) {
             world.note_answer(op.boot, version);
         }
         if answer.settles() {

@@ -36,6 +36,8 @@ const PROGRESS_MS: i64 = 60_000;
 /// Disk operations and simulated days after which a run is going on for ever (I21).
 const OPS_MAX: u64 = 1_000_000;
 const DAYS_MAX: i64 = 400;
+/// The number of steps that are not the plan's but the runner's own.
+pub const ASIDE: u32 = 0;
 
 /// What a run is played with besides its plan.
 #[derive(Clone, Copy, Debug)]
@@ -109,9 +111,14 @@ struct Run<'a> {
     counts: BTreeMap<String, u64>,
     /// Violations that answers showed, until the tables were read.
     held: Vec<Violation>,
-    /// Tenants in whose store a commit may have failed since the last one that succeeded: what stands
-    /// in their log may yet be overwritten.
-    unsettled: BTreeSet<u32>,
+    /// Tenants in whose store a commit has succeeded in this boot, and none failed since: what stands in
+    /// their log will stay.
+    settled: BTreeSet<u32>,
+    /// Errors injected before this boot, and until the tables were last read.
+    errors_before_boot: u64,
+    errors_read: u64,
+    /// Something was shown that the tables were not yet held against.
+    has_news: bool,
     /// The event that each entity's actor has last shown in this boot, with no write sent since.
     shown: BTreeMap<EntityKey, u64>,
     crash_count: usize,
@@ -144,7 +151,10 @@ impl<'a> Run<'a> {
             story: Story::new(world.clock().clone()),
             counts: BTreeMap::new(),
             held: Vec::new(),
-            unsettled: BTreeSet::new(),
+            settled: BTreeSet::new(),
+            errors_before_boot: 0,
+            errors_read: 0,
+            has_news: false,
             shown: BTreeMap::new(),
             crash_count: 0,
             looked_at_op: 0,
@@ -198,14 +208,14 @@ impl<'a> Run<'a> {
         self.read_everything("last").await?;
         self.settle().await?;
         let before = self.readable_rows().await;
-        let settled = self.unsettled.is_empty();
+        let all_settled = self.asked.iter().all(|(tenant, _)| self.settled.contains(tenant));
         self.end_boot(&Ending::ProcessKill);
         self.settle().await?;
         self.be_up().await?;
         self.read_everything("after recovery").await?;
         self.settle().await?;
         let after = self.readable_rows().await;
-        if settled && self.options.checks {
+        if all_settled && self.options.checks {
             for (before, after) in before.iter().zip(&after) {
                 if let Some(violation) = same_rows(before, after) {
                     return violated(violation);
@@ -226,8 +236,7 @@ impl<'a> Run<'a> {
             // Writing shows whether the actor and its journal still agree.
             let writes = (when == "last").then_some(patch);
             for action in reads.into_iter().chain(writes) {
-                let id = 1_000_000 + self.looked_at_op as u32 % 1_000;
-                let step = Step { id, client: 0, together: false, key: None, action };
+                let step = Step { id: ASIDE, client: 0, together: false, key: None, action };
                 let unavailable = self.counts.get("answer 503").copied().unwrap_or(0);
                 self.send(std::slice::from_ref(&step)).await?;
                 let now = self.counts.get("answer 503").copied().unwrap_or(0);
@@ -259,7 +268,8 @@ impl<'a> Run<'a> {
             self.oracle
                 .boot_started(moment(self.world))
                 .map_err(|misuse| Stop::Broken(misuse.to_string()))?;
-            self.unsettled.clear();
+            self.settled.clear();
+            self.errors_before_boot = self.error_count();
             self.shown.clear();
             self.story.tell(&format!("boot {number}"), "server up");
             self.settle().await?;
@@ -292,9 +302,25 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Sends a group of requests at once and waits until each is answered or lost.
+    /// Sends a group of requests at once. Whoever is told 5xx for a write asks the journal what became
+    /// of it, as a careful client does.
     async fn send(&mut self, group: &[Step]) -> Going {
-        let Some(connection) = self.server.as_ref().map(Server::connection) else { return Ok(()) };
+        let doubtful = self.exchange(group).await?;
+        for who in doubtful {
+            let action = Action::History { who };
+            let step = Step { id: ASIDE, client: 0, together: false, key: None, action };
+            self.exchange(std::slice::from_ref(&step)).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends requests and waits until each is answered or lost; returns the entities of the writes
+    /// that were answered 5xx.
+    async fn exchange(&mut self, group: &[Step]) -> Result<Vec<Who>, Stop> {
+        let mut doubtful = Vec::new();
+        let Some(connection) = self.server.as_ref().map(Server::connection) else {
+            return Ok(doubtful);
+        };
         let (results, mut answers) = mpsc::unbounded_channel();
         let mut open: BTreeMap<u32, (&Step, Option<OpId>)> = BTreeMap::new();
         for step in group {
@@ -315,11 +341,15 @@ impl<'a> Run<'a> {
         self.world.clock().set_horizon(self.world.clock().monotonic_ms() + PROGRESS_MS);
         while let Some((id, answer)) = answers.recv().await {
             if let Some((step, op)) = open.remove(&id) {
+                if step.action.is_write() && answer.is_in_doubt() {
+                    doubtful.extend(step.action.who());
+                }
                 self.answered(step, op, answer)?;
             }
         }
         self.world.clock().set_horizon(self.world.clock().monotonic_ms());
-        self.bounded()
+        self.bounded()?;
+        Ok(doubtful)
     }
 
     fn note_asked(&mut self, step: &Step) {
@@ -346,7 +376,7 @@ impl<'a> Run<'a> {
             }
             return Ok(());
         };
-        self.note_standing(step, answer);
+        let said = answer;
         let Some(answer) = translate::answer(step, answer) else {
             let mismatch =
                 Mismatch::new(Invariant::I18, "answer of another shape", "a known one", &words);
@@ -354,6 +384,9 @@ impl<'a> Run<'a> {
         };
         let found = self.oracle.answer(moment(self.world), op, &answer);
         let found = found.map_err(|misuse| Stop::Broken(misuse.to_string()))?;
+        if found.is_empty() {
+            self.note_standing(step, said);
+        }
         self.held.extend(found);
         Ok(())
     }
@@ -367,16 +400,25 @@ impl<'a> Run<'a> {
             id: entity_id(who),
         };
         if answer.status >= 500 {
-            self.unsettled.insert(who.tenant);
+            self.settled.remove(&who.tenant);
             self.shown.remove(&key);
         } else if answer.is_success() {
-            if step.action.is_write() {
-                self.unsettled.remove(&who.tenant);
+            // Opening a store commits, too.
+            if step.action.is_write() || self.error_count() == self.errors_before_boot {
+                self.settled.insert(who.tenant);
             }
             if let (Some(shown), false) = (answer.sequence_nr, step.action.is_history()) {
-                self.shown.insert(key, shown);
+                self.has_news |= self.shown.insert(key, shown) != Some(shown);
             }
         }
+    }
+
+    /// Errors injected so far: a commit may have failed of each, one of the background's included.
+    fn error_count(&self) -> u64 {
+        let ledger = self.world.ledger();
+        let errors =
+            ledger.iter().filter(|((effect, ..), _)| matches!(*effect, "eio" | "no-space"));
+        errors.map(|(_, count)| count).sum()
     }
 
     /// I11: what the running actors have shown is what a recovery would find.
@@ -446,7 +488,13 @@ impl<'a> Run<'a> {
         self.oracle.clock(moment(self.world));
         if !self.world.is_running() && self.server.is_some() {
             self.bury().await?;
-        } else if self.options.checks && self.world.op_count() != self.looked_at_op {
+        } else if self.options.checks
+            && (self.world.op_count() != self.looked_at_op || self.has_news)
+        {
+            let errors = self.error_count();
+            if std::mem::replace(&mut self.errors_read, errors) != errors {
+                self.settled.clear();
+            }
             let disk = self.world.image();
             self.judge(disk, false).await?;
         }
@@ -486,8 +534,9 @@ impl<'a> Run<'a> {
     /// Reads every tenant's tables on a copy of `disk` and has the model judge them.
     async fn judge(&mut self, disk: Disk, is_dead: bool) -> Going {
         self.looked_at_op = self.world.op_count();
+        self.has_news = false;
         let tenants = self.asked.iter().map(|(tenant, _)| tenant_name(*tenant)).collect();
-        let unsettled: BTreeSet<String> = self.unsettled.iter().map(|t| tenant_name(*t)).collect();
+        let settled: BTreeSet<String> = self.settled.iter().map(|t| tenant_name(*t)).collect();
         for Look { integrity, rows } in rows::look(self.world, disk, &tenants).await {
             let name = |rows: &TenantRows| rows.tenant.clone();
             if integrity != "ok" {
@@ -503,8 +552,8 @@ impl<'a> Run<'a> {
             };
             let sight = match is_dead {
                 true => Sight::Dead,
-                false if unsettled.contains(&rows.tenant) => Sight::Idle,
-                false => Sight::Settled,
+                false if settled.contains(&rows.tenant) => Sight::Settled,
+                false => Sight::Idle,
             };
             let mut found = self.oracle.observe(moment(self.world), &rows, sight).violations;
             if !is_dead {
@@ -545,6 +594,10 @@ enum Said {
 }
 
 impl Said {
+    fn is_in_doubt(&self) -> bool {
+        matches!(self, Said::Answer(answer) if answer.status >= 500)
+    }
+
     fn in_words(&self) -> String {
         match self {
             Said::Answer(Answer { status, code: Some(code), .. }) => format!("{status} {code}"),

@@ -1,6 +1,7 @@
 //! A run as it is told: a line a step, with simulated time.
 
 use crate::plan::Step;
+use crate::runner::ASIDE;
 use crate::translate;
 use stormglass_sim::{Clock, Crash, Ending, Survivors};
 
@@ -18,8 +19,10 @@ impl Story {
 
     /// Tells of one step and what came of it.
     pub fn step(&mut self, step: &Step, outcome: &str) {
-        let head =
-            if step.id < 1_000_000 { format!("step {}", step.id) } else { "check".to_string() };
+        let head = match step.id {
+            ASIDE => "check".to_string(),
+            id => format!("step {id}"),
+        };
         let client = match step.client {
             0 => String::new(),
             client => format!("client {client}"),

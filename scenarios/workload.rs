@@ -273,7 +273,7 @@ fn faults(stream: &mut Stream, steps: &[Step]) -> Vec<Fault> {
     if !writes.is_empty() && stream.chance(3, 5) {
         faults.push(between_event_and_blobs(stream, &writes));
     }
-    if !writes.is_empty() && stream.chance(2, 5) {
+    if !writes.is_empty() && stream.chance(1, 2) {
         faults.push(failed_commit(stream, &writes));
     }
     for _ in 0..stream.below(4) {
