@@ -208,7 +208,7 @@ fn tell(
         }
     }
     let Outcome { verdict, fingerprint, op_count, counts } = &played.outcome;
-    let checks = counts.get("reading of tables").copied().unwrap_or(0);
+    let checks = counts.get("check readings").copied().unwrap_or(0);
     let mut last = format!("\n{scenario}  {name}  {}\n", verdict.in_words());
     last += &format!("{op_count} disk operations, tables read {checks} times\n");
     last += &format!("fingerprint  {fingerprint}\nreproduce    {reproduce}");

@@ -2,6 +2,7 @@
 //! and how many of them are played and told.
 
 pub mod campaign;
+pub mod check;
 pub mod determinism;
 pub mod plan;
 pub mod recipe;

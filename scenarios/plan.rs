@@ -133,14 +133,25 @@ impl Action {
         }
     }
 
-    /// Whether it brings values that may overflow.
-    pub fn has_values(&self) -> bool {
-        matches!(self, Action::Create { .. } | Action::Act { .. } | Action::Patch { .. })
+    /// The values that it brings.
+    pub fn values(&self) -> &[(String, Recipe)] {
+        match self {
+            Action::Create { values, .. }
+            | Action::Act { values, .. }
+            | Action::Patch { values, .. } => values,
+            _ => &[],
+        }
     }
 
     /// Whether it is a request that can change an entity.
     pub fn is_write(&self) -> bool {
-        self.has_values() || matches!(self, Action::Delete { .. })
+        matches!(
+            self,
+            Action::Create { .. }
+                | Action::Act { .. }
+                | Action::Patch { .. }
+                | Action::Delete { .. }
+        )
     }
 
     /// Whether it reads the journal and not the entity.

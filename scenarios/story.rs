@@ -31,17 +31,20 @@ impl Story {
         self.tell(&head, text.trim_end());
     }
 
-    /// Tells of a crash.
-    pub fn crash(&mut self, crash: &Crash, phase: &str) {
-        let kept = match &crash.ending {
+    /// Tells of a crash; `torn` is an event that it left without its blob.
+    pub fn crash(&mut self, crash: &Crash, torn: Option<&str>) {
+        let how = match &crash.ending {
             Ending::ProcessKill => "process killed".to_string(),
+            Ending::PowerLoss(_) if crash.fates.is_empty() => {
+                "power loss, nothing was pending".to_string()
+            }
             Ending::PowerLoss(survivors) => {
-                format!("power loss, {} of what was pending kept", words(survivors))
+                let (kept, pending) = (words(survivors), crash.fates.len());
+                format!("power loss, {kept} of {pending} pending changes kept")
             }
         };
-        let Crash { op, fates, .. } = crash;
-        let pending = fates.len();
-        self.tell("crash", &format!("{kept} ({pending} changes), after disk op {op}, {phase}"));
+        let place = torn.map_or(String::new(), |event| format!(", between {event} and its blob"));
+        self.tell("crash", &format!("{how}, after disk op {}{place}", crash.op));
     }
 
     /// Tells of anything else.

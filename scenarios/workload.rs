@@ -30,12 +30,16 @@ pub const SCENARIOS: &[Scenario] = &[Scenario {
 
 /// The time to live of the workload's expiring field, in milliseconds.
 const TTL_MS: i64 = 3_600_000;
+/// The ceiling of the workload's small fields, in bytes.
+const SMALL_CEILING_BYTES: u32 = 1_024;
 /// Kinds of steps that a swarm weighs.
 const KIND_COUNT: usize = 13;
+const CRASH: usize = 10;
+const RESTART: usize = 11;
 
 /// The plan of a seed: the whole mix.
 fn overflow(seed: Seed) -> Plan {
-    let mut swarm = seed.stream("swarm");
+    let mut swarm = seed.stream("taste");
     let protocols = [Protocol::EventThenBlobs, Protocol::BlobsThenEvent, Protocol::Atomic];
     let protocol = if swarm.chance(2, 3) { protocols[0] } else { *swarm.pick(&protocols) };
     let mode = if swarm.chance(1, 12) { Mode::InlineTruncate } else { Mode::BlobRefs };
@@ -44,13 +48,19 @@ fn overflow(seed: Seed) -> Plan {
         clients: 1 + swarm.below(3) as u32,
         tenants: 1 + swarm.below(2) as u32,
         entities: 1 + swarm.below(4) as u32,
-        weights: (0..KIND_COUNT).map(|_| swarm.below(6) * swarm.below(4)).collect(),
+        weights: (0..KIND_COUNT)
+            .map(|kind| match kind {
+                // Each costs a boot: runs full of them do little else.
+                CRASH | RESTART => swarm.below(4),
+                _ => swarm.below(6) * swarm.below(4),
+            })
+            .collect(),
         contents: 1 + swarm.below(6) as u32,
         has_large: swarm.chance(1, 6),
         steps: Vec::new(),
         key_count: 0,
     };
-    shape.fill(10 + swarm.below(30) as usize);
+    shape.fill(8 + swarm.below(24) as usize);
     let faults = faults(&mut seed.stream("fault-plan"), &shape.steps);
     Plan {
         version: PLAN_VERSION,
@@ -88,7 +98,7 @@ struct Shape {
 impl Shape {
     fn fill(&mut self, count: usize) {
         for entity in 0..self.entities {
-            let who = Who { tenant: self.below(self.tenants), entity };
+            let who = Who { tenant: entity % self.tenants, entity };
             let values = self.some_fields(&["user_message", "system_prompt", "big"]);
             self.push(Action::Create { who, values });
         }
@@ -98,7 +108,7 @@ impl Shape {
     }
 
     fn step(&mut self) {
-        let who = Who { tenant: self.below(self.tenants), entity: self.below(self.entities + 1) };
+        let who = self.who();
         // Writes of overflowing values are what the scenario is about: they are always in the mix.
         let total: u64 = 12 + self.weights.iter().sum::<u64>();
         let mut at = self.stream.below(total);
@@ -128,8 +138,8 @@ impl Shape {
                 let by_ms = self.wait_ms();
                 Action::StepClock { by_ms: if self.stream.chance(1, 2) { by_ms } else { -by_ms } }
             }
-            Some(10) => Action::Crash { ending: ending(&mut self.stream) },
-            Some(11) => Action::Restart,
+            Some(CRASH) => Action::Crash { ending: ending(&mut self.stream) },
+            Some(RESTART) => Action::Restart,
             Some(_) => {
                 let values = self.some_fields(&["user_message", "system_prompt", "big"]);
                 Action::Create { who, values }
@@ -138,9 +148,18 @@ impl Shape {
         self.push(action);
     }
 
+    /// An entity that was created, and now and then one that was not, or another tenant's of its name.
+    fn who(&mut self) -> Who {
+        if self.stream.chance(1, 12) {
+            return Who { tenant: self.below(self.tenants), entity: self.below(self.entities + 1) };
+        }
+        let entity = self.below(self.entities);
+        Who { tenant: entity % self.tenants, entity }
+    }
+
     /// A write of texts around their ceiling.
     fn write(&mut self, who: Who) -> Action {
-        let action = *self.stream.pick(&["Write", "Configure"]);
+        let action = *self.stream.pick(&["Write", "Write", "Write", "Configure"]);
         let names: &[&str] = match action {
             "Write" => &["user_message", "system_prompt", "big"],
             _ => &["user_message", "system_prompt"],
@@ -150,6 +169,12 @@ impl Shape {
 
     /// Any other action of the spec, legal or not.
     fn spec_action(&mut self, who: Who) -> Action {
+        // What ends an entity is seldom, or nothing would be left to write to.
+        if self.stream.chance(1, 10) {
+            let ends = *self.stream.pick(&["Fail", "Finish", "Reopen"]);
+            let values = self.some_fields(if ends == "Fail" { &["error"] } else { &[] });
+            return Action::Act { who, action: ends.to_string(), values };
+        }
         let action = *self.stream.pick(&[
             "Configure",
             "Note",
@@ -162,10 +187,7 @@ impl Shape {
             "Tick",
             "Undo",
             "Pause",
-            "Finish",
             "Approve",
-            "Fail",
-            "Reopen",
             "Told",
             "Nonsense",
         ]);
@@ -181,8 +203,6 @@ impl Shape {
                 vec![("tags".to_string(), Recipe::Words(tag.to_string()))]
             }
             "Tick" => self.some_fields(&["big"]),
-            "Finish" => self.some_fields(&["user_message"]),
-            "Fail" => self.some_fields(&["error"]),
             _ => Vec::new(),
         };
         Action::Act { who, action: action.to_string(), values }
@@ -255,6 +275,15 @@ impl Shape {
     }
 }
 
+/// Whether a value is over the ceiling of the workload's small fields.
+fn is_over(value: &Recipe) -> bool {
+    match value {
+        Recipe::Text { json_bytes, .. } => *json_bytes > SMALL_CEILING_BYTES,
+        Recipe::List { items, json_bytes, .. } => items * json_bytes > SMALL_CEILING_BYTES,
+        _ => false,
+    }
+}
+
 fn ending(stream: &mut Stream) -> Ending {
     Ending::PowerLoss(match stream.below(8) {
         0 | 1 => return Ending::ProcessKill,
@@ -268,8 +297,8 @@ fn ending(stream: &mut Stream) -> Ending {
 
 fn faults(stream: &mut Stream, steps: &[Step]) -> Vec<Fault> {
     let mut faults = Vec::new();
-    let writes: Vec<u32> =
-        steps.iter().filter(|step| step.action.has_values()).map(|step| step.id).collect();
+    let overflows = |step: &&Step| step.action.values().iter().any(|(_, value)| is_over(value));
+    let writes: Vec<u32> = steps.iter().filter(overflows).map(|step| step.id).collect();
     if !writes.is_empty() && stream.chance(3, 5) {
         faults.push(between_event_and_blobs(stream, &writes));
     }
