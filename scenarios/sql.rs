@@ -3,6 +3,7 @@
 //! It is the control of the simulated world. libsql with these settings keeps its promises on a real
 //! disk; a run that breaks one accuses the disk, the VFS, or this oracle.
 
+mod database;
 mod oracle;
 mod player;
 mod script;
