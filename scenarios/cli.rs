@@ -7,13 +7,12 @@ use std::num::NonZero;
 use std::ops::{ControlFlow, Range};
 use std::path::PathBuf;
 use std::time::Duration;
-use stormglass_platform::defects;
 use stormglass_scenarios::campaign::Summary;
 use stormglass_scenarios::determinism::{self, Comparison};
 use stormglass_scenarios::plan::{Plan, Protocol};
 use stormglass_scenarios::runner::{self, PlayOptions};
 use stormglass_scenarios::verdict::{Outcome, Played, Verdict};
-use stormglass_scenarios::{scenario, workers};
+use stormglass_scenarios::{defects, scenario, workers};
 use stormglass_sim::Seed;
 
 /// The harness itself failed.
@@ -135,7 +134,7 @@ impl What {
             let known = known.join(", ");
             return Err(format!("no scenario `{}`; there are {known}", self.scenario).into());
         }
-        plant(self.defect.as_deref())
+        Ok(defects::plant(self.defect.as_deref())?)
     }
 
     fn play(&self, seed: Seed, keep_trace: bool) -> Result<Played, Error> {
@@ -164,12 +163,6 @@ impl What {
         }
         format!("cargo stormglass {} --seed {seed}", words.join(" "))
     }
-}
-
-fn plant(defect: Option<&str>) -> Result<(), Error> {
-    defects::set(defect).map_err(|name| {
-        format!("no defect `{name}`; `stormglass list` names those there are").into()
-    })
 }
 
 fn run_one_or_many(options: &RunOptions) -> Result<u8, Error> {
@@ -285,7 +278,7 @@ fn replay(options: &ReplayOptions) -> Result<u8, Error> {
     let text =
         std::fs::read_to_string(&options.plan).map_err(|error| format!("{path}: {error}"))?;
     let plan = Plan::from_json(&text).map_err(|error| format!("{path}: {error}"))?;
-    plant(options.defect.as_deref())?;
+    defects::plant(options.defect.as_deref())?;
     let play = PlayOptions { keep_trace: options.trace, checks: true };
     let played = runner::play(&plan, play)?;
     let reproduce = format!("cargo stormglass replay {path}");
@@ -324,9 +317,8 @@ fn list() -> Result<u8, Error> {
         writeln!(out, "  {id:<4} {name:<22} {statement}")?;
     }
     writeln!(out, "\ndefects, for --defect")?;
-    for defect in defects::KNOWN {
-        let found_by = defect.invariants.join(", ");
-        writeln!(out, "  {:<22} {} ({found_by})", defect.name, defect.description)?;
+    for (name, description, found_by) in defects::known() {
+        writeln!(out, "  {name:<22} {description} ({found_by})")?;
     }
     Ok(0)
 }

@@ -3,6 +3,7 @@
 
 pub mod campaign;
 pub mod check;
+pub mod defects;
 pub mod determinism;
 pub mod plan;
 pub mod recipe;

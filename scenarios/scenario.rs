@@ -32,7 +32,20 @@ pub fn play(
         return Some(sql::play(&Script::from_seed(seed), options.keep_trace));
     }
     let plan = plan(scenario, seed, protocol)?;
-    Some(runner::play(&plan, options))
+    take_reached();
+    Some(runner::play(&plan, options).map(|mut played| {
+        played.outcome.counts.extend(take_reached());
+        played
+    }))
+}
+
+/// The places of the platform that were reached since the last call, and how often.
+fn take_reached() -> Vec<(String, u64)> {
+    #[cfg(feature = "defects")]
+    let counts = stormglass_platform::defects::take_counts();
+    #[cfg(not(feature = "defects"))]
+    let counts = std::collections::BTreeMap::<&str, u64>::new();
+    counts.into_iter().map(|(place, count)| (format!("reached {place}"), count)).collect()
 }
 
 /// The plan of a seed; nothing if there is no such scenario or it has none.
