@@ -215,8 +215,15 @@ impl Oracle {
         self.clock(moment);
         let op = self.ops.get(&id).filter(|op| op.is_open).cloned().ok_or(Misuse::NotOpen(id))?;
         if answer.is_in_doubt() {
+            let violation = unavailable(&op, answer);
+            if violation.is_some() {
+                // Whatever it says, the actor has started, so its blobs must be there (I5).
+                for tracked in self.entities_of(&op) {
+                    tracked.worlds.iter_mut().for_each(|world| world.has_answered(op.boot));
+                }
+            }
             self.lose(id);
-            return Ok(unavailable(&op, answer).into_iter().collect());
+            return Ok(violation.into_iter().collect());
         }
         let violations = match (&op.alone, answer) {
             (Some(allowed), _) => alone(&op, allowed, answer).into_iter().collect(),

@@ -279,6 +279,11 @@ impl World {
         world
     }
 
+    /// The actor of `boot` has answered without a version: it has read whatever its journal holds.
+    pub fn has_answered(&mut self, boot: BootId) {
+        self.note_answer(boot, u64::MAX);
+    }
+
     fn note_answer(&mut self, boot: BootId, version: u64) {
         let newest = match self.answered {
             Some((before, newest)) if before == boot => newest.max(version),

@@ -39,13 +39,15 @@ pub(crate) enum Intake {
     },
 }
 
-/// Checks a request in the contract's order: body (and names), entity set.
+/// Checks a request in the contract's order: body, entity set, then the names that lead to an entity.
 pub(crate) fn check<'t>(
     request: &Request,
     table_of: impl Fn(&str) -> Option<&'t TransitionTable>,
     ids: &dyn Ids,
 ) -> Result<Intake, RequestError> {
-    check_names(request)?;
+    let invalid_tenant =
+        || RequestError::InvalidName { what: "tenant", name: request.tenant.clone() };
+    is_valid_tenant(&request.tenant).then_some(()).ok_or_else(invalid_tenant)?;
     let body = match &request.op {
         Op::Create { body, .. } | Op::Patch { body, .. } | Op::Act { params: body, .. } => {
             parse_body(body)?
@@ -63,6 +65,7 @@ pub(crate) fn check<'t>(
     if let Some(name) = body.keys().find(|name| sets_fields && table.is_set_by_effects(name)) {
         return Err(RequestError::ReservedName(name.clone()));
     }
+    check_names(request)?;
     let entity_type = table.entity_type().to_owned();
     let op = match &request.op {
         Op::List { skip, .. } => {
@@ -88,9 +91,6 @@ pub(crate) fn check<'t>(
 
 fn check_names(request: &Request) -> Result<(), RequestError> {
     let invalid = |what, name: &str| RequestError::InvalidName { what, name: name.to_owned() };
-    if !is_valid_tenant(&request.tenant) {
-        return Err(invalid("tenant", &request.tenant));
-    }
     if let Some(id) = request.op.id().filter(|id| !is_valid_id(id)) {
         return Err(invalid("id", id));
     }
