@@ -12,7 +12,8 @@ use stormglass_scenarios::determinism::{self, Comparison};
 use stormglass_scenarios::plan::{Plan, Protocol};
 use stormglass_scenarios::runner::{self, PlayOptions};
 use stormglass_scenarios::verdict::{Outcome, Played, Verdict};
-use stormglass_scenarios::{defects, scenario, workers};
+use stormglass_scenarios::workers::{self, Crew};
+use stormglass_scenarios::{defects, scenario};
 use stormglass_sim::Seed;
 
 /// The harness itself failed.
@@ -83,7 +84,7 @@ struct RunOptions {
     /// Plays so many runs of fresh seeds (or from --seed on) in processes of their own, a line each,
     /// and stops at the first that is not passed.
     #[arg(long, conflicts_with = "trace")]
-    count: Option<u64>,
+    count: Option<NonZero<u64>>,
 }
 
 #[derive(Args)]
@@ -170,7 +171,7 @@ fn run_one_or_many(options: &RunOptions) -> Result<u8, Error> {
     what.plant()?;
     let seed = seed.unwrap_or_else(fresh_seed);
     if let Some(count) = options.count {
-        return run_many(what, seed, count);
+        return run_many(what, seed, count.get());
     }
     if options.plan {
         let plan = scenario::plan(&what.scenario, seed, what.protocol);
@@ -217,7 +218,8 @@ fn run_many(what: &What, first: Seed, count: u64) -> Result<u8, Error> {
     let seeds = (0..count).map(|n| Seed(first.0.wrapping_add(n)));
     let mut worst = 0;
     let mut done = 0;
-    workers::play_all(&what.arguments("worker"), seeds, cores(), |seed, outcome| {
+    let crew = Crew::of_this_program(what.arguments("worker"))?;
+    crew.play_all(seeds, cores(), |seed, outcome| {
         done += 1;
         let Outcome { verdict, fingerprint, op_count, .. } = &outcome;
         let words = verdict.in_words();
@@ -245,8 +247,8 @@ fn campaign(options: &CampaignOptions) -> Result<u8, Error> {
     let (mut summary, mut done) = (Summary::default(), 0);
     let elapsed = timed(|| {
         let jobs = options.jobs.map_or_else(cores, NonZero::get);
-        let arguments = options.what.arguments("worker");
-        workers::play_all(&arguments, seeds.map(Seed), jobs, |seed, outcome| {
+        let crew = Crew::of_this_program(options.what.arguments("worker"))?;
+        crew.play_all(seeds.map(Seed), jobs, |seed, outcome| {
             done += 1;
             if outcome.verdict != Verdict::Passed {
                 println!("FAIL seed {seed}   {}", outcome.verdict.in_words());
@@ -300,6 +302,10 @@ fn check_determinism(options: &SeedOptions) -> Result<u8, Error> {
             println!("seed {seed}: the traces of two processes differ at record {line}");
             println!("  first   {}", first.as_deref().unwrap_or("(ended)"));
             println!("  second  {}", second.as_deref().unwrap_or("(ended)"));
+            EXIT_BROKEN
+        }
+        Comparison::NoTrace { last_words } => {
+            println!("seed {seed}: a process ended without a trace: {last_words}");
             EXIT_BROKEN
         }
     })

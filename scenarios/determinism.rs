@@ -5,7 +5,7 @@
 
 use std::io;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output};
 
 /// What two processes made of one seed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +24,11 @@ pub enum Comparison {
         /// What the second process recorded there.
         second: Option<String>,
     },
+    /// A process printed no trace at all, so that nothing was compared.
+    NoTrace {
+        /// What it wrote on standard error.
+        last_words: String,
+    },
 }
 
 /// Has `program` print the same trace twice, each in a process of its own, and compares the lines.
@@ -31,11 +36,14 @@ pub enum Comparison {
 /// # Errors
 /// When a process cannot be started.
 pub fn compare(program: &Path, arguments: &[String]) -> io::Result<Comparison> {
-    let trace = || -> io::Result<String> {
-        let output = Command::new(program).args(arguments).output()?;
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-    };
-    Ok(first_difference(&trace()?, &trace()?))
+    let play = || Command::new(program).args(arguments).output();
+    let (first, second) = (play()?, play()?);
+    if let Some(mute) = [&first, &second].into_iter().find(|output| output.stdout.is_empty()) {
+        let last_words = String::from_utf8_lossy(&mute.stderr).trim().to_string();
+        return Ok(Comparison::NoTrace { last_words });
+    }
+    let trace = |output: &Output| String::from_utf8_lossy(&output.stdout).into_owned();
+    Ok(first_difference(&trace(&first), &trace(&second)))
 }
 
 fn first_difference(first: &str, second: &str) -> Comparison {

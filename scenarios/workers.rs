@@ -1,160 +1,262 @@
 //! Runs in processes of their own: seeds go out, outcomes come back.
 //!
-//! **Invariant:** a run that takes its process with it is not lost: its seed is played once more alone.
-//! The same end there is the platform's (I21), another end is the harness's.
+//! **Invariant:** a run that takes its process with it, or never ends, is not lost: its seed is played
+//! once more alone. The same end there is the platform's (I21), another end is the harness's.
 
 use crate::verdict::{Finding, Outcome, Verdict};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::ops::ControlFlow;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::mpsc;
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Mutex, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
 use stormglass_sim::Seed;
 
-/// Bytes of a dead process's last words that are kept.
+/// How long a worker may keep silent over one seed: a run takes a thousandth of it.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
+/// Characters of an ended process's last words that are kept.
 const LAST_WORDS_MAX: usize = 2_000;
+/// With this exit code a process says that it was not able to play at all.
+const EXIT_UNABLE: i32 = 2;
 
-/// Plays `seeds` in `jobs` processes of this program, which `arguments` make workers; `each` sees every
-/// outcome as it comes and says whether to go on.
-///
-/// # Errors
-/// When a process cannot be started.
-pub fn play_all(
-    arguments: &[String],
-    seeds: impl Iterator<Item = Seed> + Send,
-    jobs: usize,
-    mut each: impl FnMut(Seed, Outcome) -> ControlFlow<()>,
-) -> io::Result<()> {
-    let seeds = Mutex::new(seeds);
-    let next = || seeds.lock().unwrap_or_else(PoisonError::into_inner).next();
-    let (outcomes, arrived) = mpsc::sync_channel(jobs);
-    thread::scope(|scope| {
-        for _ in 0..jobs {
-            let (outcomes, next) = (outcomes.clone(), &next);
-            scope.spawn(move || {
-                let mut worker = None;
-                while let Some(seed) = next() {
-                    let outcome = play_one(arguments, &mut worker, seed);
-                    if outcomes.send((seed, outcome)).is_err() {
-                        return;
+/// What the workers of a campaign are, and how much patience there is with them.
+pub struct Crew {
+    /// The program of every worker.
+    pub program: PathBuf,
+    /// The arguments that make it one.
+    pub arguments: Vec<String>,
+    /// How long a worker may keep silent over one seed before it is killed.
+    pub silence_max: Duration,
+}
+
+impl Crew {
+    /// Workers that are this program with `arguments`.
+    ///
+    /// # Errors
+    /// When this program's path is not known.
+    pub fn of_this_program(arguments: Vec<String>) -> io::Result<Crew> {
+        Ok(Crew { program: std::env::current_exe()?, arguments, silence_max: SILENCE_MAX })
+    }
+
+    /// Plays `seeds` in `jobs` processes; `each` sees every outcome as it comes and says whether to go
+    /// on.
+    ///
+    /// # Errors
+    /// When a process cannot be started.
+    pub fn play_all(
+        &self,
+        seeds: impl Iterator<Item = Seed> + Send,
+        jobs: usize,
+        mut each: impl FnMut(Seed, Outcome) -> ControlFlow<()>,
+    ) -> io::Result<()> {
+        let seeds = Mutex::new(seeds);
+        let next = || seeds.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let (outcomes, arrived) = mpsc::sync_channel(jobs);
+        thread::scope(|scope| {
+            for _ in 0..jobs {
+                let (outcomes, next) = (outcomes.clone(), &next);
+                scope.spawn(move || {
+                    let mut kept = None;
+                    while let Some(seed) = next() {
+                        let outcome = self.play(&mut kept, seed);
+                        if outcomes.send((seed, outcome)).is_err() {
+                            return;
+                        }
                     }
-                }
-            });
-        }
-        drop(outcomes);
-        for (seed, outcome) in &arrived {
-            if each(seed, outcome?).is_break() {
-                break;
+                });
             }
-        }
-        drop(arrived);
-        Ok(())
-    })
-}
+            drop(outcomes);
+            for (seed, outcome) in &arrived {
+                if each(seed, outcome?).is_break() {
+                    break;
+                }
+            }
+            drop(arrived);
+            Ok(())
+        })
+    }
 
-/// A worker process.
-struct Worker {
-    child: Child,
-    seeds: ChildStdin,
-    outcomes: BufReader<ChildStdout>,
-}
+    fn play(&self, kept: &mut Option<Worker>, seed: Seed) -> io::Result<Outcome> {
+        let mut worker = kept.take().map_or_else(|| self.start(), Ok)?;
+        let first = match worker.play(seed, self.silence_max) {
+            Ok(outcome) => {
+                *kept = Some(worker);
+                return Ok(outcome);
+            }
+            Err(end) => end,
+        };
+        Ok(judged(&first, self.start()?.play(seed, self.silence_max)))
+    }
 
-impl Worker {
-    fn start(arguments: &[String]) -> io::Result<Worker> {
-        let mut child = Command::new(std::env::current_exe()?)
-            .args(arguments)
+    fn start(&self) -> io::Result<Worker> {
+        let mut child = Command::new(&self.program)
+            .args(&self.arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()?;
         let missing = || io::Error::other("a worker has no standard streams");
         let seeds = child.stdin.take().ok_or_else(missing)?;
-        let outcomes = BufReader::new(child.stdout.take().ok_or_else(missing)?);
-        Ok(Worker { child, seeds, outcomes })
-    }
-
-    /// The outcome of `seed`; nothing when the process dies of it.
-    fn play(&mut self, seed: Seed) -> Option<Outcome> {
-        writeln!(self.seeds, "{seed}").ok()?;
-        self.seeds.flush().ok()?;
-        let mut line = String::new();
-        self.outcomes.read_line(&mut line).ok()?;
-        serde_json::from_str(&line).ok()
-    }
-
-    /// What a dead process said last.
-    fn last_words(mut self) -> String {
-        drop(self.seeds);
-        let mut words = String::new();
-        if let Some(mut errors) = self.child.stderr.take() {
-            let _ = errors.read_to_string(&mut words);
-        }
-        let _ = self.child.wait();
-        let end = words.char_indices().nth(LAST_WORDS_MAX).map_or(words.len(), |(at, _)| at);
-        words[..end].trim().to_string()
+        let output = BufReader::new(child.stdout.take().ok_or_else(missing)?);
+        let mut errors = child.stderr.take().ok_or_else(missing)?;
+        let (sender, lines) = mpsc::channel();
+        aside(move || {
+            let _ = output.lines().map_while(Result::ok).try_for_each(|line| sender.send(line));
+        });
+        // Read as it comes, or a process that complains much would wait for its reader for ever.
+        let errors = aside(move || {
+            let mut bytes = Vec::new();
+            let _ = errors.read_to_end(&mut bytes);
+            String::from_utf8_lossy(&bytes).into_owned()
+        });
+        Ok(Worker { child, seeds, lines, errors: Some(errors) })
     }
 }
 
-impl Drop for WorkerGuard {
+#[expect(
+    clippy::disallowed_methods,
+    reason = "these threads wait for processes; no run is in them"
+)]
+fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+    thread::spawn(work)
+}
+
+/// A worker process. It is killed when it is dropped.
+struct Worker {
+    child: Child,
+    seeds: ChildStdin,
+    /// What it prints; the channel ends with its standard output.
+    lines: Receiver<String>,
+    /// What it complained of, once it has ended.
+    errors: Option<JoinHandle<String>>,
+}
+
+impl Worker {
+    /// The outcome of `seed`, or how the process ended of it.
+    fn play(&mut self, seed: Seed, silence_max: Duration) -> Result<Outcome, End> {
+        // Where this fails the process is dead, which its output tells as well.
+        let _ = writeln!(self.seeds, "{seed}").and_then(|()| self.seeds.flush());
+        match self.lines.recv_timeout(silence_max) {
+            Ok(line) => {
+                serde_json::from_str(&line).map_err(|_| self.end(|_| Manner::Babbled(line)))
+            }
+            Err(RecvTimeoutError::Timeout) => Err(self.end(|_| Manner::Silent(silence_max))),
+            Err(RecvTimeoutError::Disconnected) => Err(self.end(Manner::Died)),
+        }
+    }
+
+    /// Ends the process. One whose output has ended is past changing its exit status.
+    fn end(&mut self, manner: impl FnOnce(Option<ExitStatus>) -> Manner) -> End {
+        let _ = self.child.kill();
+        let status = self.child.wait().ok();
+        let errors = self.errors.take().and_then(|errors| errors.join().ok()).unwrap_or_default();
+        let last_words = errors.trim().chars().take(LAST_WORDS_MAX).collect();
+        End { manner: manner(status), last_words }
+    }
+}
+
+impl Drop for Worker {
     fn drop(&mut self) {
-        if let Some(mut worker) = self.0.take() {
-            let _ = worker.child.kill();
-            let _ = worker.child.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// How a process ended that was to play a seed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct End {
+    manner: Manner,
+    /// What it had written on standard error.
+    last_words: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Manner {
+    /// By itself, with this status if there is one to be had.
+    Died(Option<ExitStatus>),
+    /// It was killed, having said nothing for so long.
+    Silent(Duration),
+    /// It was killed, having printed this, which is no outcome.
+    Babbled(String),
+}
+
+impl End {
+    /// Where it panicked, if it said so: the line without the thread's number, which differs.
+    fn panicked(&self) -> Option<&str> {
+        let at = self.last_words.find("panicked at")?;
+        self.last_words[at..].lines().next()
+    }
+
+    /// Whether it is no run that ended so, but the harness that was unable to play one.
+    fn is_inability(&self) -> bool {
+        match &self.manner {
+            Manner::Died(status) => status.and_then(|status| status.code()) == Some(EXIT_UNABLE),
+            Manner::Babbled(_) => true,
+            Manner::Silent(_) => false,
+        }
+    }
+
+    fn is_same(&self, other: &End) -> bool {
+        self.manner == other.manner && self.panicked() == other.panicked()
+    }
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.manner {
+            Manner::Died(Some(status)) => write!(f, "died with {status}")?,
+            Manner::Died(None) => f.write_str("died")?,
+            Manner::Silent(silence) => write!(f, "was silent for {silence:?}")?,
+            Manner::Babbled(line) => write!(f, "printed what is no outcome: {line}")?,
+        }
+        if self.last_words.is_empty() { Ok(()) } else { write!(f, ": {}", self.last_words) }
+    }
+}
+
+/// The outcome of a seed whose process ended, from how it went when it was played again alone.
+fn judged(first: &End, alone: Result<Outcome, End>) -> Outcome {
+    match alone {
+        Ok(outcome) => {
+            let why = format!("its process {first}; played again alone it ended as it should");
+            Outcome { verdict: Verdict::HarnessBroken(why), ..outcome }
+        }
+        Err(second) if first.is_same(&second) && !first.is_inability() => {
+            without_end(Verdict::Violated(no_panic(&second)))
+        }
+        Err(second) if first.is_same(&second) => {
+            without_end(Verdict::HarnessBroken(format!("its process {second}")))
+        }
+        Err(second) => {
+            let why = format!("its process {first}; played again alone it {second}");
+            without_end(Verdict::HarnessBroken(why))
         }
     }
 }
 
-/// Ends its process when it is dropped.
-#[derive(Default)]
-struct WorkerGuard(Option<Worker>);
-
-fn play_one(
-    arguments: &[String],
-    kept: &mut Option<WorkerGuard>,
-    seed: Seed,
-) -> io::Result<Outcome> {
-    let guard = kept.get_or_insert_with(WorkerGuard::default);
-    if guard.0.is_none() {
-        guard.0 = Some(Worker::start(arguments)?);
-    }
-    if let Some(worker) = &mut guard.0
-        && let Some(outcome) = worker.play(seed)
-    {
-        return Ok(outcome);
-    }
-    let first = guard.0.take().map(Worker::last_words).unwrap_or_default();
-    let mut alone = Worker::start(arguments)?;
-    Ok(match alone.play(seed) {
-        Some(outcome) => broken(outcome, &first),
-        None => dead(&first, &alone.last_words()),
-    })
-}
-
-fn broken(outcome: Outcome, first: &str) -> Outcome {
-    let why = format!("its process died, but not when it was played again alone: {first}");
-    Outcome { verdict: Verdict::HarnessBroken(why), ..outcome }
-}
-
-/// The outcome of a seed that killed its process twice.
-fn dead(first: &str, second: &str) -> Outcome {
-    let panicked = second.lines().find(|line| line.contains("panicked at")).unwrap_or(second);
-    let finding = Finding {
+fn no_panic(end: &End) -> Finding {
+    let place = match end.manner {
+        Manner::Silent(_) => "run without end",
+        _ => "process died",
+    };
+    Finding {
         invariant: "I21".to_string(),
         statement: "no panic".to_string(),
-        place: "process died".to_string(),
-        subject: panicked.to_string(),
+        place: place.to_string(),
+        subject: end.panicked().unwrap_or("the run's process").to_string(),
         expected: "a run that ends".to_string(),
-        actual: second.to_string(),
-        because: if first == second { String::new() } else { format!("the first time: {first}") },
-    };
-    Outcome {
-        verdict: Verdict::Violated(finding),
-        fingerprint: "(died)".to_string(),
-        op_count: 0,
-        counts: BTreeMap::new(),
+        actual: end.to_string(),
+        because: "played twice, each time in a process of its own".to_string(),
     }
+}
+
+/// The outcome of a run that left none.
+fn without_end(verdict: Verdict) -> Outcome {
+    let fingerprint = "(no end)".to_string();
+    Outcome { verdict, fingerprint, op_count: 0, counts: BTreeMap::new() }
 }
 
 /// The other side: plays the seeds that come in, one a line, and prints each outcome on a line.
@@ -170,4 +272,70 @@ pub fn serve(mut play: impl FnMut(Seed) -> Result<Outcome, String>) -> Result<()
         writeln!(out, "{outcome}").and_then(|()| out.flush()).map_err(|error| error.to_string())?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::process::ExitStatusExt;
+
+    const PANIC: i32 = 101;
+
+    fn died(code: i32, last_words: &str) -> End {
+        let status = ExitStatus::from_raw(code << 8);
+        End { manner: Manner::Died(Some(status)), last_words: last_words.to_string() }
+    }
+
+    fn silent() -> End {
+        End { manner: Manner::Silent(SILENCE_MAX), last_words: String::new() }
+    }
+
+    fn passed() -> Outcome {
+        without_end(Verdict::Passed)
+    }
+
+    /// The invariant that is accused, or nothing when the harness is.
+    fn accused(first: &End, alone: Result<Outcome, End>) -> Option<String> {
+        match judged(first, alone).verdict {
+            Verdict::Violated(finding) => Some(format!("{} {}", finding.invariant, finding.place)),
+            Verdict::HarnessBroken(_) => None,
+            Verdict::Passed => panic!("a run that lost its process has not passed"),
+        }
+    }
+
+    #[test]
+    fn only_the_same_end_twice_accuses_the_platform() {
+        let panicked = |thread: u32, line: u32| {
+            died(PANIC, &format!("thread 'main' ({thread}) panicked at src/a.rs:{line}:5:\noh"))
+        };
+        let i21 = |place: &str| Some(format!("I21 {place}"));
+        assert_eq!(accused(&panicked(1, 7), Err(panicked(2, 7))), i21("process died"));
+        assert_eq!(accused(&died(134, ""), Err(died(134, ""))), i21("process died"));
+        assert_eq!(accused(&silent(), Err(silent())), i21("run without end"));
+
+        assert_eq!(accused(&panicked(1, 7), Err(panicked(2, 8))), None);
+        assert_eq!(accused(&panicked(1, 7), Err(died(134, ""))), None);
+        assert_eq!(accused(&silent(), Err(panicked(1, 7))), None);
+        assert_eq!(accused(&silent(), Ok(passed())), None);
+        assert_eq!(accused(&panicked(1, 7), Ok(passed())), None);
+    }
+
+    #[test]
+    fn a_process_that_cannot_play_accuses_nobody() {
+        let unable = || died(EXIT_UNABLE, "error: libsql cannot be initialised");
+        assert_eq!(accused(&unable(), Err(unable())), None);
+        let babbled = || End { manner: Manner::Babbled("hm".into()), last_words: String::new() };
+        assert_eq!(accused(&babbled(), Err(babbled())), None);
+    }
+
+    #[test]
+    fn both_ends_are_told() {
+        let outcome = judged(&silent(), Err(died(134, "out of memory")));
+        let Verdict::HarnessBroken(why) = outcome.verdict else { panic!("{outcome:?}") };
+        assert_eq!(
+            why,
+            "its process was silent for 60s; played again alone it died with exit status: 134: \
+             out of memory"
+        );
+    }
 }
