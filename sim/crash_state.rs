@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// How the life of a process ends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Ending {
     /// The process dies; the operating system and its page cache live on.
     ProcessKill,
@@ -20,7 +20,7 @@ pub enum Ending {
 /// A choice among the pending changes. Positions count them in the order of issue, from 0; a position
 /// past the last pending change chooses nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Survivors {
     /// Only what was synced.
     None,

@@ -13,7 +13,7 @@ use std::fmt;
 
 /// What happens to the operation that a fault strikes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Effect {
     /// It fails with an input/output error and changes nothing. A failed sync makes nothing durable;
     /// what it covered stays pending, and a later sync that succeeds covers it.
@@ -81,7 +81,7 @@ pub struct Target {
 
 /// At which of its operations a fault strikes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum When {
     /// The n-th, counted from 1, and no other.
     Nth(u64),

@@ -1,11 +1,19 @@
 //! The integration tests of the whole workspace, in one binary: each further one would link SQLite
 //! again. A module a subject.
 
+mod checks;
+mod cli;
+mod command;
+mod defects;
 mod determinism;
 mod disk;
 mod every_crash;
 mod faults;
 mod fingerprint;
+mod messages;
 mod parity;
 mod passthrough;
+mod plans;
 mod points;
+mod stories;
+mod workers;

@@ -1,0 +1,99 @@
+//! Workers that die, keep silent or talk nonsense: none of their seeds is lost, and only what happens
+//! twice in the same way is a finding. The workers here are shell scripts, so that they do as told.
+
+use std::ops::ControlFlow;
+use std::time::Duration;
+use stormglass_scenarios::verdict::{Outcome, Verdict};
+use stormglass_scenarios::workers::Crew;
+use stormglass_sim::Seed;
+
+/// Prints an outcome that passed, with the seed as its fingerprint.
+const PASSES: &str = r#"pass() {
+    echo "{\"verdict\":\"passed\",\"fingerprint\":\"$1\",\"op_count\":1,\"counts\":{}}"
+}"#;
+
+/// The outcomes of seeds 1, 2 and 3 with one worker at a time that runs `script`. One that is to be
+/// silent never speaks: how long it is waited for decides nothing.
+fn outcomes(script: &str, silence_max: Duration) -> Vec<Outcome> {
+    let arguments = vec!["-c".to_string(), format!("{PASSES}\n{script}")];
+    let crew = Crew { program: "sh".into(), arguments, silence_max };
+    let mut outcomes = Vec::new();
+    let each = |seed: Seed, outcome| {
+        assert_eq!(seed.0, outcomes.len() as u64 + 1);
+        outcomes.push(outcome);
+        ControlFlow::Continue(())
+    };
+    crew.play_all((1..4).map(Seed), 1, each).expect("a shell starts");
+    outcomes
+}
+
+/// What became of each seed: the invariant and its place, `broken`, or `passed`.
+fn ends(outcomes: &[Outcome]) -> Vec<String> {
+    let end = |outcome: &Outcome| match &outcome.verdict {
+        Verdict::Passed => "passed".to_string(),
+        Verdict::Violated(finding) => format!("{} {}", finding.invariant, finding.place),
+        Verdict::HarnessBroken(_) => "broken".to_string(),
+    };
+    outcomes.iter().map(end).collect()
+}
+
+const PATIENT: Duration = Duration::from_secs(60);
+const IMPATIENT: Duration = Duration::from_millis(300);
+
+#[test]
+fn one_worker_plays_seed_after_seed() {
+    let outcomes = outcomes("n=0; while read seed; do n=$((n+1)); pass $n-$seed; done", PATIENT);
+    let fingerprints: Vec<&str> = outcomes.iter().map(|one| one.fingerprint.as_str()).collect();
+    assert_eq!(fingerprints, ["1-0x1", "2-0x2", "3-0x3"]);
+}
+
+#[test]
+fn a_seed_that_kills_its_process_twice_is_a_finding_and_the_others_are_played() {
+    let script = "while read seed; do
+        if [ $seed = 0x2 ]; then echo \"thread 'main' ($$) panicked at src/a.rs:1:2:\" >&2; exit 101; fi
+        pass $seed
+    done";
+    let outcomes = outcomes(script, PATIENT);
+    assert_eq!(ends(&outcomes), ["passed", "I21 process died", "passed"]);
+    let Verdict::Violated(finding) = &outcomes[1].verdict else { panic!("{outcomes:?}") };
+    assert_eq!(finding.subject, "panicked at src/a.rs:1:2:");
+}
+
+#[test]
+fn a_seed_that_never_ends_is_killed_and_is_a_finding() {
+    let script = "while read seed; do
+        if [ $seed = 0x2 ]; then read never; fi
+        pass $seed
+    done";
+    assert_eq!(ends(&outcomes(script, IMPATIENT)), ["passed", "I21 run without end", "passed"]);
+}
+
+/// Goal: what does not happen again accuses the harness. Method: a worker that dies of its second
+/// seed; the one that plays this seed alone plays it as its first.
+#[test]
+fn a_death_that_does_not_come_again_is_the_harnesss() {
+    let script = "read seed; pass $seed; read seed; kill -9 $$";
+    let outcomes = outcomes(script, PATIENT);
+    assert_eq!(ends(&outcomes), ["passed", "broken", "passed"]);
+    let Verdict::HarnessBroken(why) = &outcomes[1].verdict else { panic!("{outcomes:?}") };
+    assert!(why.contains("signal: 9"), "{why}");
+    assert_eq!(outcomes[1].fingerprint, "0x2", "the outcome is the one played alone");
+}
+
+#[test]
+fn a_worker_that_cannot_play_or_talks_nonsense_accuses_nobody() {
+    let unable = "read seed; echo 'error: libsql cannot be initialised' >&2; exit 2";
+    assert_eq!(ends(&outcomes(unable, PATIENT)), ["broken"; 3]);
+    assert_eq!(ends(&outcomes("read seed; echo hello; read never", PATIENT)), ["broken"; 3]);
+}
+
+/// Goal: a process that complains at length is not taken for a silent one. Method: more on standard
+/// error than a pipe holds, before the outcome.
+#[test]
+fn a_worker_may_complain_more_than_a_pipe_holds() {
+    let script = "while read seed; do
+        i=0; while [ $i -lt 4000 ]; do echo 'a line of forty letters, none of them new' >&2; i=$((i+1)); done
+        pass $seed
+    done";
+    assert_eq!(ends(&outcomes(script, PATIENT)), ["passed"; 3]);
+}
