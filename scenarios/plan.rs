@@ -6,6 +6,7 @@
 
 use crate::recipe::Recipe;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use stormglass_sim::{DiskOptions, Ending, Fault, Seed};
 
 /// The version of plans that this build reads and writes.
@@ -231,6 +232,12 @@ pub enum PlanError {
     /// It is of a scenario that this build does not know.
     #[error("plan of unknown scenario `{0}`; `stormglass list` names those there are")]
     Scenario(String),
+    /// A setting that no run can have.
+    #[error("plan with a {0} of 0, it must be at least 1")]
+    Zero(&'static str),
+    /// A step's number that is 0 or another step's.
+    #[error("plan with step number {0}, which is taken; 0 is the runner's own")]
+    StepId(u32),
 }
 
 impl Plan {
@@ -250,7 +257,26 @@ impl Plan {
         if !crate::workload::SCENARIOS.iter().any(|known| known.name == plan.scenario) {
             return Err(PlanError::Scenario(plan.scenario));
         }
+        plan.check_numbers()?;
         Ok(plan)
+    }
+
+    fn check_numbers(&self) -> Result<(), PlanError> {
+        let settings = [
+            ("sector_size_bytes", u64::from(self.disk.sector_size_bytes)),
+            ("sweep_batch", self.sweep_batch),
+            ("snapshot_every", self.snapshot_every),
+            ("sweep_interval_ms", self.sweep_interval_ms.unwrap_or(1)),
+            ("idle_ms", self.idle_ms),
+        ];
+        if let Some((name, _)) = settings.into_iter().find(|(_, value)| *value == 0) {
+            return Err(PlanError::Zero(name));
+        }
+        let mut taken = BTreeSet::from([0]);
+        match self.steps.iter().find(|step| !taken.insert(step.id)) {
+            Some(step) => Err(PlanError::StepId(step.id)),
+            None => Ok(()),
+        }
     }
 
     /// The plan as JSON, indented.

@@ -113,6 +113,11 @@ fn a_plan_that_is_none_is_refused_with_file_and_place() {
         refused_plan("scenario.json", &other_scenario),
         "plan of unknown scenario `nope`; `stormglass list` names those there are"
     );
+    let no_sector = plan.replacen("\"sector_size_bytes\": 512", "\"sector_size_bytes\": 0", 1);
+    assert_eq!(
+        refused_plan("sector.json", &no_sector),
+        "plan with a sector_size_bytes of 0, it must be at least 1"
+    );
     let unknown_key = plan.replacen("\"idle_ms\"", "\"idle\"", 1);
     let message = refused_plan("key.json", &unknown_key);
     assert!(message.starts_with("not a plan: unknown field `idle`, expected one of "), "{message}");
