@@ -29,7 +29,9 @@ fn a_plan_that_was_read_plays_as_its_seed_does() {
         let replayed = runner::play(&read, options).expect("this thread has no other world");
         let played = scenario::play("overflow", Seed(seed), None, options);
         let played = played.expect("a scenario's name").expect("this thread has no other world");
-        assert_eq!(replayed.outcome, played.outcome, "seed {seed}");
+        assert_eq!(replayed.outcome.verdict, played.outcome.verdict, "seed {seed}");
+        assert_eq!(replayed.outcome.fingerprint, played.outcome.fingerprint, "seed {seed}");
+        assert_eq!(replayed.story, played.story, "seed {seed}");
     }
 }
 
