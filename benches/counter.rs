@@ -17,7 +17,8 @@ pub enum Counter {
 impl Counter {
     /// The first counter that gives a number here.
     pub fn choose() -> Option<Counter> {
-        let gives_a_number = |counter: &Counter| counter.count(&mut Command::new("true")).is_some();
+        let gives_a_number =
+            |counter: &Counter| counter.count(&mut Command::new("true"), &[]).is_some();
         [Counter::Perf, Counter::Callgrind].into_iter().find(gives_a_number)
     }
 
@@ -34,12 +35,20 @@ impl Counter {
     /// # Panics
     /// When the counter, having been chosen, gives no number.
     pub fn count_self(self, args: &[&str]) -> u64 {
-        let this = std::env::current_exe().expect("a running program has a path");
-        let counted = self.count(Command::new(this).args(args));
+        let counted = self.count(this_program().args(args), &[]);
         counted.unwrap_or_else(|| panic!("{} gave no number for {args:?}", self.name()))
     }
 
-    fn count(self, program: &mut Command) -> Option<u64> {
+    /// As [`Counter::count_self`], of the functions `within` with all that they call, none of which
+    /// may call another of them. Nothing if the counter cannot tell functions apart.
+    pub fn count_self_within(self, args: &[&str], within: &[&str]) -> Option<u64> {
+        match self {
+            Counter::Perf => None,
+            Counter::Callgrind => self.count(this_program().args(args), within),
+        }
+    }
+
+    fn count(self, program: &mut Command, within: &[&str]) -> Option<u64> {
         let mut command = match self {
             Counter::Perf => Command::new("perf"),
             Counter::Callgrind => Command::new("valgrind"),
@@ -49,7 +58,9 @@ impl Counter {
             // Callgrind counts each round of a `rep movsb` as an instruction, the processor does
             // not: keep the C library from copying with it.
             Counter::Callgrind => command
-                .args(["--tool=callgrind", "--callgrind-out-file=/dev/null", "--"])
+                .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+                .args(within.iter().map(|function| format!("--toggle-collect={function}")))
+                .arg("--")
                 .env("GLIBC_TUNABLES", NO_REP_MOVSB),
         };
         command.arg(program.get_program()).args(program.get_args());
@@ -60,6 +71,10 @@ impl Counter {
             Counter::Callgrind => callgrind_total(&text),
         }
     }
+}
+
+fn this_program() -> Command {
+    Command::new(std::env::current_exe().expect("a running program has a path"))
 }
 
 const NO_REP_MOVSB: &str = "glibc.cpu.x86_rep_movsb_threshold=1000000000:\

@@ -21,14 +21,15 @@
 
 mod counter;
 mod images;
+mod measure;
 mod replay;
 mod rows;
 
 use counter::Counter;
+use measure::{fastest, time_us};
 use replay::Part;
 use rows::{ROWS, Row, Table, world};
 use std::collections::BTreeMap;
-use std::time::Instant;
 
 const ROUNDS: usize = 31;
 /// The first argument of this program when it runs itself.
@@ -232,16 +233,4 @@ fn print_aims(splits: &Splits) {
             "  {name:<8} {verdict:<24} {sqlite:>6.0} % {bytes:>5.0} % {hash:>5.0} % {rest:>14.0} %"
         );
     }
-}
-
-/// Microseconds of host time that `work` takes.
-fn time_us(work: impl FnOnce()) -> f64 {
-    let start = Instant::now();
-    work();
-    start.elapsed().as_secs_f64() * 1e6
-}
-
-/// The least disturbed sample: whatever else the machine does only adds to a time.
-fn fastest(samples: Vec<f64>) -> f64 {
-    samples.into_iter().fold(f64::INFINITY, f64::min)
 }

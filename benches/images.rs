@@ -3,8 +3,8 @@
 //! **Invariant:** a duration is the fastest of many, and what is not named in its column is done
 //! outside of it.
 
+use crate::measure::{fastest, resident_bytes, time_us};
 use crate::rows::{PATH, Row, Table, WAL_PATH, connect, pragma, world};
-use crate::{fastest, time_us};
 use stormglass_sim::{Disk, Ending, Handle, OpenMode, Survivors, World, block_on};
 
 const PAGE: u64 = 4096;
@@ -64,12 +64,6 @@ pub fn print_snapshot_memory() {
     let more = (after - between) - (between - before);
     let each = more as f64 / count as f64 / 1024.0;
     println!("\nmemory: {each:.1} KiB a snapshot of 16 MiB with a write after each, {count} kept");
-}
-
-/// Linux tells the resident pages of a process as the second number of this file.
-fn resident_bytes() -> Option<i64> {
-    let text = std::fs::read_to_string("/proc/self/statm").ok()?;
-    Some(text.split(' ').nth(1)?.parse::<i64>().ok()? * PAGE as i64)
 }
 
 /// A durable file of `size` bytes.

@@ -49,11 +49,23 @@ fn broken(misuse: impl ToString) -> Stop {
     Stop::Broken(misuse.to_string())
 }
 
+/// Whose turn it is in a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// The platform with its store, the simulated world, and the runner's own steps.
+    Platform,
+    /// Reading the tables for the judge.
+    Tables,
+    /// The model.
+    Model,
+}
+
 /// The model of one run, with what was shown and read so far.
 pub struct Judge<'a> {
     world: &'a World,
     /// Whether it judges. If not it follows the run all the same and finds nothing.
     is_on: bool,
+    watch: &'a dyn Fn(Part),
     oracle: Oracle,
     /// Violations that answers showed, until the tables are read.
     held: Vec<Violation>,
@@ -76,8 +88,12 @@ pub struct Judge<'a> {
 }
 
 impl<'a> Judge<'a> {
-    /// The judge of a run on `world`.
-    pub fn new(world: &'a World, mode: Mode, is_on: bool) -> Judge<'a> {
+    /// The judge of a run on `world`, and whom it tells whose turn it is.
+    pub fn new(
+        world: &'a World,
+        mode: Mode,
+        (is_on, watch): (bool, &'a dyn Fn(Part)),
+    ) -> Judge<'a> {
         let default_inline_max = DEFAULT_CEILING_BYTES;
         let mode = match mode {
             Mode::BlobRefs => automaton::Mode::BlobRefs { default_inline_max },
@@ -88,6 +104,7 @@ impl<'a> Judge<'a> {
         Judge {
             world,
             is_on,
+            watch,
             oracle,
             held: Vec::new(),
             asked: BTreeSet::new(),
@@ -140,7 +157,7 @@ impl<'a> Judge<'a> {
                 self.shown.retain(|key, _| key.tenant != tenant || key.id != id);
             }
         }
-        Some(self.oracle.send(moment(self.world), request))
+        Some(self.ask(|oracle, now| oracle.send(now, request)))
     }
 
     /// A request got no answer and will get none.
@@ -159,7 +176,7 @@ impl<'a> Judge<'a> {
             );
             return violated(mismatch.at(translate::brief(step)));
         };
-        let found = self.oracle.answer(moment(self.world), op, &answer).map_err(broken)?;
+        let found = self.ask(|oracle, now| oracle.answer(now, op, &answer)).map_err(broken)?;
         if found.is_empty() {
             self.note_standing(step, said);
         }
@@ -230,7 +247,10 @@ impl<'a> Judge<'a> {
     async fn read(&mut self, disk: Disk, is_dead: bool) -> Going {
         self.read_at_op = self.world.op_count();
         self.has_news = false;
-        for Look { integrity, rows } in rows::look(self.world, disk, &self.tenants()).await {
+        (self.watch)(Part::Tables);
+        let looks = rows::look(self.world, disk, &self.tenants()).await;
+        (self.watch)(Part::Platform);
+        for Look { integrity, rows } in looks {
             self.reading_count += 1;
             let rows = match rows {
                 Ok(rows) if integrity == "ok" => rows,
@@ -250,7 +270,7 @@ impl<'a> Judge<'a> {
                 (false, true) => Sight::Settled,
                 (false, false) => Sight::Idle,
             };
-            let mut found = self.oracle.observe(moment(self.world), &rows, sight).violations;
+            let mut found = self.ask(|oracle, now| oracle.observe(now, &rows, sight)).violations;
             if !is_dead {
                 found.extend(self.recovers_to_what_was_shown(&rows));
             }
@@ -259,6 +279,14 @@ impl<'a> Judge<'a> {
             }
         }
         Ok(())
+    }
+
+    /// The model's turn.
+    fn ask<T>(&mut self, question: impl FnOnce(&mut Oracle, Moment) -> T) -> T {
+        (self.watch)(Part::Model);
+        let told = question(&mut self.oracle, moment(self.world));
+        (self.watch)(Part::Platform);
+        told
     }
 
     fn tenants(&self) -> BTreeSet<String> {

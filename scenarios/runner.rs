@@ -3,7 +3,7 @@
 //! **Invariant:** the plan decides everything; the judge only watches. A run with the checks off has the
 //! same trace.
 
-use crate::check::{DEFAULT_CEILING_BYTES, Going, Judge, Stop, event_without_its_blob};
+use crate::check::{DEFAULT_CEILING_BYTES, Going, Judge, Part, Stop, event_without_its_blob};
 use crate::plan::{Action, Mode, Plan, Protocol, Step, Who, tenant_name};
 use crate::recipe::Recipe;
 use crate::rows;
@@ -41,6 +41,18 @@ pub struct PlayOptions {
 /// # Errors
 /// [`WorldError`] when there can be no world.
 pub fn play(plan: &Plan, options: PlayOptions) -> Result<Played, WorldError> {
+    play_watched(plan, options, &|_| {})
+}
+
+/// Plays `plan` and tells `watch` whose turn it is, for a bench that measures the parts of a run.
+///
+/// # Errors
+/// [`WorldError`] when there can be no world.
+pub fn play_watched(
+    plan: &Plan,
+    options: PlayOptions,
+    watch: &dyn Fn(Part),
+) -> Result<Played, WorldError> {
     let PlayOptions { keep_trace, checks } = options;
     let (disk, start_utc_ms) = (plan.disk, plan.start_utc_ms);
     let world = World::new(plan.seed.0, WorldOptions { disk, start_utc_ms, keep_trace })?;
@@ -50,7 +62,7 @@ pub fn play(plan: &Plan, options: PlayOptions) -> Result<Played, WorldError> {
         plan,
         world: &world,
         points: Points::new(&world),
-        judge: Judge::new(&world, plan.mode, checks),
+        judge: Judge::new(&world, plan.mode, (checks, watch)),
         server: None,
         story: Story::new(world.clock().clone()),
         counts: BTreeMap::new(),
@@ -389,7 +401,7 @@ async fn ask(connection: &Connection, step: &Step) -> Said {
 }
 
 /// The platform's configuration for a plan.
-fn config(plan: &Plan) -> Config {
+pub fn config(plan: &Plan) -> Config {
     let default_inline_max = DEFAULT_CEILING_BYTES;
     Config {
         specs: vec![SpecText { file: "session.ioa.toml".to_string(), text: SPEC.to_string() }],
