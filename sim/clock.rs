@@ -61,6 +61,7 @@ impl Clock {
     /// Lets `ms` milliseconds pass. Nothing passes when `ms` is negative.
     pub fn advance(&self, ms: i64) {
         self.0.monotonic_ms.fetch_add(ms.max(0), Ordering::Relaxed);
+        self.wake_driver();
     }
 
     /// Sets the wall clock `ms` milliseconds forwards, or backwards when negative, as an administrator
@@ -80,7 +81,13 @@ impl Clock {
     /// passes only when a plan says so. Without a horizon every timer is met as soon as no task can run.
     pub fn set_horizon(&self, monotonic_ms: i64) {
         self.0.horizon_ms.store(monotonic_ms, Ordering::Relaxed);
-        if let Some(driver) = self.timers().driver.take() {
+        self.wake_driver();
+    }
+
+    /// A timer may have become due or come into reach, and the driver waits for exactly that.
+    fn wake_driver(&self) {
+        let driver = self.timers().driver.take();
+        if let Some(driver) = driver {
             driver.wake();
         }
     }

@@ -232,6 +232,21 @@ fn timers_are_met_exactly_and_in_order() {
     }
 }
 
+/// Goal: a timer beyond the horizon is met once time has passed it all the same. Method: the driver waits,
+/// because the only timer is out of reach; then the clock is moved past its deadline.
+#[test]
+fn a_timer_beyond_the_horizon_is_met_when_time_passes_it() {
+    let (log, _) = simulate(6, 0, async |sim: Sim| {
+        sim.world.clock().set_horizon(0);
+        let sleeper = sim.spawn_sleeper("sleeper", 10);
+        sim.points.quiet().await;
+        sim.world.clock().advance(25);
+        sim.points.quiet().await;
+        sleeper.await.expect("no task panics");
+    });
+    assert_eq!(log.last().map(String::as_str), Some("sleeper at 25"));
+}
+
 /// Goal: tasks whose timers are due together go on one at a time, the earlier deadline first and among
 /// equal ones the older. Method: a slow disk operation passes over several deadlines at once.
 #[test]
