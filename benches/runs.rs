@@ -116,7 +116,8 @@ fn print_instructions(counter: Counter) {
     let of_all = |args: &[&str]| Some(counter.count_self(args));
     let of_store = |args: &[&str]| counter.count_self_within(args, &STORE_CALLS);
     let mut ratio = None;
-    let rows: [(&str, &dyn Fn(&[&str]) -> Option<u64>); 2] =
+    type Count<'a> = &'a dyn Fn(&[&str]) -> Option<u64>;
+    let rows: [(&str, Count); 2] =
         [("instructions a run, all", &of_all), ("of them in the store's calls", &of_store)];
     for (name, count) in rows {
         let (Some(memory), Some(disk)) = (slope(count, "memory"), slope(count, "disk")) else {
