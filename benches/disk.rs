@@ -19,6 +19,7 @@
     reason = "a bench reads the host's clock: it is what it is for"
 )]
 
+#[allow(dead_code, reason = "shared with `runs`, which uses all of it")]
 mod counter;
 mod images;
 mod measure;
