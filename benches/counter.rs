@@ -30,22 +30,19 @@ impl Counter {
         }
     }
 
-    /// The instructions of this very program, run again with `args`.
+    /// The instructions of this very program, run again with `args`: all, or those of the functions
+    /// `within` with all that they call, none of which may call another of them. Nothing if the
+    /// counter cannot tell functions apart.
     ///
     /// # Panics
     /// When the counter, having been chosen, gives no number.
-    pub fn count_self(self, args: &[&str]) -> u64 {
-        let counted = self.count(this_program().args(args), &[]);
-        counted.unwrap_or_else(|| panic!("{} gave no number for {args:?}", self.name()))
-    }
-
-    /// As [`Counter::count_self`], of the functions `within` with all that they call, none of which
-    /// may call another of them. Nothing if the counter cannot tell functions apart.
-    pub fn count_self_within(self, args: &[&str], within: &[&str]) -> Option<u64> {
-        match self {
-            Counter::Perf => None,
-            Counter::Callgrind => self.count(this_program().args(args), within),
+    pub fn count_self(self, args: &[&str], within: &[&str]) -> Option<u64> {
+        if matches!(self, Counter::Perf) && !within.is_empty() {
+            return None;
         }
+        let this = std::env::current_exe().expect("a running program has a path");
+        let counted = self.count(Command::new(this).args(args), within);
+        Some(counted.unwrap_or_else(|| panic!("{} gave no number for {args:?}", self.name())))
     }
 
     fn count(self, program: &mut Command, within: &[&str]) -> Option<u64> {
@@ -71,10 +68,6 @@ impl Counter {
             Counter::Callgrind => callgrind_total(&text),
         }
     }
-}
-
-fn this_program() -> Command {
-    Command::new(std::env::current_exe().expect("a running program has a path"))
 }
 
 const NO_REP_MOVSB: &str = "glibc.cpu.x86_rep_movsb_threshold=1000000000:\

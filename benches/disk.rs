@@ -120,7 +120,10 @@ fn counted(counter: Counter, name: &str, row: Row) -> Split {
     let slopes: BTreeMap<Job, f64> = JOBS
         .into_iter()
         .map(|(job_name, job)| {
-            let count = |rows: u64| counter.count_self(&[JOB, job_name, name, &rows.to_string()]);
+            let count = |rows: u64| {
+                let args = [JOB, job_name, name, &rows.to_string()];
+                counter.count_self(&args, &[]).expect("every counter counts all")
+            };
             (job, (count(many) as f64 - count(few) as f64) / (many - few) as f64)
         })
         .collect();

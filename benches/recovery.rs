@@ -7,7 +7,7 @@ use crate::requests::{self, Store};
 use crate::sampler::Sampler;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use stormglass_platform::seams::{BoxFuture, NoPoints, Point, Points};
 use stormglass_platform::{Op, Platform, Request};
 use stormglass_scenarios::plan::{Plan, Who, entity_id, tenant_name};
@@ -49,8 +49,7 @@ pub fn print_recoveries() {
     let images: Vec<_> =
         (0..PLANS).map(requests::plan).map(|plan| (image_after(&plan), plan)).collect();
     let sampler: Sampler<{ PARTS.len() }> = Sampler::start();
-    let stopwatch =
-        Arc::new(Stopwatch { turn: sampler.turns(), is_replaying: AtomicBool::new(false) });
+    let stopwatch = Arc::new(Stopwatch { turn: sampler.turns(), stage: AtomicUsize::new(AWAKE) });
     let mut entity_count = 0;
     for (image, plan) in &images {
         let whos = plan.steps.iter().filter_map(|step| step.action.who());
@@ -91,6 +90,7 @@ fn recovery(plan: &Plan, image: &Disk, whos: &BTreeSet<(u32, u32)>, stopwatch: &
     world.insert_disk(image.clone());
     world.boot();
     let runtime = madsim::runtime::Runtime::new();
+    stopwatch.stage.store(AWAKE, Ordering::Relaxed);
     stopwatch.turn_to(Part::Crash);
     world.crash(&Ending::PowerLoss(Survivors::All));
     stopwatch.turn_to(Part::Start);
@@ -133,9 +133,13 @@ fn check(world: &World, stopwatch: &Stopwatch) {
 /// Points that hold nobody up and tell whose turn it is.
 struct Stopwatch {
     turn: Arc<AtomicUsize>,
-    /// The actor has begun and not yet taken its first message.
-    is_replaying: AtomicBool,
+    /// What has begun and not ended: of what is done twice, the first is the recovery's.
+    stage: AtomicUsize,
 }
+
+const AWAKE: usize = 0;
+const REPLAYING: usize = 1;
+const CHECKING: usize = 2;
 
 impl Stopwatch {
     fn turn_to(&self, part: Part) {
@@ -149,19 +153,17 @@ impl Stopwatch {
 
 impl Points for Stopwatch {
     fn reach<'a>(&'a self, point: Point<'a>) -> BoxFuture<'a, ()> {
-        match point.label {
-            "actor.start" => self.is_replaying.store(true, Ordering::Relaxed),
-            "actor.take" => self.is_replaying.store(false, Ordering::Relaxed),
-            _ => {}
-        }
-        self.turn_to(match (point.label, self.is_replaying.load(Ordering::Relaxed)) {
-            ("store.ready", true) => Part::Open,
-            ("store.journal", true) => Part::Replay,
-            ("store.blobs", true) => Part::Blobs,
-            ("store.put", true) => Part::Repair,
-            (_, true) | ("mailbox.send", _) => Part::Start,
-            _ => Part::Answer,
-        });
+        let stage = self.stage.load(Ordering::Relaxed);
+        let (part, next) = match (point.label, stage) {
+            ("store.ready", _) => (Part::Open, AWAKE),
+            ("store.journal", AWAKE) => (Part::Replay, REPLAYING),
+            ("store.blobs", REPLAYING) => (Part::Blobs, CHECKING),
+            ("store.put", CHECKING) => (Part::Repair, CHECKING),
+            ("mailbox.send" | "actor.start" | "actor.take", _) => (Part::Start, AWAKE),
+            _ => (Part::Answer, AWAKE),
+        };
+        self.stage.store(next, Ordering::Relaxed);
+        self.turn_to(part);
         Box::pin(std::future::ready(()))
     }
 }

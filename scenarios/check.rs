@@ -2,8 +2,9 @@
 //!
 //! **Verified:** I1 to I4, I10, I18 and I19 by every answer and reading; I5 to I8, I12 and I20 by every
 //! reading; I11 at every quiet moment (a recovery would find what the actors showed) and at the end (a
-//! killed and recovered store has the same rows); I14 at every reading; I16 at the end (no 5xx once
-//! faults have stopped for a minute); I21 throughout.
+//! killed and recovered store has the same rows); I14 at every reading (rows can be read) and after
+//! every crash (SQLite finds the file sound); I16 at the end (no 5xx once faults have stopped for a
+//! minute); I21 throughout.
 //! **Not verified:** I9 (whether the background sweeper is in time), I13 beyond the tenant column, I15,
 //! I22.
 //!
@@ -11,9 +12,10 @@
 //! one, the table's is the first.
 
 use crate::plan::{Mode, Step, entity_id, tenant_name};
-use crate::rows::{self, Look};
+use crate::rows::{Look, Reader};
 use crate::translate;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use stormglass_model::clock::Moment;
 use stormglass_model::entity::{EntityKey, OpId};
 use stormglass_model::oracle::Oracle;
@@ -21,7 +23,7 @@ use stormglass_model::tables::{KeptRow, Sight, TenantRows, same_rows};
 use stormglass_model::violation::{Invariant, Mismatch, Violation};
 use stormglass_model::{automaton, workload};
 use stormglass_platform::Answer;
-use stormglass_sim::{Disk, World};
+use stormglass_sim::World;
 
 /// The ceiling of fields without one of their own, in bytes: the platform's default.
 pub const DEFAULT_CEILING_BYTES: u64 = 131_072;
@@ -83,7 +85,8 @@ pub struct Judge<'a> {
     errors_read: u64,
     /// The number of the last disk operation when the tables were last read.
     read_at_op: u64,
-    /// How often the tables were read.
+    reader: Reader,
+    /// How often a tenant's tables were held against the model.
     pub reading_count: u64,
 }
 
@@ -114,6 +117,7 @@ impl<'a> Judge<'a> {
             errors_before_boot: 0,
             errors_read: 0,
             read_at_op: 0,
+            reader: Reader::default(),
             reading_count: 0,
         }
     }
@@ -224,15 +228,21 @@ impl<'a> Judge<'a> {
             if std::mem::replace(&mut self.errors_read, errors) != errors {
                 self.settled.clear();
             }
-            self.read(self.world.image(), false).await?;
+            let looks = self.look(false).await;
+            self.judge_rows(looks, false)?;
         }
         self.judge_answers()
     }
 
-    /// A dead server: reads what its end left on `disk`, and judges.
-    pub async fn dead(&mut self, disk: Disk) -> Going {
+    /// Reads what a server's end left on the disk, judge or not.
+    pub async fn look_at_remains(&mut self) -> Vec<Look> {
+        self.look(true).await
+    }
+
+    /// A dead server: judges what its end left on the disk.
+    pub fn dead(&mut self, remains: Vec<Look>) -> Going {
         if self.is_on {
-            self.read(disk, true).await?;
+            self.judge_rows(remains, true)?;
         }
         self.judge_answers()
     }
@@ -244,21 +254,25 @@ impl<'a> Judge<'a> {
         }
     }
 
-    async fn read(&mut self, disk: Disk, is_dead: bool) -> Going {
+    async fn look(&mut self, is_dead: bool) -> Vec<Look> {
+        (self.watch)(Part::Tables);
         self.read_at_op = self.world.op_count();
         self.has_news = false;
-        (self.watch)(Part::Tables);
-        let looks = rows::look(self.world, disk, &self.tenants()).await;
+        let (image, tenants) = (self.world.image(), self.tenants());
+        let looks = self.reader.look(self.world, (image, is_dead), &tenants).await;
         (self.watch)(Part::Platform);
-        for Look { integrity, rows } in looks {
+        looks
+    }
+
+    fn judge_rows(&mut self, looks: Vec<Look>, is_dead: bool) -> Going {
+        for Look { tenant, damage, rows } in looks {
             self.reading_count += 1;
+            if let Some(damage) = damage {
+                let mismatch = Mismatch::new(Invariant::I14, "integrity check", "ok", damage);
+                return violated(mismatch.at(tenant));
+            }
             let rows = match rows {
-                Ok(rows) if integrity == "ok" => rows,
-                Ok(rows) => {
-                    let mismatch =
-                        Mismatch::new(Invariant::I14, "integrity check", "ok", integrity);
-                    return violated(mismatch.at(rows.tenant));
-                }
+                Ok(rows) => rows,
                 Err(why) => {
                     let mismatch = Mismatch::new(Invariant::I14, "unreadable rows", "rows", why);
                     return violated(mismatch.at("a tenant's tables"));
@@ -307,8 +321,13 @@ impl<'a> Judge<'a> {
         None
     }
 
+    /// The rows of every tenant as they were last read.
+    pub fn rows(&self) -> Vec<Arc<TenantRows>> {
+        self.reader.rows()
+    }
+
     /// I11: two readings of the same tenants, before and after a recovery, are equal.
-    pub fn same(&self, before: &[TenantRows], after: &[TenantRows]) -> Going {
+    pub fn same(&self, before: &[Arc<TenantRows>], after: &[Arc<TenantRows>]) -> Going {
         let pairs = before.iter().zip(after);
         match pairs.filter(|_| self.is_on).find_map(|(before, after)| same_rows(before, after)) {
             Some(violation) => violated(violation),

@@ -115,15 +115,18 @@ fn text(json_bytes: u32, content: u32, alphabet: Alphabet) -> String {
     let mut text = String::with_capacity(left);
     // A block of the content's own, repeated: making 200 KiB must cost little.
     let block = block(content, alphabet);
-    'fill: loop {
-        for letter in &block {
-            let cost = json_cost(*letter);
-            if cost > left {
-                break 'fill;
-            }
-            text.push(*letter);
-            left -= cost;
+    let (whole, cost) = (String::from_iter(&block), block.iter().copied().map(json_cost).sum());
+    while left >= cost {
+        text.push_str(&whole);
+        left -= cost;
+    }
+    for letter in block {
+        let cost = json_cost(letter);
+        if cost > left {
+            break;
         }
+        text.push(letter);
+        left -= cost;
     }
     text.extend(std::iter::repeat_n('x', left));
     text

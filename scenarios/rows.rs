@@ -8,55 +8,145 @@ use crate::translate::utc_ms;
 use libsql::{Connection, Row};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use stormglass_model::entity::EntityKey;
 use stormglass_model::tables::{BlobRow, EventRow, KeptRow, SnapshotRow, TenantRows};
-use stormglass_sim::{Disk, Ending, World};
+use stormglass_sim::{Boot, Disk, Ending, KeptRandomness, Machine, World};
 
 /// What one look at a tenant's file found.
 pub struct Look {
-    /// `PRAGMA integrity_check`'s answer: `ok`.
-    pub integrity: String,
+    /// The tenant.
+    pub tenant: String,
+    /// What `PRAGMA integrity_check` says of a damaged file, if it was asked.
+    pub damage: Option<String>,
     /// The rows, or why they cannot be read.
-    pub rows: Result<TenantRows, String>,
+    pub rows: Result<Arc<TenantRows>, String>,
 }
 
-/// Looks at the files of `tenants` and of every other tenant on `disk`, as if the process had been
-/// killed at that moment. A tenant without a file has no rows.
-pub async fn look(world: &World, disk: Disk, tenants: &BTreeSet<String>) -> Vec<Look> {
-    let _kept = world.keep_randomness();
-    let on_disk = tenants_on(&disk);
-    let missing = tenants.iter().filter(|tenant| !on_disk.contains(tenant));
-    let machine = world.side_machine(disk, &Ending::ProcessKill);
-    machine.set_quota(None);
-    let boot = machine.boot();
-    let mut looks: Vec<Look> = missing
-        .map(|tenant| {
-            let rows = TenantRows { tenant: tenant.clone(), ..TenantRows::default() };
-            Look { integrity: "ok".to_string(), rows: Ok(rows) }
-        })
-        .collect();
-    for tenant in on_disk {
-        looks.push(look_at(&boot.uri(&database_path(&tenant)), &tenant).await);
+/// Reads tables. A file that nothing was written to since it was last read is not read again, except
+/// after a crash.
+#[derive(Default)]
+pub struct Reader {
+    last: Option<Disk>,
+    rows: BTreeMap<String, Arc<TenantRows>>,
+}
+
+impl Reader {
+    /// Looks at the files of `tenants` and of every other tenant on `disk`, as if the process had been
+    /// killed at that moment; in the order of their names. A tenant without a file has no rows. After
+    /// a crash every file is read, and SQLite checks it.
+    pub async fn look(
+        &mut self,
+        world: &World,
+        (disk, is_crashed): (Disk, bool),
+        tenants: &BTreeSet<String>,
+    ) -> Vec<Look> {
+        let last = self.last.replace(disk.clone()).filter(|_| !is_crashed);
+        let known = std::mem::take(&mut self.rows);
+        let is_known = |tenant: &String| {
+            let is_unchanged =
+                |last: &Disk| files_of(tenant).iter().all(|f| disk.is_unchanged_since(last, f));
+            last.as_ref().is_some_and(is_unchanged)
+        };
+        let mut looks = Vec::new();
+        let mut fork = Fork::new(world, &disk);
+        let on_disk = tenants_on(&disk);
+        for tenant in on_disk.iter().chain(tenants).collect::<BTreeSet<&String>>() {
+            let look = match known.get(tenant).filter(|_| is_known(tenant)) {
+                Some(rows) => Look::found(tenant, Arc::clone(rows)),
+                None if on_disk.contains(tenant) => fork.look_at(tenant, is_crashed).await,
+                None => Look::at_nothing(tenant),
+            };
+            if let Ok(rows) = &look.rows {
+                self.rows.insert(tenant.clone(), Arc::clone(rows));
+            }
+            looks.push(look);
+        }
+        fork.end();
+        looks
     }
-    looks
+
+    /// What was last found, by the names of the tenants; nothing of what could not be read.
+    pub fn rows(&self) -> Vec<Arc<TenantRows>> {
+        self.rows.values().cloned().collect()
+    }
 }
 
-async fn look_at(uri: &str, tenant: &str) -> Look {
-    let unreadable =
-        |error: libsql::Error| Look { integrity: error.to_string(), rows: Err(error.to_string()) };
-    let connection = match open(uri).await {
-        Ok(connection) => connection,
-        Err(error) => return unreadable(error),
-    };
-    let integrity = match first_text(&connection, "PRAGMA integrity_check(1)").await {
-        Ok(answer) => answer,
-        Err(error) => return unreadable(error),
-    };
-    Look { integrity, rows: read_rows(&connection, tenant).await }
+/// The files that make up a tenant's database.
+fn files_of(tenant: &str) -> [String; 3] {
+    ["", "-wal", "-journal"].map(|suffix| database_path(tenant) + suffix)
 }
 
-async fn open(uri: &str) -> libsql::Result<Connection> {
-    libsql::Builder::new_local(uri).build().await?.connect()
+impl Look {
+    fn found(tenant: &str, rows: Arc<TenantRows>) -> Look {
+        Look { tenant: tenant.to_string(), damage: None, rows: Ok(rows) }
+    }
+
+    fn at_nothing(tenant: &str) -> Look {
+        let rows = TenantRows { tenant: tenant.to_string(), ..TenantRows::default() };
+        Look::found(tenant, Arc::new(rows))
+    }
+}
+
+/// A machine with a copy of the disk, made when it is first needed.
+struct Fork<'a> {
+    world: &'a World,
+    disk: &'a Disk,
+    made: Option<(Machine, Boot, KeptRandomness)>,
+    connections: Vec<Connection>,
+}
+
+impl Fork<'_> {
+    fn new<'a>(world: &'a World, disk: &'a Disk) -> Fork<'a> {
+        Fork { world, disk, made: None, connections: Vec::new() }
+    }
+
+    async fn look_at(&mut self, tenant: &str, is_crashed: bool) -> Look {
+        let (mut damage, tenant) = (None, tenant.to_string());
+        let rows = match self.open(&tenant).await {
+            Ok(connection) => match check(&connection, is_crashed).await {
+                Ok(answer) => {
+                    damage = answer;
+                    read_rows(&connection, &tenant).await.map(Arc::new)
+                }
+                Err(error) => Err(error.to_string()),
+            },
+            Err(error) => Err(error.to_string()),
+        };
+        Look { tenant, damage, rows }
+    }
+
+    async fn open(&mut self, tenant: &str) -> libsql::Result<Connection> {
+        let (world, disk) = (self.world, self.disk);
+        let (_, boot, _) = self.made.get_or_insert_with(|| {
+            let kept = world.keep_randomness();
+            let machine = world.side_machine(disk.clone(), &Ending::ProcessKill);
+            machine.set_quota(None);
+            let boot = machine.boot();
+            (machine, boot, kept)
+        });
+        let uri = boot.uri(&database_path(tenant));
+        let connection = libsql::Builder::new_local(uri).build().await?.connect()?;
+        self.connections.push(connection.clone());
+        Ok(connection)
+    }
+
+    /// A connection of a dead process closes without a checkpoint.
+    fn end(self) {
+        if let Some((machine, ..)) = &self.made {
+            machine.crash(&Ending::ProcessKill);
+        }
+        drop(self.connections);
+    }
+}
+
+/// What SQLite's check says of a damaged file; nothing of a sound one, or if it is not asked.
+async fn check(connection: &Connection, is_asked: bool) -> libsql::Result<Option<String>> {
+    if !is_asked {
+        return Ok(None);
+    }
+    let answer = first_text(connection, "PRAGMA integrity_check(1)").await?;
+    Ok(Some(answer).filter(|answer| answer != "ok"))
 }
 
 async fn first_text(connection: &Connection, sql: &str) -> libsql::Result<String> {

@@ -6,18 +6,16 @@
 use crate::check::{DEFAULT_CEILING_BYTES, Going, Judge, Part, Stop, event_without_its_blob};
 use crate::plan::{Action, Mode, Plan, Protocol, Step, Who, tenant_name};
 use crate::recipe::Recipe;
-use crate::rows;
 use crate::server::{Connection, Server};
 use crate::story::Story;
 use crate::verdict::{Finding, Outcome, Played, Verdict, count_faults};
 use crate::{seams, translate};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use stormglass_model::entity::OpId;
-use stormglass_model::tables::TenantRows;
 use stormglass_model::violation::Violation;
 use stormglass_platform::{Answer, Config, OverflowMode, SpecText, SweepSettings, WriteProtocol};
-use stormglass_sim::{Disk, Ending, Points, World, WorldError, WorldOptions};
+use stormglass_sim::{Ending, Points, World, WorldError, WorldOptions};
 use tokio::sync::mpsc;
 
 /// The workload's spec.
@@ -164,13 +162,12 @@ impl Run<'_> {
         self.settle().await?;
         self.story.tell("check", "a minute later every entity is read and written");
         self.visit_everything(true, true).await?;
-        let (before, is_settled) = (self.rows().await, self.judge.is_settled());
+        let (before, is_settled) = (self.judge.rows(), self.judge.is_settled());
         self.end_boot(&Ending::ProcessKill);
         self.settle().await?;
         self.story.tell("check", "after a last kill every entity is read, rows are compared");
         self.visit_everything(true, false).await?;
-        let after = self.rows().await;
-        if is_settled { self.judge.same(&before, &after) } else { Ok(()) }
+        if is_settled { self.judge.same(&before, &self.judge.rows()) } else { Ok(()) }
     }
 
     /// Reads every entity that was ever asked for, and writes to it if `writes`: that shows whether
@@ -331,8 +328,11 @@ impl Run<'_> {
             left.map_err(|count| Stop::Broken(format!("{count} futures outlive their boot")))?;
         }
         self.judge.boot_ended();
-        let disk = self.world.image();
-        let torn = self.event_without_its_blob(&disk).await;
+        let remains = self.judge.look_at_remains().await;
+        let now_ms = self.world.clock().now_utc_ms();
+        let torn = remains
+            .iter()
+            .find_map(|look| event_without_its_blob(look.rows.as_ref().ok()?, now_ms));
         let crashes = self.world.crashes();
         for crash in &crashes[self.crash_count..] {
             if !std::mem::take(&mut self.was_stopped) {
@@ -344,19 +344,7 @@ impl Run<'_> {
             });
         }
         self.crash_count = crashes.len();
-        self.judge.dead(disk).await
-    }
-
-    async fn event_without_its_blob(&self, disk: &Disk) -> Option<String> {
-        let now_ms = self.world.clock().now_utc_ms();
-        let looks = rows::look(self.world, disk.clone(), &BTreeSet::new()).await;
-        looks.into_iter().find_map(|look| event_without_its_blob(&look.rows.ok()?, now_ms))
-    }
-
-    /// The rows of every tenant as they would be after a kill now.
-    async fn rows(&self) -> Vec<TenantRows> {
-        let looks = rows::look(self.world, self.world.image(), &BTreeSet::new()).await;
-        looks.into_iter().filter_map(|look| look.rows.ok()).collect()
+        self.judge.dead(remains)
     }
 
     fn count(&mut self, what: &str) {

@@ -87,6 +87,16 @@ impl Content {
         self.len
     }
 
+    /// Whether the two share all their bytes: then they are equal. What does not may be equal, too.
+    pub fn shares_all_with(&self, other: &Content) -> bool {
+        let is_same_root = match (&self.root, &other.root) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (None, None) => true,
+            _ => false,
+        };
+        is_same_root && (self.grid, self.height, self.len) == (other.grid, other.height, other.len)
+    }
+
     /// Copies bytes from `offset` on into `buf` and returns how many there were before the end.
     pub fn read(&self, offset: u64, buf: &mut [u8]) -> usize {
         let end = self.len.min(offset.saturating_add(buf.len() as u64));
@@ -282,6 +292,28 @@ mod tests {
                 prop_assert_eq!(content.to_vec(), plain);
                 let (early, expected) = halfway.expect("every script has a middle");
                 prop_assert_eq!(early.to_vec(), expected);
+            }
+        }
+
+        /// Goal: who shares all bytes with an image has the same bytes. Method: an image before each
+        /// write or truncation, held against what it left.
+        #[test]
+        fn what_shares_all_bytes_is_equal(steps in prop::collection::vec(step(), 1..30)) {
+            for grid in [Grid::Pages, Grid::Frames] {
+                let mut content = Content::new(grid);
+                for &(offset, len, byte, truncate) in &steps {
+                    let image = content.clone();
+                    prop_assert!(image.shares_all_with(&content));
+                    if truncate {
+                        content.truncate(offset);
+                    } else {
+                        content.write(offset, &vec![byte; len.max(1)].into());
+                        prop_assert!(!image.shares_all_with(&content));
+                    }
+                    if image.shares_all_with(&content) {
+                        prop_assert_eq!(image.to_vec(), content.to_vec());
+                    }
+                }
             }
         }
 

@@ -132,6 +132,18 @@ impl Disk {
         Some(self.file(self.find(path)?).cached.to_vec())
     }
 
+    /// Whether nothing was written to what `path` names since one of the two was an image of the other:
+    /// a process would read the same of both. Two that were made apart may be equal all the same.
+    pub fn is_unchanged_since(&self, other: &Disk, path: &str) -> bool {
+        match (self.find(path), other.find(path)) {
+            (Some(one), Some(two)) => {
+                self.file(one).cached.shares_all_with(&other.file(two).cached)
+            }
+            (None, None) => true,
+            _ => false,
+        }
+    }
+
     /// Makes an empty file named `path`, replacing any that had that name. The entry is pending until
     /// its directory is synced.
     pub fn create(&mut self, path: &str, grid: Grid) -> FileId {
