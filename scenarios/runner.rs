@@ -7,9 +7,9 @@ use crate::check::{
     DEFAULT_CEILING_BYTES, Going, Judge, PROGRESS_MS, Part, Stop, event_without_its_blob, panics,
 };
 use crate::patience::{bounded, unless};
-use crate::plan::{Action, Mode, Plan, Protocol, Step, Who, tenant_name};
+use crate::plan::{Action, Mode, Plan, Protocol, Step, Who};
 use crate::recipe::Recipe;
-use crate::server::{Connection, Server};
+use crate::server::{Said, Server, ask};
 use crate::story::Story;
 use crate::verdict::{Finding, Outcome, Played, Verdict, count_faults};
 use crate::{seams, translate};
@@ -423,37 +423,6 @@ impl Run<'_> {
 /// A step of the runner's own.
 fn aside(action: Action) -> Step {
     Step { id: ASIDE, client: 0, together: false, key: None, action }
-}
-
-/// What came back for a step.
-enum Said {
-    Answer(Answer),
-    Swept(Result<u64, String>),
-    Lost,
-}
-
-impl Said {
-    fn in_words(&self) -> String {
-        match self {
-            Said::Answer(Answer { status, code: Some(code), .. }) => format!("{status} {code}"),
-            Said::Answer(Answer { status, sequence_nr: Some(n), .. }) => {
-                format!("{status} at event {n}")
-            }
-            Said::Answer(Answer { status, .. }) => status.to_string(),
-            Said::Swept(Ok(count)) => format!("swept {count}"),
-            Said::Swept(Err(_)) => "failed".to_string(),
-            Said::Lost => "lost".to_string(),
-        }
-    }
-}
-
-async fn ask(connection: &Connection, step: &Step) -> Said {
-    if let Action::Sweep { tenant, max_rows } = &step.action {
-        let swept = connection.sweep(tenant_name(*tenant), *max_rows).await;
-        return swept.map_or(Said::Lost, Said::Swept);
-    }
-    let Some(request) = translate::request(step) else { return Said::Lost };
-    connection.request(request).await.map_or(Said::Lost, Said::Answer)
 }
 
 /// The platform's configuration for a plan.

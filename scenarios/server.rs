@@ -3,6 +3,8 @@
 //! **Invariant:** a kill drops every future of the boot. What was answered was answered while the boot
 //! lived; whatever else was asked is a lost connection.
 
+use crate::plan::{Action, Step, tenant_name};
+use crate::translate;
 use madsim::runtime::{Handle, NodeHandle};
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,6 +43,42 @@ impl Connection {
         let (reply, answered) = oneshot::channel();
         self.0.send(Command::Shutdown(reply)).is_ok() && answered.await.is_ok()
     }
+}
+
+/// What came back for a step.
+pub enum Said {
+    /// The answer to a request.
+    Answer(Answer),
+    /// What a sweep deleted, or why it failed.
+    Swept(Result<u64, String>),
+    /// The connection was lost.
+    Lost,
+}
+
+impl Said {
+    /// The outcome in a few words.
+    pub fn in_words(&self) -> String {
+        match self {
+            Said::Answer(Answer { status, code: Some(code), .. }) => format!("{status} {code}"),
+            Said::Answer(Answer { status, sequence_nr: Some(n), .. }) => {
+                format!("{status} at event {n}")
+            }
+            Said::Answer(Answer { status, .. }) => status.to_string(),
+            Said::Swept(Ok(count)) => format!("swept {count}"),
+            Said::Swept(Err(_)) => "failed".to_string(),
+            Said::Lost => "lost".to_string(),
+        }
+    }
+}
+
+/// Has the server do what a step says.
+pub async fn ask(connection: &Connection, step: &Step) -> Said {
+    if let Action::Sweep { tenant, max_rows } = &step.action {
+        let swept = connection.sweep(tenant_name(*tenant), *max_rows).await;
+        return swept.map_or(Said::Lost, Said::Swept);
+    }
+    let Some(request) = translate::request(step) else { return Said::Lost };
+    connection.request(request).await.map_or(Said::Lost, Said::Answer)
 }
 
 /// A running server.

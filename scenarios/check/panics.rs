@@ -3,8 +3,8 @@
 //! **Invariant:** a panic never takes the verdict with it. madsim hands a task's panic on to whoever runs
 //! the runtime, so that it ends the run and nothing else: it is caught there.
 //!
-//! **Verified:** I21: a panic whose innermost frame of this project is the platform's, be it in a library
-//! that the platform called. One in the harness (simulated world, model, runner) accuses nobody.
+//! **Verified:** I21: a panic in the platform, or in a library where the innermost code of this project on
+//! the stack is the platform's. One in the harness (simulated world, model, runner) accuses nobody.
 //! **Not verified:** a panic below SQLite's C code, an abort, a stack that is full: they end the process,
 //! and a worker's end is judged by the one who started it.
 
@@ -12,12 +12,13 @@ use crate::verdict::{Finding, Verdict};
 use std::backtrace::Backtrace;
 use std::cell::{Cell, RefCell};
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Once;
 use stormglass_model::violation::Invariant;
 
-/// The crates of this project, as they stand in a stack trace; the platform is the first.
-const CRATES: [&str; 4] =
-    ["stormglass_platform::", "stormglass_scenarios::", "stormglass_model::", "stormglass_sim::"];
+/// The folders of this project whose code a run is made of.
+const PLATFORM: &str = "src";
+const HARNESS: [&str; 3] = ["scenarios", "model", "sim"];
 
 /// A panic.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -76,20 +77,53 @@ pub fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Panic> {
 }
 
 fn of(info: &PanicHookInfo<'_>, stack: &str) -> Panic {
-    let place = info.location().map(|at| format!("{}:{}", at.file(), at.line()));
+    let file = info.location().map_or("", |at| at.file());
+    let line = info.location().map_or(0, |at| at.line());
+    let is_platforms = is_platforms(&plain(Path::new(file))).or_else(|| {
+        let here = std::env::current_dir().unwrap_or_default();
+        is_of_platform(stack, &here)
+    });
     Panic {
-        place: place.unwrap_or_default(),
+        place: format!("{file}:{line}"),
         message: info.payload_as_str().unwrap_or("a panic without words").to_string(),
-        is_of_platform: is_of_platform(stack),
+        is_of_platform: is_platforms.unwrap_or(false),
     }
 }
 
-/// Whether the innermost frame of this project is the platform's. Frames of this file are the hook's.
-fn is_of_platform(stack: &str) -> bool {
-    let ours = |line: &&str| {
-        CRATES.iter().any(|name| line.contains(name)) && !line.contains("::check::panics::")
-    };
-    stack.lines().find(ours).is_some_and(|line| line.contains(CRATES[0]))
+/// Whether a file, named from the project's root, is the platform's or the harness's.
+fn is_platforms(file: &Path) -> Option<bool> {
+    let folder = file.components().next()?.as_os_str().to_str()?;
+    let is_platform = folder == PLATFORM;
+    (is_platform || HARNESS.contains(&folder)).then_some(is_platform)
+}
+
+/// A path without `.` and `..`.
+fn plain(path: &Path) -> PathBuf {
+    path.components().fold(PathBuf::new(), |mut plain, part| {
+        match part {
+            Component::ParentDir => _ = plain.pop(),
+            Component::CurDir => {}
+            part => plain.push(part),
+        }
+        plain
+    })
+}
+
+/// Whether the innermost file of this project in a stack trace is the platform's. The trace tells files
+/// from `here` where they are beneath it. This file's frames are the hook's.
+fn is_of_platform(stack: &str, here: &Path) -> Option<bool> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent()?;
+    let files = stack.lines().filter_map(|line| line.trim().strip_prefix("at "));
+    let mut ours = files.filter_map(|file| {
+        let file = plain(&here.join(file));
+        let file = file.strip_prefix(root).ok()?;
+        if file.to_str()?.starts_with("scenarios/check/panics.rs:") {
+            None
+        } else {
+            is_platforms(file)
+        }
+    });
+    ours.next()
 }
 
 #[cfg(test)]
@@ -97,14 +131,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_panic_is_the_innermost_crates_of_this_project() {
-        let hook = "0: stormglass_scenarios::check::panics::caught::{{closure}}\n1: std::panicking";
-        let outer = "8: stormglass_platform::store::Store::put\n9: stormglass_scenarios::server";
-        let stack = |inner: &str| format!("{hook}\n{inner}\n{outer}");
-        assert!(is_of_platform(&stack("7: libsql::local::Connection::execute")));
-        assert!(!is_of_platform(&stack("7: <stormglass_sim::vfs::File as X>::read")));
-        assert!(!is_of_platform(&stack("7: stormglass_scenarios::seams::SimClock::sleep")));
-        assert!(!is_of_platform(hook));
+    fn a_panic_is_the_innermost_files_of_this_project() {
+        let root =
+            Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a folder of this project");
+        let is_of = |inner: &str, outer: &str| {
+            let frame = |file: &str| format!("   0: {{closure}}\n             at {file}:7:9\n");
+            let own = "./scenarios/check/panics.rs";
+            is_of_platform(&(frame(own) + &frame(inner) + &frame(outer)), root)
+        };
+        let absolute = |file: &str| format!("{}/{file}", root.display());
+        assert_eq!(is_of("/cargo/libsql/src/lib.rs", "./src/store/sql.rs"), Some(true));
+        assert_eq!(is_of("/cargo/libsql/src/lib.rs", &absolute("src/store/sql.rs")), Some(true));
+        assert_eq!(is_of("./sim/vfs.rs", "./src/store/sql.rs"), Some(false));
+        assert_eq!(is_of("./src/store/sql.rs", "./scenarios/server.rs"), Some(true));
+        assert_eq!(is_of("./tests/it/panics.rs", "./src/intake.rs"), Some(true));
+        assert_eq!(is_of("/rustc/library/core/src/option.rs", "/elsewhere/src/lib.rs"), None);
     }
 
     #[test]

@@ -43,14 +43,20 @@ impl Remains {
     }
 
     /// I2: what the protocol leaves no room for.
-    pub fn judge(&self, rows: &TenantRows, orphan_count: usize, is_dead: bool) -> Option<Violation> {
+    pub fn judge(
+        &self,
+        rows: &TenantRows,
+        orphan_count: usize,
+        is_dead: bool,
+    ) -> Option<Violation> {
         let brings_blobs = self.protocol != Protocol::EventThenBlobs;
         let torn = if is_dead && brings_blobs { self.half_an_action(rows) } else { None };
         torn.or_else(|| {
             let is_half = self.protocol == Protocol::Atomic && orphan_count > 0;
             let actual = format!("{orphan_count} blobs of no event");
             let place = "blob without its event";
-            let mismatch = Mismatch::new(Invariant::I2, place, "event and blobs, or nothing", actual);
+            let mismatch =
+                Mismatch::new(Invariant::I2, place, "event and blobs, or nothing", actual);
             is_half.then(|| mismatch.at(rows.tenant.as_str()))
         })
     }

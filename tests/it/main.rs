@@ -11,6 +11,7 @@ mod every_crash;
 mod faults;
 mod fingerprint;
 mod messages;
+mod panics;
 mod parity;
 mod passthrough;
 mod plans;
