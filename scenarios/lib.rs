@@ -6,6 +6,7 @@ pub mod check;
 pub mod defects;
 pub mod determinism;
 pub mod plan;
+pub mod profile;
 pub mod recipe;
 pub mod rows;
 pub mod runner;

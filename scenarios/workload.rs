@@ -5,6 +5,7 @@
 //! waits lie at the boundaries that matter.
 
 use crate::plan::{Action, Mode, PLAN_VERSION, Plan, Protocol, Step, Values, Who};
+use crate::profile::Profile;
 use crate::recipe::{Alphabet, Recipe};
 use stormglass_sim::clock::DEFAULT_START_UTC_MS;
 use stormglass_sim::{
@@ -17,14 +18,17 @@ pub struct Scenario {
     pub name: &'static str,
     /// In one line.
     pub description: &'static str,
-    /// The plan of a seed.
-    pub plan: fn(Seed) -> Plan,
+    /// How many seeds play it when no scenario is named, against the others.
+    pub weight: u64,
+    /// The plan of a seed, within a profile's bounds.
+    pub plan: fn(Seed, &Profile) -> Plan,
 }
 
 /// Every scenario of the platform.
 pub const SCENARIOS: &[Scenario] = &[Scenario {
     name: "overflow",
     description: "the whole mix: several clients, values around the ceiling, crashes, faults, clock",
+    weight: 1,
     plan: overflow,
 }];
 
@@ -38,7 +42,7 @@ const CRASH: usize = 10;
 const RESTART: usize = 11;
 
 /// The plan of a seed: the whole mix.
-fn overflow(seed: Seed) -> Plan {
+fn overflow(seed: Seed, _: &Profile) -> Plan {
     let mut swarm = seed.stream("taste");
     let protocols = [Protocol::EventThenBlobs, Protocol::BlobsThenEvent, Protocol::Atomic];
     let protocol = if swarm.chance(2, 3) { protocols[0] } else { *swarm.pick(&protocols) };

@@ -2,13 +2,14 @@
 
 use crate::command::{line, passed};
 use stormglass_scenarios::runner::PlayOptions;
-use stormglass_scenarios::scenario;
+use stormglass_scenarios::scenario::{self, Settings};
 use stormglass_scenarios::verdict::{Played, Verdict};
 use stormglass_sim::Seed;
 
 fn play(seed: u64, checks: bool) -> Played {
     let options = PlayOptions { keep_trace: true, checks };
-    let played = scenario::play("overflow", Seed(seed), None, options).expect("a scenario's name");
+    let played = scenario::play("overflow", Seed(seed), &Settings::default(), options)
+        .expect("a scenario's name");
     played.expect("this thread has no other world")
 }
 
