@@ -71,7 +71,7 @@ fn take_reached() -> Vec<(String, u64)> {
 /// The plan of a seed; nothing if there is no such scenario or it has none.
 pub fn plan(scenario: &str, seed: Seed, settings: &Settings) -> Option<Plan> {
     let known = SCENARIOS.iter().find(|known| known.name == scenario)?;
-    let mut plan = (known.plan)(seed, &settings.profile);
+    let mut plan = known.plan(seed, &settings.profile);
     plan.protocol = settings.protocol.unwrap_or(plan.protocol);
     Some(plan)
 }
