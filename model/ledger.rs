@@ -39,6 +39,12 @@ pub struct Ledger {
 }
 
 impl Ledger {
+    /// A row has its time anew with every boot: rows of a dead store were read after the last one.
+    pub fn boot_started(&mut self) {
+        self.read_at = None;
+        self.overdue.clear();
+    }
+
     /// Nothing that was read before holds for the next boot's sweeps.
     pub fn boot_ended(&mut self) {
         self.baseline = None;

@@ -1,7 +1,8 @@
 //! Answers to `GET` of an entity set: each item is an answer of its own moment.
 //!
 //! Verified: order, length, every item (I4, I10), that no entity is left out or shown after its
-//! deletion (I1, I2). Not verified: the page's links.
+//! deletion (I1, I2); a page that is not full leaves out every entity that it does not show. Not
+//! verified: the page's links.
 
 use std::sync::Arc;
 

@@ -64,6 +64,13 @@ impl Oracle {
         Observation { violations, orphan_count }
     }
 
+    /// The rows of a tenant are what they were when they were last read: only time has passed.
+    pub fn unchanged(&mut self, moment: Moment, rows: &TenantRows) {
+        self.clock(moment);
+        let ledger = self.ledgers.entry(rows.tenant.clone()).or_default();
+        ledger.read(rows, &self.clock, self.now);
+    }
+
     /// I9: rows of a tenant that the background sweeper should have taken, at the last reading.
     pub fn late_sweep(&self, tenant: &str, interval_ms: u64) -> Option<Violation> {
         self.ledgers.get(tenant)?.late_sweep(interval_ms, self.now)

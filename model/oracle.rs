@@ -121,6 +121,7 @@ impl Oracle {
         self.clock(moment);
         self.boot = BootId(self.boot.0 + 1);
         self.is_running = true;
+        self.ledgers.values_mut().for_each(Ledger::boot_started);
         Ok(self.boot)
     }
 

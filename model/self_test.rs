@@ -41,6 +41,8 @@ enum Defect {
     ResurrectsOnReplay,
     SweepsPermanent,
     SweepsEarly,
+    SweepsUnbounded,
+    SweeperStops,
     ReadsExpired,
     ExpiresLate,
     CeilingInclusive,
@@ -92,8 +94,12 @@ struct Run {
     judged: u64,
     orphans: usize,
     is_stale: bool,
+    next_sweep_ms: u64,
+    has_sweeper: bool,
 }
 
+/// From the end of one sweep of the background sweeper to the next.
+const INTERVAL_MS: u64 = 20_000;
 const TENANT: &str = "t";
 const SET: &str = "Sessions";
 const IDS: [&str; 3] = ["a", "b", "c"];
@@ -121,6 +127,8 @@ impl Run {
             judged: 0,
             orphans: 0,
             is_stale: false,
+            next_sweep_ms: INTERVAL_MS,
+            has_sweeper: true,
         }
     }
 
@@ -159,6 +167,22 @@ impl Run {
         self.clock_ms += by_ms;
         self.mono_ms += by_ms.max(0) as u64;
         self.oracle.clock(self.moment());
+        self.sweep_in_background();
+    }
+
+    /// The background sweeper, which now and then meets a fault.
+    fn sweep_in_background(&mut self) {
+        if !self.has_sweeper || self.mono_ms < self.next_sweep_ms {
+            return;
+        }
+        self.next_sweep_ms = self.mono_ms + INTERVAL_MS;
+        if self.random.one_in(4) {
+            self.oracle.fault_fired();
+            self.has_sweeper = self.defect != Defect::SweeperStops;
+            return;
+        }
+        let now_ms = self.clock_ms;
+        self.blobs.retain(|_, (_, deadline)| deadline.is_none_or(|ms| now_ms < ms));
     }
 
     fn text(&mut self) -> Value {
@@ -248,6 +272,8 @@ impl Run {
     fn crash(&mut self) {
         self.oracle.boot_ended(self.moment());
         self.queue.clear();
+        self.next_sweep_ms = self.mono_ms + INTERVAL_MS;
+        self.has_sweeper = true;
         for toy in self.toys.values_mut() {
             toy.is_started = false;
             if self.defect == Defect::LosesAcknowledged && self.random.one_in(4) {
@@ -280,6 +306,7 @@ impl Run {
         let Observation { violations, orphan_count } =
             self.oracle.observe(self.moment(), &rows, sight);
         self.found.extend(violations);
+        self.found.extend(self.oracle.late_sweep(TENANT, INTERVAL_MS));
         self.orphans += orphan_count;
         self.judged += 1;
     }
@@ -296,7 +323,9 @@ impl Run {
             }
         }
         due.sort();
-        due.truncate(2);
+        if self.defect != Defect::SweepsUnbounded {
+            due.truncate(2);
+        }
         for (_, key) in &due {
             self.blobs.remove(key);
         }
@@ -334,7 +363,7 @@ fn a_platform_that_keeps_the_contract_is_never_accused() {
 #[test]
 fn every_wrong_turn_is_found_by_its_own_invariant() {
     use Invariant::*;
-    let cases: [(Defect, &[Invariant]); 18] = [
+    let cases: [(Defect, &[Invariant]); 20] = [
         (Defect::LosesAcknowledged, &[I1, I2]),
         (Defect::ForgetsKeys, &[I3, I18]),
         (Defect::WritesRejected, &[I2, I18]),
@@ -345,6 +374,8 @@ fn every_wrong_turn_is_found_by_its_own_invariant() {
         (Defect::ResurrectsOnReplay, &[I12]),
         (Defect::SweepsPermanent, &[I8]),
         (Defect::SweepsEarly, &[I8]),
+        (Defect::SweepsUnbounded, &[I20]),
+        (Defect::SweeperStops, &[I9]),
         (Defect::ReadsExpired, &[I10]),
         (Defect::ExpiresLate, &[I10]),
         (Defect::CeilingInclusive, &[I19]),

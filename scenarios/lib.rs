@@ -5,6 +5,7 @@ pub mod campaign;
 pub mod check;
 pub mod defects;
 pub mod determinism;
+pub mod patience;
 pub mod plan;
 pub mod profile;
 pub mod recipe;

@@ -3,7 +3,10 @@
 //! **Invariant:** the plan decides everything; the judge only watches. A run with the checks off has the
 //! same trace.
 
-use crate::check::{DEFAULT_CEILING_BYTES, Going, Judge, Part, Stop, event_without_its_blob};
+use crate::check::{
+    DEFAULT_CEILING_BYTES, Going, Judge, PROGRESS_MS, Part, Stop, event_without_its_blob, panics,
+};
+use crate::patience::{bounded, unless};
 use crate::plan::{Action, Mode, Plan, Protocol, Step, Who, tenant_name};
 use crate::recipe::Recipe;
 use crate::server::{Connection, Server};
@@ -20,8 +23,6 @@ use tokio::sync::mpsc;
 
 /// The workload's spec.
 const SPEC: &str = include_str!("specs/session.ioa.toml");
-/// Simulated time in which every request has its answer once faults have stopped, in milliseconds (I16).
-const PROGRESS_MS: i64 = 60_000;
 /// The number of steps that are not the plan's but the runner's own.
 pub const ASIDE: u32 = 0;
 
@@ -60,21 +61,28 @@ pub fn play_watched(
         plan,
         world: &world,
         points: Points::new(&world),
-        judge: Judge::new(&world, plan.mode, (checks, watch)),
+        judge: Judge::new(&world, plan, (checks, watch)),
         server: None,
         story: Story::new(world.clock().clone()),
         counts: BTreeMap::new(),
         crash_count: 0,
         was_stopped: false,
+        last_read: Vec::new(),
     };
-    let verdict = match runtime.block_on(run.play()) {
-        Ok(()) => Verdict::Passed,
-        Err(Stop::Violated(violation)) => Verdict::Violated(finding(*violation)),
-        Err(Stop::Broken(why)) => Verdict::HarnessBroken(why),
+    let verdict = match panics::caught(|| runtime.block_on(run.play())) {
+        Ok(Ok(())) => Verdict::Passed,
+        Ok(Err(Stop::Violated(violation))) => Verdict::Violated(finding(*violation)),
+        Ok(Err(Stop::Broken(why))) => Verdict::HarnessBroken(why),
+        Err(panic) => {
+            // What the run still had is dropped, as far as that goes without another panic.
+            let _ = panics::caught(|| runtime.block_on(run.end()));
+            panic.verdict()
+        }
     };
     let Run { story, mut counts, judge, .. } = run;
     counts.insert("check readings".to_string(), judge.reading_count);
     counts.insert("check unverified".to_string(), judge.unverified());
+    counts.insert("check orphans".to_string(), judge.orphan_count());
     count_faults(&mut counts, &world.ledger());
     let outcome = Outcome {
         verdict,
@@ -108,6 +116,8 @@ struct Run<'a> {
     crash_count: usize,
     /// The server was stopped as it should be: its end is no crash to be told.
     was_stopped: bool,
+    /// What the runner's own reads were answered when everything was last visited.
+    last_read: Vec<(Step, Answer)>,
 }
 
 impl Run<'_> {
@@ -123,14 +133,18 @@ impl Run<'_> {
             Ok(()) => self.finish().await,
             stopped => stopped,
         };
-        // A run ends by killing its nodes, or it leaks them.
+        self.end().await;
+        madsim::runtime::Handle::current().kill(driver.id());
+        madsim::time::sleep(std::time::Duration::from_millis(2)).await;
+        played
+    }
+
+    /// A run ends by killing its nodes, or it leaks them.
+    async fn end(&mut self) {
         self.end_boot(&Ending::ProcessKill);
         if let Some(server) = self.server.take() {
             let _ = server.buried().await;
         }
-        madsim::runtime::Handle::current().kill(driver.id());
-        madsim::time::sleep(std::time::Duration::from_millis(2)).await;
-        played
     }
 
     async fn play_steps(&mut self) -> Going {
@@ -144,7 +158,7 @@ impl Run<'_> {
                 Action::Wait { .. }
                 | Action::StepClock { .. }
                 | Action::Crash { .. }
-                | Action::Restart => self.alone(first).await,
+                | Action::Restart => self.alone(first).await?,
                 _ => self.send(group).await?,
             }
             self.settle().await?;
@@ -158,22 +172,33 @@ impl Run<'_> {
         self.world.set_quota(None);
         self.story.tell("check", "faults stop; every entity is read");
         self.visit_everything(false, false).await?;
-        self.pass(PROGRESS_MS).await;
+        self.pass(PROGRESS_MS).await?;
         self.settle().await?;
         self.story.tell("check", "a minute later every entity is read and written");
         self.visit_everything(true, true).await?;
+        if let Some(waits_ms) = self.judge.until_swept().await {
+            self.story.tell("check", "rows expire and are swept");
+            for ms in waits_ms {
+                self.pass(ms).await?;
+                self.settle().await?;
+            }
+        }
         let (before, is_settled) = (self.judge.rows(), self.judge.is_settled());
         self.end_boot(&Ending::ProcessKill);
         self.settle().await?;
         self.story.tell("check", "after a last kill every entity is read, rows are compared");
         self.visit_everything(true, false).await?;
-        if is_settled { self.judge.same(&before, &self.judge.rows()) } else { Ok(()) }
+        if is_settled {
+            self.judge.same(&before, &self.judge.rows())?;
+        }
+        self.judge.replays_alike(&self.points, config(self.plan), &self.last_read).await
     }
 
     /// Reads every entity that was ever asked for, and writes to it if `writes`: that shows whether
     /// its actor and its journal still agree.
     async fn visit_everything(&mut self, must_answer: bool, writes: bool) -> Going {
         self.be_up().await?;
+        self.last_read.clear();
         for (tenant, entity) in self.judge.asked() {
             let who = Who { tenant, entity };
             let values = vec![("colour".to_string(), Recipe::Words("grey".to_string()))];
@@ -226,6 +251,9 @@ impl Run<'_> {
         };
         let (results, mut answers) = mpsc::unbounded_channel();
         let mut open: BTreeMap<u32, (&Step, Option<OpId>)> = BTreeMap::new();
+        if let [step] = group {
+            self.judge.sent_alone(step);
+        }
         for step in group {
             open.insert(step.id, (step, self.judge.sent(step)));
             self.world.request(format!("client {}", step.client), translate::brief(step));
@@ -236,18 +264,42 @@ impl Run<'_> {
             });
         }
         drop(results);
-        let clock = self.world.clock();
-        clock.set_horizon(clock.monotonic_ms() + PROGRESS_MS);
-        while let Some((id, said)) = answers.recv().await {
+        while let Some((id, said)) = self.in_time(answers.recv(), &open).await? {
             let Some((step, op)) = open.remove(&id) else { continue };
             if matches!(&said, Said::Answer(answer) if answer.status >= 500) {
                 doubtful.push((step.clone(), said.in_words()));
             }
             self.answered(step, op, &said)?;
         }
-        clock.set_horizon(clock.monotonic_ms());
         self.judge.bounded()?;
         Ok(doubtful)
+    }
+
+    /// Waits for an answer as long as faults strike, and for the time in which it must come after the
+    /// last one.
+    async fn in_time<T>(
+        &mut self,
+        answer: impl Future<Output = Option<T>>,
+        open: &BTreeMap<u32, (&Step, Option<OpId>)>,
+    ) -> Result<Option<T>, Stop> {
+        let mut answer = std::pin::pin!(answer);
+        let clock = self.world.clock();
+        loop {
+            let fault_count = self.judge.fault_count();
+            clock.set_horizon(clock.monotonic_ms() + PROGRESS_MS);
+            let wait = unless(answer.as_mut(), clock.sleep(PROGRESS_MS));
+            let answered = bounded(&self.judge, wait).await?;
+            clock.set_horizon(clock.monotonic_ms());
+            if let Some(answered) = answered {
+                return Ok(answered);
+            }
+            if self.judge.fault_count() == fault_count {
+                let waiting: Vec<String> =
+                    open.values().map(|(step, _)| translate::brief(step)).collect();
+                self.judge.hangs(&waiting.join(", "))?;
+                return Ok(None);
+            }
+        }
     }
 
     fn answered(&mut self, step: &Step, op: Option<OpId>, said: &Said) -> Going {
@@ -259,35 +311,46 @@ impl Run<'_> {
             self.story.step(step, &words);
         }
         match (op, said) {
-            (Some(op), Said::Answer(answer)) => self.judge.answered(step, op, answer),
+            (Some(op), Said::Answer(answer)) => {
+                if step.id == ASIDE && !step.action.is_write() {
+                    self.last_read.push((step.clone(), answer.clone()));
+                }
+                self.judge.answered(step, op, answer)
+            }
             (Some(op), _) => {
                 self.judge.lost(op);
                 Ok(())
             }
-            (None, _) => Ok(()),
+            (None, Said::Swept(said)) => {
+                self.judge.swept(Some(said));
+                Ok(())
+            }
+            (None, _) => {
+                self.judge.swept(None);
+                Ok(())
+            }
         }
     }
 
     /// A step that is not sent to the server.
-    async fn alone(&mut self, step: &Step) {
+    async fn alone(&mut self, step: &Step) -> Going {
         match &step.action {
             Action::Wait { ms } => {
                 self.story.step(step, "");
-                self.pass(*ms).await;
+                self.pass(*ms).await?;
             }
             Action::StepClock { by_ms } => {
                 self.judge.clock();
                 self.world.step_clock(*by_ms);
-                self.judge.clock();
+                self.judge.clock_stepped();
                 self.story.step(step, "");
             }
             Action::Crash { ending } => self.end_boot(ending),
             Action::Restart => {
                 if let Some(connection) = self.server.as_ref().map(Server::connection) {
-                    let clock = self.world.clock();
-                    clock.set_horizon(clock.monotonic_ms() + PROGRESS_MS);
-                    let has_stopped = connection.shutdown().await;
-                    clock.set_horizon(clock.monotonic_ms());
+                    let open = BTreeMap::from([(step.id, (step, None))]);
+                    let stops = async { Some(connection.shutdown().await) };
+                    let has_stopped = self.in_time(stops, &open).await?.unwrap_or(false);
                     self.story.step(step, if has_stopped { "stopped" } else { "lost" });
                     self.was_stopped = has_stopped && self.world.is_running();
                 }
@@ -295,15 +358,20 @@ impl Run<'_> {
             }
             _ => {}
         }
+        Ok(())
     }
 
     /// Lets time pass: every timer up to its end is met.
-    async fn pass(&mut self, ms: i64) {
+    async fn pass(&mut self, ms: i64) -> Going {
         let clock = self.world.clock();
         clock.set_horizon(clock.monotonic_ms() + ms);
-        clock.sleep(ms).await;
-        self.points.quiet().await;
+        let passed = async {
+            clock.sleep(ms).await;
+            self.points.quiet().await;
+        };
+        bounded(&self.judge, passed).await?;
         clock.set_horizon(clock.monotonic_ms());
+        Ok(())
     }
 
     fn end_boot(&mut self, ending: &Ending) {
@@ -314,7 +382,7 @@ impl Run<'_> {
 
     /// Waits until nothing moves, buries a dead boot, and has the judge look.
     async fn settle(&mut self) -> Going {
-        self.points.quiet().await;
+        bounded(&self.judge, self.points.quiet()).await?;
         if self.world.is_running() || self.server.is_none() {
             self.judge.quiet().await
         } else {

@@ -307,33 +307,50 @@ impl Platform {
         &self,
         request: &Request,
         entity_type: &str,
-        page: (u64, u64),
+        (mut skip, top): (u64, u64),
     ) -> Result<Answer, RequestError> {
         let set = request.op.set();
         let mut items = Vec::new();
-        if self.shared.is_known(&request.tenant) {
+        let mut after = String::new();
+        // What was deleted since its id was read leaves a gap, which is filled from the ids behind:
+        // a page that is not full says that nothing follows it.
+        while (items.len() as u64) < top && self.shared.is_known(&request.tenant) {
             let tenant = self.shared.tenant(&request.tenant);
             let caller = Caller { entity: set, origin: &request.origin };
-            let ids = tenant.store.entity_ids(caller, entity_type, page).await;
-            let ids = ids.map_err(|error| RequestError::Unavailable(error.to_string()))?;
+            let missing = top - items.len() as u64;
+            let ids = tenant.store.entity_ids(caller, (entity_type, &after), (skip, missing));
+            let ids = ids.await.map_err(|error| RequestError::Unavailable(error.to_string()))?;
+            let is_end = (ids.len() as u64) < missing;
+            skip = 0;
+            after = ids.last().cloned().unwrap_or_default();
             for entity_id in ids {
-                let id = odata_id(set, &entity_id);
-                let key = EntityKey { entity_type: entity_type.to_owned(), entity_id };
-                let op = (EntityOp::Get, None, None, request.origin.clone());
-                let answer = self.ask(&request.tenant, key, op).await.unwrap_or_else(Answer::from);
-                match answer.code {
-                    None => items.push(answer.body),
-                    // Deleted since the ids were read.
-                    Some("EntityNotFound") => {}
-                    Some(_) => {
-                        items.push(json!({"@odata.id": id, "@temper.error": answer.body["error"]}))
-                    }
-                }
+                items.extend(self.list_item(request, entity_type, entity_id).await);
+            }
+            if is_end {
+                break;
             }
         }
         let body =
             json!({"@odata.context": format!("$metadata#{set}"), "value": Value::from(items)});
         Ok(Answer::success(200, body, None))
+    }
+
+    /// An entity as an item of a list; nothing if it was deleted since its id was read.
+    async fn list_item(
+        &self,
+        request: &Request,
+        entity_type: &str,
+        entity_id: String,
+    ) -> Option<Value> {
+        let id = odata_id(request.op.set(), &entity_id);
+        let key = EntityKey { entity_type: entity_type.to_owned(), entity_id };
+        let op = (EntityOp::Get, None, None, request.origin.clone());
+        let answer = self.ask(&request.tenant, key, op).await.unwrap_or_else(Answer::from);
+        match answer.code {
+            None => Some(answer.body),
+            Some("EntityNotFound") => None,
+            Some(_) => Some(json!({"@odata.id": id, "@temper.error": answer.body["error"]})),
+        }
     }
 
     /// Deletes at most `max_rows` expired blobs of a tenant and returns how many. An unknown tenant

@@ -207,3 +207,32 @@ fn a_request_is_answered_once() {
     let late = story.oracle.answer(story.at(), note, &unavailable());
     assert_eq!(late, Err(Misuse::NotOpen(note)));
 }
+
+#[test]
+fn a_page_that_is_not_full_says_that_nothing_follows() {
+    let mut story = Story::new();
+    let create = story.send(Kind::Create, json!({"Id": "b"}));
+    story.answer(create, &shown(1, fields(json!({"Id": "b"}))));
+    let delete = story.send(Kind::Delete { id: "a".into() }, json!({}));
+    let item = |id: &str| {
+        let view = EntityView {
+            sequence_nr: 1,
+            fields: fields(json!({"Id": id})),
+            expired: BTreeSet::new(),
+        };
+        (id.to_owned(), Listed::Entity(view))
+    };
+    // While `a` is deleted a page of one holds `a` or `b`: empty, it says that neither is there.
+    for (page, told) in [
+        (vec![item("a")], vec![]),
+        (vec![item("b")], vec![]),
+        (vec![], vec![(Invariant::I1, "entity not shown")]),
+    ] {
+        let oracle = story.oracle.clone();
+        let mut one = Story { oracle, clock_ms: story.clock_ms, told: vec![] };
+        let list = one.send(Kind::List { top: 1 }, json!({}));
+        one.answer(list, &Answer::List(page));
+        assert_eq!(one.told(), told);
+    }
+    story.lose(delete);
+}

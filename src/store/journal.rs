@@ -114,20 +114,21 @@ impl Store {
         .await
     }
 
-    /// The ids of a type's entities that are not deleted, in order.
+    /// The ids behind `after` of a type's entities that are not deleted, in order; at most `top`,
+    /// after the first `skip`.
     ///
     /// # Errors
     /// A failed read.
     pub async fn entity_ids(
         &self,
         caller: Caller<'_>,
-        entity_type: &str,
+        (entity_type, after): (&str, &str),
         (skip, top): (u64, u64),
     ) -> Result<Vec<String>, StoreError> {
         self.read("store.entity_ids", caller, |db, tenant| {
             let rows = db.rows(
                 "SELECT CAST(entity_id AS BLOB) FROM events AS first
-                WHERE tenant = ?1 AND entity_type = ?2 AND sequence_nr = 1
+                WHERE tenant = ?1 AND entity_type = ?2 AND entity_id > ?5 AND sequence_nr = 1
                     AND 'Deleted' <> (
                         SELECT event_type FROM events AS last
                         WHERE last.tenant = first.tenant AND last.entity_type = first.entity_type
@@ -135,7 +136,7 @@ impl Store {
                         ORDER BY sequence_nr DESC LIMIT 1
                     )
                 ORDER BY entity_id LIMIT ?3 OFFSET ?4",
-                vec![text(tenant), text(entity_type), integer(top), integer(skip)],
+                vec![text(tenant), text(entity_type), integer(top), integer(skip), text(after)],
             )?;
             let id =
                 |mut row: Row| row.text(0).ok_or_else(|| StoreError::Damaged("entity id".into()));

@@ -1,8 +1,13 @@
 //! Creation, actions, PATCH, DELETE, history and lists, as clients see them.
 
+use std::future::ready;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
+
 use serde_json::{Value, json};
 
 use super::world::{World, act, create, delete, get, history, patch, run, word};
+use crate::seams::{BoxFuture, Point, Points};
 use crate::{Op, OverflowMode, Platform, Request, WriteProtocol};
 
 async fn words(platform: &Platform, requests: Vec<Request>) -> Vec<String> {
@@ -234,5 +239,45 @@ fn truncation_leaves_a_placeholder_and_history_the_value() {
         let shown = platform.handle(history("a")).await.body;
         assert_eq!(shown["value"][0]["params"]["extra"], "1234567");
         assert_eq!(world.sql("acme", "SELECT count(*) FROM blobs").await, ["0"]);
+    });
+}
+
+/// Deletes an entity at the moment when a list, having read its id, asks for it.
+#[derive(Default)]
+struct DeletesWhatIsListed(OnceLock<Arc<Platform>>, AtomicU32);
+
+impl Points for DeletesWhatIsListed {
+    fn reach<'a>(&'a self, point: Point<'a>) -> BoxFuture<'a, ()> {
+        let is_asked = (point.label, point.origin) == ("mailbox.send", "list");
+        let platform = self.0.get().filter(|_| is_asked).cloned();
+        let id = match point.entity {
+            "Session('a')" => "a",
+            "Session('b')" => "b",
+            _ => return Box::pin(ready(())),
+        };
+        Box::pin(async move {
+            if let Some(platform) = platform {
+                self.1.fetch_add(1, Ordering::Relaxed);
+                assert_eq!(word(&platform.handle(delete(id)).await), "204");
+            }
+        })
+    }
+}
+
+#[test]
+fn a_page_is_full_also_where_entities_are_deleted_while_it_is_made() {
+    run(async {
+        let world = World::new();
+        let points = Arc::new(DeletesWhatIsListed::default());
+        let platform = Arc::new(world.start_with(Arc::clone(&points) as Arc<dyn Points>));
+        for id in ["a", "b", "c", "d", "e"] {
+            platform.handle(create(id, json!({}))).await;
+        }
+        assert!(points.0.set(Arc::clone(&platform)).is_ok());
+        let op = Op::List { set: "Sessions".to_owned(), top: Some(2), skip: 0 };
+        let page = platform.handle(Request::new("acme", op).with_origin("list")).await.body;
+        assert_eq!(points.1.load(Ordering::Relaxed), 2, "both entities of the page were deleted");
+        let ids = page["value"].as_array().unwrap().iter().map(|item| &item["entity_id"]);
+        assert_eq!(ids.collect::<Vec<_>>(), ["c", "d"]);
     });
 }

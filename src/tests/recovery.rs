@@ -165,6 +165,20 @@ fn a_newer_server_ends_the_older_ones_service() {
     });
 }
 
+/// What an actor remembers would be an answer without any transaction.
+#[test]
+fn an_older_server_answers_no_read_from_memory() {
+    run(async {
+        let world = World::new();
+        let older = world.start();
+        older.handle(create("a", json!({}))).await;
+        assert_eq!(word(&older.handle(get("a")).await), "200");
+        let newer = world.start();
+        assert_eq!(word(&newer.handle(act("a", "Configure", "")).await), "200");
+        assert_eq!(word(&older.handle(get("a")).await), "Unavailable");
+    });
+}
+
 #[test]
 fn a_file_of_other_tenants_is_refused_with_their_names() {
     run(async {

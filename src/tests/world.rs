@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use serde_json::Value;
 
-use crate::seams::{BoxFuture, Clock, Databases, Ids, NoPoints};
+use crate::seams::{BoxFuture, Clock, Databases, Ids, NoPoints, Points};
 use crate::{Answer, Body, Config, Op, Platform, Request, Seams, SpecText};
 
 /// 2024-01-01 00:00:00 UTC.
@@ -85,10 +85,15 @@ impl World {
     }
 
     pub fn start(&self) -> Platform {
+        self.start_with(Arc::new(NoPoints))
+    }
+
+    /// A platform whose tasks come by these points.
+    pub fn start_with(&self, points: Arc<dyn Points>) -> Platform {
         let seams = Seams {
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             databases: Arc::new(Folder(self.folder.clone())),
-            points: Arc::new(NoPoints),
+            points,
             ids: Arc::new(Counted(AtomicU64::new(0))),
         };
         Platform::start(self.config.clone(), seams).unwrap()

@@ -1,0 +1,346 @@
+//! The invariants of a run: what the model says of every answer and of every reading of the tables, and
+//! what takes the world to see.
+//!
+//! **Invariant:** the judge watches and touches nothing. At each quiet moment all that the tables show is
+//! weighed before anything that an answer showed, each in the order of the invariants' ids: the first is
+//! the run's verdict.
+//!
+//! **Verified** here, by asking the model: I1, I2, I3 (events against requests, by every answer and
+//! reading), I4, I10, I18 (every answer), I5, I6, I7, I8, I12, I19, I20 for snapshots (every reading); how
+//! far each goes stands at the head of the model's file. I7's orphans are counted: `check orphans`.
+//! **Verified** in the files beside this one: I8, I9 and I20 for sweeps in `sweeps`; I2 by write protocol
+//! and I14 in `remains`; I11 in `recovery`; I16 in `progress`; I21 in `progress` and `panics`.
+//! **Not verified** by any of them:
+//! - I13 beyond the tenant column of rows; I15: no step of the workload leaves a row of `outbox`.
+//! - I17: no run can see it. `check-determinism` and the tests compare processes.
+//! - I22: faults are honest so far and damage nothing, so its errors (`BlobLost`, `EventUndecodable`) are
+//!   answers that I18 refuses, and wrong, older or null values are I4's, I10's and I18's. What is said
+//!   of damaged data remains to be checked with the faults that damage.
+//! - What a snapshot holds (I12, I19) is not read: replays from it answer for that (I11).
+
+pub mod panics;
+mod progress;
+mod recovery;
+mod remains;
+mod sweeps;
+
+pub use progress::PROGRESS_MS;
+pub use remains::event_without_its_blob;
+
+use crate::plan::{Mode, Plan, Step, entity_id, tenant_name};
+use crate::rows::{Look, Reader};
+use crate::translate;
+use progress::Calm;
+use recovery::Standing;
+use remains::Remains;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use stormglass_model::clock::Moment;
+use stormglass_model::entity::{EntityKey, OpId};
+use stormglass_model::observe::Observation;
+use stormglass_model::oracle::Oracle;
+use stormglass_model::tables::{Sight, TenantRows};
+use stormglass_model::violation::{Invariant, Mismatch, Violation};
+use stormglass_model::{automaton, workload};
+use stormglass_platform::Answer;
+use stormglass_sim::World;
+use sweeps::Sweeps;
+
+/// The ceiling of fields without one of their own, in bytes: the platform's default.
+pub const DEFAULT_CEILING_BYTES: u64 = 131_072;
+
+/// Why a run stops.
+pub enum Stop {
+    /// The platform broke a promise.
+    Violated(Box<Violation>),
+    /// The harness failed.
+    Broken(String),
+}
+
+/// Whether a run goes on.
+pub type Going = Result<(), Stop>;
+
+/// Stops a run for a violation.
+pub fn violated(violation: Violation) -> Going {
+    Err(Stop::Violated(Box::new(violation)))
+}
+
+fn broken(misuse: impl ToString) -> Stop {
+    Stop::Broken(misuse.to_string())
+}
+
+/// Whose turn it is in a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// The platform with its store, the simulated world, and the runner's own steps.
+    Platform,
+    /// Reading the tables for the judge.
+    Tables,
+    /// The model.
+    Model,
+}
+
+/// The model of one run, with what was shown and read so far.
+pub struct Judge<'a> {
+    world: &'a World,
+    /// Whether it judges. If not it follows the run all the same and finds nothing.
+    is_on: bool,
+    watch: &'a dyn Fn(Part),
+    oracle: Oracle,
+    /// Violations that answers showed, until the tables are read.
+    held: Vec<Violation>,
+    /// Every entity that was ever asked for.
+    asked: BTreeSet<(u32, u32)>,
+    standing: Standing,
+    calm: Calm,
+    sweeps: Sweeps,
+    remains: Remains,
+    /// By tenant, at the last reading: rows that only failed attempts put (I7).
+    orphans: BTreeMap<String, usize>,
+    /// The number of the last disk operation when the tables were last read.
+    read_at_op: u64,
+    reader: Reader,
+    /// How often a tenant's tables were held against the model.
+    pub reading_count: u64,
+}
+
+impl<'a> Judge<'a> {
+    /// The judge of a run of `plan` on `world`, and whom it tells whose turn it is.
+    pub fn new(
+        world: &'a World,
+        plan: &Plan,
+        (is_on, watch): (bool, &'a dyn Fn(Part)),
+    ) -> Judge<'a> {
+        let default_inline_max = DEFAULT_CEILING_BYTES;
+        let mode = match plan.mode {
+            Mode::BlobRefs => automaton::Mode::BlobRefs { default_inline_max },
+            Mode::InlineTruncate => automaton::Mode::InlineTruncate { default_inline_max },
+        };
+        let mut oracle = Oracle::new(mode, moment(world));
+        oracle.set_spec(workload::session::session());
+        Judge {
+            world,
+            is_on,
+            watch,
+            oracle,
+            held: Vec::new(),
+            asked: BTreeSet::new(),
+            standing: Standing::default(),
+            calm: Calm::default(),
+            sweeps: Sweeps::new(plan.sweep_interval_ms),
+            remains: Remains::new(plan.protocol, world.clock().now_utc_ms()),
+            orphans: BTreeMap::new(),
+            read_at_op: 0,
+            reader: Reader::default(),
+            reading_count: 0,
+        }
+    }
+
+    /// Every entity that was ever asked for, as tenant and number.
+    pub fn asked(&self) -> Vec<(u32, u32)> {
+        self.asked.iter().copied().collect()
+    }
+
+    /// Observations from which nothing was concluded, because too much was in doubt.
+    pub fn unverified(&self) -> u64 {
+        self.oracle.unverified()
+    }
+
+    /// Rows that only in-doubt and failed attempts put, when they were last read (I7).
+    pub fn orphan_count(&self) -> u64 {
+        self.orphans.values().sum::<usize>() as u64
+    }
+
+    /// The clock reads what it reads now: told before and after each step of it.
+    pub fn clock(&mut self) {
+        let now = moment(self.world);
+        self.remains.clock_read(now.clock_ms);
+        self.oracle.clock(now);
+    }
+
+    /// A server process runs.
+    pub fn boot_started(&mut self) -> Going {
+        self.oracle.boot_started(moment(self.world)).map_err(broken)?;
+        self.standing = Standing::of_boot(self.world);
+        Ok(())
+    }
+
+    /// The server process is over.
+    pub fn boot_ended(&mut self) {
+        self.oracle.boot_ended(moment(self.world));
+        self.calm.disturbed();
+    }
+
+    /// A step's request is sent; nothing if the step is none.
+    pub fn sent(&mut self, step: &Step) -> Option<OpId> {
+        let request = translate::for_model(step)?;
+        if let Some(who) = step.action.who() {
+            self.asked.insert((who.tenant, who.entity));
+            if step.action.is_write() {
+                self.standing.write_sent(&tenant_name(who.tenant), &entity_id(who));
+            }
+        }
+        let op = self.ask(|oracle, now| oracle.send(now, request));
+        self.calm.sent(self.world, op);
+        Some(op)
+    }
+
+    /// A request got no answer and will get none.
+    pub fn lost(&mut self, op: OpId) {
+        self.calm.lost(op);
+        self.oracle.lost(moment(self.world), op);
+    }
+
+    /// A request was answered.
+    pub fn answered(&mut self, step: &Step, op: OpId, said: &Answer) -> Going {
+        let was_calm = self.calm.answered(self.world, op);
+        let Some(answer) = translate::answer(step, said) else {
+            let mismatch = Mismatch::new(
+                Invariant::I18,
+                "answer of another shape",
+                "the shape of the contract's section 8",
+                said.body.to_string(),
+            );
+            return violated(mismatch.at(translate::brief(step)));
+        };
+        let found = self.ask(|oracle, now| oracle.answer(now, op, &answer)).map_err(broken)?;
+        if found.is_empty() {
+            self.note_standing(step, said);
+        }
+        self.held.extend(found);
+        if was_calm {
+            self.held.extend(progress::unavailable(step, &answer));
+        }
+        Ok(())
+    }
+
+    /// Keeps what an answer says of its tenant's store and of its entity.
+    fn note_standing(&mut self, step: &Step, answer: &Answer) {
+        let Some(who) = step.action.who() else { return };
+        let (tenant, set) = (tenant_name(who.tenant), translate::SET.to_string());
+        let key = EntityKey { tenant, set, id: entity_id(who) };
+        let is_write = step.action.is_write();
+        if answer.status >= 500 {
+            self.standing.in_doubt(&key);
+        } else if answer.is_success() {
+            self.standing.succeeded(self.world, &key.tenant, is_write);
+            if let (Some(shown), false) = (answer.sequence_nr, step.action.is_history()) {
+                self.standing.shown(key, shown);
+            }
+        }
+    }
+
+    /// Whether no tenant's store has anything left that may be overwritten.
+    pub fn is_settled(&self) -> bool {
+        self.tenants().iter().all(|tenant| self.standing.is_settled(tenant))
+    }
+
+    /// A quiet moment of a running server: reads the tables if anything may have changed, and judges.
+    pub async fn quiet(&mut self) -> Going {
+        self.clock();
+        if !self.is_on {
+            self.held.clear();
+            return Ok(());
+        }
+        if self.sweeps.is_delayed(self.calm.fault_count(self.world)) {
+            self.oracle.fault_fired();
+        }
+        let mut found = Vec::new();
+        if self.world.op_count() != self.read_at_op || self.standing.has_news {
+            self.standing.note_errors(self.world);
+            let looks = self.look(false).await;
+            found = self.judge_rows(looks, false);
+        } else {
+            for rows in self.reader.rows() {
+                self.ask(|oracle, now| oracle.unchanged(now, &rows));
+            }
+        }
+        self.judge_sweeps(&mut found);
+        self.decide(found)
+    }
+
+    /// Reads what a server's end left on the disk, judge or not.
+    pub async fn look_at_remains(&mut self) -> Vec<Look> {
+        self.remains.read_before(&self.reader.rows());
+        self.look(true).await
+    }
+
+    /// A dead server: judges what its end left on the disk.
+    pub fn dead(&mut self, remains: Vec<Look>) -> Going {
+        self.clock();
+        if !self.is_on {
+            self.held.clear();
+            return Ok(());
+        }
+        self.forget_sweep();
+        let found = self.judge_rows(remains, true);
+        self.decide(found)
+    }
+
+    /// The first violation of a moment, in the order of the ids; tables before answers.
+    fn decide(&mut self, found: Vec<Violation>) -> Going {
+        let held = std::mem::take(&mut self.held);
+        let first = |found: Vec<Violation>| found.into_iter().min_by_key(|one| one.invariant);
+        first(found).or_else(|| first(held)).map_or(Ok(()), violated)
+    }
+
+    async fn look(&mut self, is_dead: bool) -> Vec<Look> {
+        (self.watch)(Part::Tables);
+        self.read_at_op = self.world.op_count();
+        self.standing.has_news = false;
+        let (image, tenants) = (self.world.image(), self.tenants());
+        let looks = self.reader.look(self.world, (image, is_dead), &tenants).await;
+        (self.watch)(Part::Platform);
+        looks
+    }
+
+    fn judge_rows(&mut self, looks: Vec<Look>, is_dead: bool) -> Vec<Violation> {
+        let mut found = Vec::new();
+        for look in looks {
+            self.reading_count += 1;
+            let rows = match remains::whole(look) {
+                Ok(rows) => rows,
+                Err(violation) => {
+                    found.push(violation);
+                    continue;
+                }
+            };
+            let sight = match (is_dead, self.standing.is_settled(&rows.tenant)) {
+                (true, _) => Sight::Dead,
+                (false, true) => Sight::Settled,
+                (false, false) => Sight::Idle,
+            };
+            let Observation { violations, orphan_count } =
+                self.ask(|oracle, now| oracle.observe(now, &rows, sight));
+            found.extend(violations);
+            found.extend(self.remains.judge(&rows, orphan_count, is_dead));
+            self.orphans.insert(rows.tenant.clone(), orphan_count);
+            if !is_dead {
+                found.extend(self.standing.recovers_to_what_was_shown(&rows));
+            }
+        }
+        found
+    }
+
+    /// The model's turn.
+    fn ask<T>(&mut self, question: impl FnOnce(&mut Oracle, Moment) -> T) -> T {
+        (self.watch)(Part::Model);
+        let told = question(&mut self.oracle, moment(self.world));
+        (self.watch)(Part::Platform);
+        told
+    }
+
+    fn tenants(&self) -> BTreeSet<String> {
+        self.asked.iter().map(|(tenant, _)| tenant_name(*tenant)).collect()
+    }
+
+    /// The rows of every tenant as they were last read.
+    pub fn rows(&self) -> Vec<Arc<TenantRows>> {
+        self.reader.rows()
+    }
+}
+
+fn moment(world: &World) -> Moment {
+    let clock = world.clock();
+    Moment { mono_ms: clock.monotonic_ms() as u64, clock_ms: clock.now_utc_ms() }
+}

@@ -1,0 +1,137 @@
+//! Requests are answered, and a run ends.
+//!
+//! **Verified:** I16: whatever is sent has its answer or a lost connection within a minute of simulated
+//! time in which no fault strikes; none is answered 5xx (nor is an item of a list, nor does a sweep fail)
+//! that was sent before any fault has struck at all, or a minute and more after the last one, without
+//! one since. A run in which no later fault strikes begins in the same way, so that a quiet minute is as
+//! good as the end of all faults. Faults are what the disk's ledger counts (slow operations too), ends of
+//! boots, and steps of the clock. I21: the operations and the simulated time of a run.
+//! **Not verified:** whether what nobody waits for (a sweep of the background's, a passivation) makes
+//! progress, except as I9 has it. A future that never yields: only the process that waits for it sees
+//! that (I21 of a worker that is silent).
+
+use super::{Going, Judge, violated};
+use crate::plan::Step;
+use crate::translate;
+use std::collections::BTreeMap;
+use stormglass_model::entity::OpId;
+use stormglass_model::request::{Answer, Listed};
+use stormglass_model::violation::{Invariant, Mismatch, Violation};
+use stormglass_sim::World;
+
+/// Simulated time in which every request has its answer once faults have stopped, in milliseconds (I16).
+pub const PROGRESS_MS: i64 = 60_000;
+/// Disk operations and simulated days after which a run is going on for ever (I21).
+const OPS_MAX: u64 = 1_000_000;
+const DAYS_MAX: i64 = 400;
+
+/// When faults struck, and which requests were sent when none had for long.
+#[derive(Default)]
+pub(super) struct Calm {
+    /// Ends of boots and steps of the clock.
+    disturbance_count: u64,
+    fault_count: u64,
+    /// On the monotonic clock; not before the last fault.
+    last_fault_ms: Option<i64>,
+    /// Requests sent in calm, each with the faults that had struck by then.
+    sent: BTreeMap<OpId, u64>,
+}
+
+impl Calm {
+    /// Something struck that the disk's ledger does not count.
+    pub fn disturbed(&mut self) {
+        self.disturbance_count += 1;
+    }
+
+    /// How many faults have struck.
+    pub fn fault_count(&mut self, world: &World) -> u64 {
+        let count = world.ledger().values().sum::<u64>() + self.disturbance_count;
+        if count != self.fault_count {
+            self.fault_count = count;
+            self.last_fault_ms = Some(world.clock().monotonic_ms());
+        }
+        count
+    }
+
+    /// The faults that have struck, if none has for long.
+    pub fn in_calm(&mut self, world: &World) -> Option<u64> {
+        let count = self.fault_count(world);
+        let now_ms = world.clock().monotonic_ms();
+        let is_calm = self.last_fault_ms.is_none_or(|last_ms| now_ms - last_ms >= PROGRESS_MS);
+        is_calm.then_some(count)
+    }
+
+    pub fn sent(&mut self, world: &World, op: OpId) {
+        if let Some(count) = self.in_calm(world) {
+            self.sent.insert(op, count);
+        }
+    }
+
+    pub fn lost(&mut self, op: OpId) {
+        self.sent.remove(&op);
+    }
+
+    /// Whether it was sent in calm and no fault has struck since.
+    pub fn answered(&mut self, world: &World, op: OpId) -> bool {
+        let count = self.fault_count(world);
+        self.sent.remove(&op) == Some(count)
+    }
+}
+
+/// I16: an answer in calm that is none.
+pub(super) fn unavailable(step: &Step, answer: &Answer) -> Option<Violation> {
+    let is_failed =
+        |item: &Listed| matches!(item, Listed::Failed { code } if code == "Unavailable");
+    let is_none = match answer {
+        Answer::List(items) => items.iter().any(|(_, item)| is_failed(item)),
+        other => other.is_in_doubt(),
+    };
+    is_none.then(|| unavailable_in_calm(step, &answer.brief()))
+}
+
+pub(super) fn unavailable_in_calm(step: &Step, answer: &str) -> Violation {
+    let place = "unavailable without faults";
+    Mismatch::new(Invariant::I16, place, "an answer below 500", answer).at(translate::brief(step))
+}
+
+impl Judge<'_> {
+    /// The wall clock was stepped, which counts as a fault.
+    pub fn clock_stepped(&mut self) {
+        self.clock();
+        self.calm.disturbed();
+    }
+
+    /// Faults that have struck so far.
+    pub fn fault_count(&mut self) -> u64 {
+        self.calm.fault_count(self.world)
+    }
+
+    /// I16: without faults, 5xx is no answer.
+    pub fn unavailable(&self, step: &Step, answer: &str) -> Going {
+        if self.is_on { violated(unavailable_in_calm(step, answer)) } else { Ok(()) }
+    }
+
+    /// I16: neither an answer nor a lost connection, and no fault for a minute.
+    pub fn hangs(&self, what: &str) -> Going {
+        if !self.is_on {
+            return Ok(());
+        }
+        let expected = "an answer or a lost connection";
+        let actual = format!("neither within {PROGRESS_MS} ms without a fault");
+        violated(Mismatch::new(Invariant::I16, "no answer", expected, actual).at(what))
+    }
+
+    /// I21: a run ends.
+    pub fn bounded(&self) -> Going {
+        let days = self.world.clock().monotonic_ms() / 86_400_000;
+        if self.world.op_count() <= OPS_MAX && days <= DAYS_MAX {
+            return Ok(());
+        }
+        self.endless(&format!("{} disk operations, {days} days", self.world.op_count()))
+    }
+
+    /// I21: a run that does not end.
+    pub fn endless(&self, actual: &str) -> Going {
+        violated(Mismatch::new(Invariant::I21, "goes on for ever", "an end", actual).at("the run"))
+    }
+}

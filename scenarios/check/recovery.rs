@@ -1,0 +1,216 @@
+//! What a recovery or a replay finds equals what was there.
+//!
+//! **Verified:** I11: at every quiet moment a recovery would find the journals that the running actors
+//! have shown; at the end a killed and recovered store has the same rows as before; and where there are
+//! snapshots, on a copy of the disk without them (replayed from the whole journals), and once more after
+//! that, each entity is answered as it was from its snapshot.
+//! **Not verified:** a replay from the whole journal in the middle of a run; entities that nobody asked
+//! for.
+
+use super::{Going, Judge, Stop, violated};
+use crate::plan::{Action, Step, tenant_name};
+use crate::server::Server;
+use crate::{seams, translate};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use stormglass_model::entity::EntityKey;
+use stormglass_model::tables::{TenantRows, same_rows};
+use stormglass_model::violation::{Invariant, Mismatch, Violation};
+use stormglass_platform::seams::NoPoints;
+use stormglass_platform::{Answer, Config, Seams};
+use stormglass_sim::{Boot, Ending, Points, World};
+
+/// What stands for sure in the stores of the running boot.
+#[derive(Default)]
+pub(super) struct Standing {
+    /// Tenants in whose store a commit has succeeded in this boot, and none failed since: what stands
+    /// in their log will stay.
+    settled: BTreeSet<String>,
+    /// The event that each entity's actor has last shown in this boot, with no write sent since.
+    shown: BTreeMap<EntityKey, u64>,
+    /// Something was shown that the tables were not yet held against.
+    pub has_news: bool,
+    /// Errors injected before this boot, and before the tables were last read.
+    errors_before_boot: u64,
+    errors_read: u64,
+}
+
+impl Standing {
+    pub fn of_boot(world: &World) -> Standing {
+        let errors = error_count(world);
+        Standing { errors_before_boot: errors, errors_read: errors, ..Standing::default() }
+    }
+
+    pub fn write_sent(&mut self, tenant: &str, id: &str) {
+        self.shown.retain(|key, _| key.tenant != tenant || key.id != id);
+    }
+
+    /// A request on the entity was answered 5xx.
+    pub fn in_doubt(&mut self, key: &EntityKey) {
+        self.settled.remove(&key.tenant);
+        self.shown.remove(key);
+    }
+
+    /// A request to the tenant has succeeded.
+    pub fn succeeded(&mut self, world: &World, tenant: &str, is_write: bool) {
+        // Opening a store commits, too.
+        if is_write || self.is_without_errors(world) {
+            self.settled.insert(tenant.to_string());
+        }
+    }
+
+    pub fn shown(&mut self, key: EntityKey, sequence_nr: u64) {
+        self.has_news |= self.shown.insert(key, sequence_nr) != Some(sequence_nr);
+    }
+
+    /// The tables are read: of each error since the last time a commit may have failed.
+    pub fn note_errors(&mut self, world: &World) {
+        let errors = error_count(world);
+        if std::mem::replace(&mut self.errors_read, errors) != errors {
+            self.settled.clear();
+        }
+    }
+
+    pub fn is_settled(&self, tenant: &str) -> bool {
+        self.settled.contains(tenant)
+    }
+
+    /// Whether no commit of this boot can have failed.
+    pub fn is_without_errors(&self, world: &World) -> bool {
+        error_count(world) == self.errors_before_boot
+    }
+
+    /// I11: what the running actors have shown is what a recovery would find.
+    pub fn recovers_to_what_was_shown(&self, rows: &TenantRows) -> Option<Violation> {
+        for (key, shown) in self.shown.iter().filter(|(key, _)| key.tenant == rows.tenant) {
+            let found = rows.events.iter().filter(|event| event.entity == *key).count() as u64;
+            if found != *shown {
+                let place = "recovery finds another journal than the actor showed";
+                let (expected, actual) = (format!("{shown} events"), format!("{found} events"));
+                let mismatch = Mismatch::new(Invariant::I11, place, expected, actual);
+                return Some(mismatch.at(key.to_string()));
+            }
+        }
+        None
+    }
+}
+
+/// Errors injected so far: of each a commit may have failed, one of the background's included.
+fn error_count(world: &World) -> u64 {
+    let ledger = world.ledger();
+    let errors = ledger.iter().filter(|((effect, ..), _)| matches!(*effect, "eio" | "no-space"));
+    errors.map(|(_, count)| count).sum()
+}
+
+impl Judge<'_> {
+    /// I11: two readings of the same tenants, before and after a recovery, are equal.
+    pub fn same(&self, before: &[Arc<TenantRows>], after: &[Arc<TenantRows>]) -> Going {
+        let pairs = before.iter().zip(after);
+        match pairs.filter(|_| self.is_on).find_map(|(before, after)| same_rows(before, after)) {
+            Some(violation) => violated(violation),
+            None => Ok(()),
+        }
+    }
+
+    /// I11: on a copy of the disk without snapshots every entity is answered as in `shown`, twice.
+    pub async fn replays_alike(
+        &self,
+        points: &Points,
+        config: Config,
+        shown: &[(Step, Answer)],
+    ) -> Going {
+        let rows = self.rows();
+        let has_snapshot = |rows: &&Arc<TenantRows>| !rows.snapshots.is_empty();
+        let tenants: Vec<&str> =
+            rows.iter().filter(has_snapshot).map(|rows| rows.tenant.as_str()).collect();
+        if !self.is_on || tenants.is_empty() {
+            return Ok(());
+        }
+        let _kept = self.world.keep_randomness();
+        let image = self.world.image();
+        let machine = self.world.side_machine(image, &Ending::ProcessKill);
+        machine.set_quota(None);
+        for place in ["replay without snapshots differs", "second replay differs"] {
+            let boot = machine.boot();
+            if place.starts_with("replay") {
+                for tenant in &tenants {
+                    let forgotten = forget_snapshots(&boot, tenant).await;
+                    forgotten.map_err(|error| Stop::Broken(error.to_string()))?;
+                }
+            }
+            let alive = Arc::new(());
+            // Nobody else runs there, and nothing of it goes on the run's trace.
+            let points_there = Arc::new(NoPoints);
+            let seams = Seams {
+                points: points_there,
+                ..seams::of(self.world, points, &boot, &alive)
+            };
+            let server = Server::start(boot, config.clone(), (seams, alive)).await;
+            let server = server.map_err(|error| Stop::Broken(error.to_string()))?;
+            let found = first_difference(&server, place, shown).await;
+            machine.crash(&Ending::ProcessKill);
+            let left = server.buried().await;
+            left.map_err(|count| Stop::Broken(format!("{count} futures outlive their boot")))?;
+            if let Some(violation) = found {
+                return violated(violation);
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn forget_snapshots(boot: &Boot, tenant: &str) -> libsql::Result<()> {
+    let uri = boot.uri(&seams::database_path(tenant));
+    let connection = libsql::Builder::new_local(uri).build().await?.connect()?;
+    connection.execute("DELETE FROM snapshots", ()).await.map(drop)
+}
+
+/// The first read that is answered otherwise than it was.
+async fn first_difference(
+    server: &Server,
+    place: &'static str,
+    shown: &[(Step, Answer)],
+) -> Option<Violation> {
+    let connection = server.connection();
+    for (step, expected) in shown.iter().filter(|(step, _)| is_read(step)) {
+        let actual = connection.request(translate::request(step)?).await;
+        if let Some(mismatch) = difference(place, expected, actual.as_ref()) {
+            let who = step.action.who()?;
+            return Some(mismatch.at(format!("{} {}", tenant_name(who.tenant), translate::brief(step))));
+        }
+    }
+    None
+}
+
+fn is_read(step: &Step) -> bool {
+    matches!(step.action, Action::Get { .. } | Action::History { .. })
+}
+
+fn difference(place: &'static str, expected: &Answer, actual: Option<&Answer>) -> Option<Mismatch> {
+    let words = |answer: &Answer| format!("{} {}", answer.status, answer.body);
+    (actual != Some(expected)).then(|| {
+        let actual = actual.map_or("nothing".to_string(), words);
+        Mismatch::new(Invariant::I11, place, words(expected), actual)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replay_that_answers_otherwise_is_told() {
+        let answer = |sequence_nr| Answer {
+            status: 200,
+            code: None,
+            body: serde_json::json!({"sequence_nr": sequence_nr}),
+            sequence_nr: Some(sequence_nr),
+        };
+        let (one, two) = (answer(1), answer(2));
+        assert!(difference("place", &one, Some(&one)).is_none());
+        for actual in [Some(&two), None] {
+            let found = difference("place", &one, actual).expect("they differ");
+            assert_eq!((found.invariant, found.place), (Invariant::I11, "place"));
+        }
+    }
+}

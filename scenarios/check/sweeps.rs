@@ -1,0 +1,154 @@
+//! Sweeps: what one call takes, and whether the background sweeper is in time.
+//!
+//! **Verified:** I8 and I20 of every sweep that is a step of its own and ran alone: only expired rows go,
+//! at most as many as it may take, oldest deadline first, as many as it says, and none is left that
+//! should have gone. I9: a row that was past its `expires_at` for an interval and a second of one boot,
+//! without a fault meanwhile, is gone. A run that has rows which expire ends with a time in which that
+//! can be seen.
+//! **Not verified:** I20 of the background sweeper, which drains: its calls are not seen one by one, only
+//! the rows that it took (I8, by the readings before and after). Sweeps in a group of steps, sweeps in
+//! whose time a background sweep may have come, and sweeps of a store in which a commit may have failed.
+//! I9 of a boot that is over before it is due, and of intervals of more than two days.
+
+use super::{Judge, moment, progress};
+use crate::plan::{Action, Step, tenant_name};
+use std::sync::Arc;
+use stormglass_model::clock::{Moment, Span};
+use stormglass_model::sweep_check::Sweep;
+use stormglass_model::tables::TenantRows;
+use stormglass_model::violation::{Invariant, Violation};
+
+/// How long the end of a run waits for the background sweeper, in milliseconds of simulated time.
+const PATIENCE_MS: i64 = 2 * 86_400_000;
+/// And for how many of its sweeps, which cost the host's time.
+const PATIENCE_SWEEPS: i64 = 100;
+
+/// What is needed to judge sweeps.
+pub(super) struct Sweeps {
+    /// The background sweeper's, if there is one.
+    interval_ms: Option<u64>,
+    /// Faults that had struck when the tables were last judged.
+    faults_seen: u64,
+    alone: Option<Alone>,
+}
+
+/// A sweep that was sent with nothing else.
+struct Alone {
+    step: Step,
+    tenant: String,
+    max_rows: u64,
+    before: Arc<TenantRows>,
+    sent: Moment,
+    /// What it said, once it has: how many rows went, or nothing where it failed.
+    said: Option<Option<u64>>,
+    /// Faults that had struck when it was sent, if none had for long.
+    calm_at: Option<u64>,
+}
+
+impl Sweeps {
+    pub fn new(interval_ms: Option<u64>) -> Sweeps {
+        Sweeps { interval_ms, faults_seen: 0, alone: None }
+    }
+
+    /// Whether a fault has struck since the last time, so that the sweeper may be late.
+    pub fn is_delayed(&mut self, fault_count: u64) -> bool {
+        std::mem::replace(&mut self.faults_seen, fault_count) != fault_count
+    }
+}
+
+impl Judge<'_> {
+    /// A step is sent alone: if it is a sweep, it is judged by the rows before and after it.
+    pub fn sent_alone(&mut self, step: &Step) {
+        let Action::Sweep { tenant, max_rows } = step.action else { return };
+        let tenant = tenant_name(tenant);
+        let is_up_to_date = self.read_at_op == self.world.op_count();
+        if !self.is_on || !is_up_to_date || !self.is_certain(&tenant) {
+            return;
+        }
+        let before = self.rows().into_iter().find(|rows| rows.tenant == tenant);
+        let (sent, step) = (moment(self.world), step.clone());
+        let calm_at = self.calm.in_calm(self.world);
+        self.sweeps.alone = before.map(|before| Alone {
+            step,
+            tenant,
+            max_rows,
+            before,
+            sent,
+            said: None,
+            calm_at,
+        });
+    }
+
+    /// A sweep has returned, or its connection was lost.
+    pub fn swept(&mut self, said: Option<&Result<u64, String>>) {
+        let Some(mut alone) = self.sweeps.alone.take() else { return };
+        let Some(said) = said else { return };
+        alone.said = Some(said.as_ref().ok().copied());
+        let is_calm = alone.calm_at == Some(self.calm.fault_count(self.world));
+        if let (Err(error), true) = (said, is_calm) {
+            self.held.push(progress::unavailable_in_calm(&alone.step, error));
+        }
+        self.sweeps.alone = Some(alone);
+    }
+
+    /// Of a sweep in whose time the server died the rows say nothing.
+    pub(super) fn forget_sweep(&mut self) {
+        self.sweeps.alone = None;
+    }
+
+    /// Whether what stands in a tenant's log is sure to stay.
+    fn is_certain(&self, tenant: &str) -> bool {
+        self.standing.is_settled(tenant) || self.standing.is_without_errors(self.world)
+    }
+
+    /// Adds what is wrong with sweeps to what the rows show.
+    pub(super) fn judge_sweeps(&mut self, found: &mut Vec<Violation>) {
+        if let Some(violation) = self.judge_sweep_alone() {
+            if violation.invariant == Invariant::I8 {
+                // What a row's early end leaves dangling is told once, as the sweep's.
+                let tenant = format!("{}/", violation.entity);
+                let follows = |one: &Violation| {
+                    one.invariant == Invariant::I5 && one.entity.starts_with(&tenant)
+                };
+                found.retain(|one| !follows(one));
+            }
+            found.push(violation);
+        }
+        if let Some(interval_ms) = self.sweeps.interval_ms {
+            let late = |rows: &Arc<TenantRows>| self.oracle.late_sweep(&rows.tenant, interval_ms);
+            found.extend(self.rows().iter().filter_map(late));
+        }
+    }
+
+    fn judge_sweep_alone(&mut self) -> Option<Violation> {
+        let Alone { tenant, max_rows, before, sent, said, .. } = self.sweeps.alone.take()?;
+        let (returned, now) = (said?, moment(self.world));
+        if self.sweeps.interval_ms.is_some() && now.mono_ms != sent.mono_ms {
+            return None;
+        }
+        let after = self.rows().into_iter().find(|rows| rows.tenant == tenant)?;
+        Sweep {
+            tenant: &tenant,
+            before: &before.blobs,
+            after: &after.blobs,
+            max_rows: usize::try_from(max_rows).unwrap_or(usize::MAX),
+            returned: returned.map(|count| usize::try_from(count).unwrap_or(usize::MAX)),
+            clock: Span { lo_ms: sent.clock_ms, hi_ms: now.clock_ms },
+        }
+        .check()
+    }
+
+    /// How long to wait, in two parts, until the first row that expires has been expired for an interval
+    /// and a second; nothing where there is no such row or no sweeper, or where that would take too long.
+    /// The same with the judge and without.
+    pub async fn until_swept(&mut self) -> Option<[i64; 2]> {
+        let interval_ms = i64::try_from(self.sweeps.interval_ms?).ok()?;
+        self.look(false).await;
+        let rows = self.rows();
+        let deadlines = rows.iter().flat_map(|rows| &rows.blobs).filter_map(|row| row.expires_at_ms);
+        let ahead_ms = (deadlines.min()? - self.world.clock().now_utc_ms()).max(0);
+        let patience_ms = PATIENCE_MS.min(interval_ms.saturating_mul(PATIENCE_SWEEPS));
+        let is_soon = ahead_ms <= patience_ms && interval_ms <= PATIENCE_MS;
+        is_soon.then_some([ahead_ms, interval_ms + 1_000])
+    }
+}
