@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 
 use crate::automaton::Effect;
-use crate::canonical::{Content, blob_key};
+use crate::canonical::Content;
 use crate::clock::{ClockLog, Mark, Span};
 use crate::decide::Decision;
 use crate::entity::{BootId, EntityKey, Event, Kept};
@@ -307,7 +307,7 @@ fn may_put(op: &Op, row: &BlobRow) -> bool {
 
 /// I6: the body hashes to the key, and the size is the body's.
 fn content(row: &BlobRow) -> Option<Mismatch> {
-    let key = blob_key(&row.data);
+    let key = row.data.key();
     if key != row.key {
         return Some(Mismatch::new(Invariant::I6, "body of another key", row.key.as_str(), key));
     }
