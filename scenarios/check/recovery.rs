@@ -141,10 +141,8 @@ impl Judge<'_> {
             let alive = Arc::new(());
             // Nobody else runs there, and nothing of it goes on the run's trace.
             let points_there = Arc::new(NoPoints);
-            let seams = Seams {
-                points: points_there,
-                ..seams::of(self.world, points, &boot, &alive)
-            };
+            let seams =
+                Seams { points: points_there, ..seams::of(self.world, points, &boot, &alive) };
             let server = Server::start(boot, config.clone(), (seams, alive)).await;
             let server = server.map_err(|error| Stop::Broken(error.to_string()))?;
             let found = first_difference(&server, place, shown).await;
@@ -176,7 +174,11 @@ async fn first_difference(
         let actual = connection.request(translate::request(step)?).await;
         if let Some(mismatch) = difference(place, expected, actual.as_ref()) {
             let who = step.action.who()?;
-            return Some(mismatch.at(format!("{} {}", tenant_name(who.tenant), translate::brief(step))));
+            return Some(mismatch.at(format!(
+                "{} {}",
+                tenant_name(who.tenant),
+                translate::brief(step)
+            )));
         }
     }
     None

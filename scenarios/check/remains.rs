@@ -43,21 +43,27 @@ impl Remains {
     }
 
     /// I2: what the protocol leaves no room for.
-    pub fn judge(&self, rows: &TenantRows, orphan_count: usize, is_dead: bool) -> Option<Violation> {
+    pub fn judge(
+        &self,
+        rows: &TenantRows,
+        orphan_count: usize,
+        is_dead: bool,
+    ) -> Option<Violation> {
         let brings_blobs = self.protocol != Protocol::EventThenBlobs;
         let torn = if is_dead && brings_blobs { self.half_an_action(rows) } else { None };
         torn.or_else(|| {
             let is_half = self.protocol == Protocol::Atomic && orphan_count > 0;
             let actual = format!("{orphan_count} blobs of no event");
             let place = "blob without its event";
-            let mismatch = Mismatch::new(Invariant::I2, place, "event and blobs, or nothing", actual);
+            let mismatch =
+                Mismatch::new(Invariant::I2, place, "event and blobs, or nothing", actual);
             is_half.then(|| mismatch.at(rows.tenant.as_str()))
         })
     }
 
     fn half_an_action(&self, rows: &TenantRows) -> Option<Violation> {
         let keys = keys_of(rows);
-        let is_new = |event: &&EventRow| {
+        let is_new = |event: &&Arc<EventRow>| {
             self.journals.get(&event.entity).is_none_or(|last| event.sequence_nr > *last)
         };
         let torn = rows
@@ -139,11 +145,12 @@ mod tests {
     fn rows(events: Vec<EventRow>, keys: &[&str]) -> TenantRows {
         let blob = |key: &&str| BlobRow {
             key: key.to_string(),
-            data: Vec::new(),
+            data: Vec::new().into(),
             size_bytes: 0,
             expires_at_ms: None,
         };
         let blobs = keys.iter().map(blob).collect();
+        let events = events.into_iter().map(Arc::new).collect();
         TenantRows { tenant: "t".to_string(), events, blobs, snapshots: Vec::new() }
     }
 

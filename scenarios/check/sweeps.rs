@@ -145,7 +145,8 @@ impl Judge<'_> {
         let interval_ms = i64::try_from(self.sweeps.interval_ms?).ok()?;
         self.look(false).await;
         let rows = self.rows();
-        let deadlines = rows.iter().flat_map(|rows| &rows.blobs).filter_map(|row| row.expires_at_ms);
+        let deadlines =
+            rows.iter().flat_map(|rows| &rows.blobs).filter_map(|row| row.expires_at_ms);
         let ahead_ms = (deadlines.min()? - self.world.clock().now_utc_ms()).max(0);
         let patience_ms = PATIENCE_MS.min(interval_ms.saturating_mul(PATIENCE_SWEEPS));
         let is_soon = ahead_ms <= patience_ms && interval_ms <= PATIENCE_MS;
