@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use stormglass_platform::seams::{self, BoxFuture, Clock, NoPoints};
 use stormglass_platform::{Config, Platform, Seams, SweepSettings};
 use stormglass_scenarios::plan::{Action, Plan, tenant_name};
+use stormglass_scenarios::scenario::{self, Settings};
 use stormglass_scenarios::seams::{database_path, tenants_on};
-use stormglass_scenarios::{runner, scenario, translate};
+use stormglass_scenarios::{runner, translate};
 use stormglass_sim::{self as sim, Boot, Machine, Seed, World, WorldOptions};
 
 /// Where the tenants' databases are.
@@ -21,7 +22,7 @@ pub enum Store {
 
 /// The plan of a number.
 pub fn plan(number: u64) -> Plan {
-    let plan = scenario::plan(scenario::DEFAULT, Seed(number), None);
+    let plan = scenario::plan("overflow", Seed(number), &Settings::default());
     plan.expect("the default scenario has plans")
 }
 

@@ -11,7 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::automaton::Effect;
-use crate::canonical::{Content, blob_key};
+use crate::canonical::Content;
 use crate::clock::{ClockLog, Mark, Span};
 use crate::decide::Decision;
 use crate::entity::{BootId, EntityKey, Event, Kept};
@@ -319,7 +319,7 @@ fn may_put(op: &Op, row: &BlobRow) -> bool {
 
 /// I6: the body hashes to the key, and the size is the body's.
 fn content(row: &BlobRow) -> Option<Mismatch> {
-    let key = blob_key(&row.data);
+    let key = row.data.key();
     if key != row.key {
         return Some(Mismatch::new(Invariant::I6, "body of another key", row.key.as_str(), key));
     }

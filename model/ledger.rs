@@ -123,8 +123,12 @@ mod tests {
     fn a_row_is_late_only_after_an_interval_and_a_second_expired_all_the_while() {
         let mut clock = ClockLog::default();
         let mut ledger = Ledger::default();
-        let row =
-            BlobRow { key: "k".into(), data: vec![], size_bytes: 0, expires_at_ms: Some(100) };
+        let row = BlobRow {
+            key: "k".into(),
+            data: vec![].into(),
+            size_bytes: 0,
+            expires_at_ms: Some(100),
+        };
         let rows = TenantRows { blobs: vec![row], ..TenantRows::default() };
         let mut read = |ledger: &mut Ledger, mono_ms, clock_ms| {
             let now = clock.read(Moment { mono_ms, clock_ms });

@@ -103,7 +103,7 @@ mod tests {
     fn rows(deadlines: &[Option<i64>]) -> Vec<BlobRow> {
         let row = |(index, ms): (usize, &Option<i64>)| BlobRow {
             key: format!("{index}"),
-            data: vec![],
+            data: vec![].into(),
             size_bytes: 0,
             expires_at_ms: *ms,
         };

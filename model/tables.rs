@@ -5,7 +5,11 @@
 
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::{Arc, OnceLock};
 
+use crate::canonical::blob_key;
 use crate::entity::EntityKey;
 use crate::violation::{Invariant, Mismatch, Violation};
 
@@ -31,7 +35,7 @@ pub enum KeptRow {
 }
 
 /// A row of `events`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventRow {
     /// The entity.
     pub entity: EntityKey,
@@ -53,13 +57,53 @@ pub struct EventRow {
     pub kept: BTreeMap<String, KeptRow>,
 }
 
+/// A blob's bytes. Clones share them and their hash, which is taken once: a body that was read again
+/// and found the same need not be hashed again.
+#[derive(Clone)]
+pub struct Body(Arc<(Vec<u8>, OnceLock<String>)>);
+
+impl Body {
+    /// The key that these bytes have.
+    pub fn key(&self) -> &str {
+        self.0.1.get_or_init(|| blob_key(&self.0.0))
+    }
+}
+
+impl From<Vec<u8>> for Body {
+    fn from(bytes: Vec<u8>) -> Self {
+        Body(Arc::new((bytes, OnceLock::new())))
+    }
+}
+
+impl Deref for Body {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0.0
+    }
+}
+
+impl PartialEq for Body {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self[..] == other[..]
+    }
+}
+
+impl Eq for Body {}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self[..].fmt(formatter)
+    }
+}
+
 /// A row of `blobs`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BlobRow {
     /// `blob_key`.
     pub key: String,
     /// `data`.
-    pub data: Vec<u8>,
+    pub data: Body,
     /// `size_bytes`.
     pub size_bytes: u64,
     /// `expires_at` in milliseconds since 1970; none for a permanent row.
@@ -81,7 +125,7 @@ pub struct TenantRows {
     /// The tenant.
     pub tenant: String,
     /// `events`, in any order.
-    pub events: Vec<EventRow>,
+    pub events: Vec<Arc<EventRow>>,
     /// `blobs`, in any order.
     pub blobs: Vec<BlobRow>,
     /// `snapshots`, in any order.
@@ -120,7 +164,7 @@ pub fn same_rows(before: &TenantRows, after: &TenantRows) -> Option<Violation> {
 }
 
 fn sorted_events(rows: &TenantRows) -> Vec<&EventRow> {
-    let mut events: Vec<&EventRow> = rows.events.iter().collect();
+    let mut events: Vec<&EventRow> = rows.events.iter().map(|row| &**row).collect();
     events.sort_by(|a, b| (&a.entity, a.sequence_nr).cmp(&(&b.entity, b.sequence_nr)));
     events
 }
@@ -145,7 +189,7 @@ mod tests {
     fn rows_in_another_order_are_the_same_and_other_rows_are_not() {
         let blob = |key: &str, expires_at_ms| BlobRow {
             key: key.into(),
-            data: b"1".to_vec(),
+            data: b"1".to_vec().into(),
             size_bytes: 1,
             expires_at_ms,
         };

@@ -10,7 +10,9 @@ use std::time::Duration;
 use stormglass_scenarios::campaign::Summary;
 use stormglass_scenarios::determinism::{self, Comparison};
 use stormglass_scenarios::plan::{Plan, Protocol};
+use stormglass_scenarios::profile::{self, Profile};
 use stormglass_scenarios::runner::{self, PlayOptions};
+use stormglass_scenarios::scenario::Settings;
 use stormglass_scenarios::verdict::{Outcome, Played, Verdict};
 use stormglass_scenarios::workers::{self, Crew};
 use stormglass_scenarios::{defects, scenario};
@@ -51,9 +53,12 @@ enum Command {
 /// What is played.
 #[derive(Args, Clone)]
 struct What {
-    /// The scenario; `stormglass list` names them.
-    #[arg(long, default_value = scenario::DEFAULT)]
-    scenario: String,
+    /// The scenario; `stormglass list` names them. Each seed draws its own if absent.
+    #[arg(long)]
+    scenario: Option<String>,
+    /// How long and how hostile the runs are: quick, nightly, hostile, or the path of a TOML file.
+    #[arg(long, default_value = profile::DEFAULT)]
+    profile: String,
     /// The write protocol, in place of the one that the seed draws.
     #[arg(long)]
     protocol: Option<Protocol>,
@@ -130,23 +135,40 @@ pub fn run(cli: Cli) -> Result<u8, Error> {
 impl What {
     /// Checks the names and plants the defect.
     fn plant(&self) -> Result<(), Error> {
-        if !scenario::all().iter().any(|(name, _)| *name == self.scenario) {
+        if let Some(asked) = &self.scenario
+            && !scenario::all().iter().any(|(name, _)| name == asked)
+        {
             let known: Vec<&str> = scenario::all().iter().map(|(name, _)| *name).collect();
             let known = known.join(", ");
-            return Err(format!("no scenario `{}`; there are {known}", self.scenario).into());
+            return Err(format!("no scenario `{asked}`; there are {known}").into());
         }
         Ok(defects::plant(self.defect.as_deref())?)
     }
 
+    /// The scenario that `seed` plays.
+    fn scenario(&self, seed: Seed) -> &str {
+        self.scenario.as_deref().unwrap_or_else(|| scenario::of_seed(seed))
+    }
+
+    fn settings(&self) -> Result<Settings, Error> {
+        Ok(Settings { protocol: self.protocol, profile: Profile::load(&self.profile)? })
+    }
+
     fn play(&self, seed: Seed, keep_trace: bool) -> Result<Played, Error> {
         let options = PlayOptions { keep_trace, checks: true };
-        let played = scenario::play(&self.scenario, seed, self.protocol, options);
+        let played = scenario::play(self.scenario(seed), seed, &self.settings()?, options);
         Ok(played.expect("the scenario's name was checked")?)
     }
 
     /// The arguments that make another process play the same.
     fn arguments(&self, command: &str) -> Vec<String> {
-        let mut arguments = vec![command.to_string(), "--scenario".into(), self.scenario.clone()];
+        let mut arguments = vec![command.to_string()];
+        if let Some(scenario) = &self.scenario {
+            arguments.extend(["--scenario".to_string(), scenario.clone()]);
+        }
+        if self.profile != profile::DEFAULT {
+            arguments.extend(["--profile".to_string(), self.profile.clone()]);
+        }
         if let Some(protocol) = self.protocol.and_then(|p| clap::ValueEnum::to_possible_value(&p)) {
             arguments.extend(["--protocol".into(), protocol.get_name().to_string()]);
         }
@@ -158,10 +180,7 @@ impl What {
 
     /// The command with which a person plays `seed` again.
     fn command(&self, seed: Seed) -> String {
-        let mut words = self.arguments("run");
-        if self.scenario == scenario::DEFAULT {
-            words.drain(1..3);
-        }
+        let words = self.arguments("run");
         format!("cargo stormglass {} --seed {seed}", words.join(" "))
     }
 }
@@ -174,13 +193,14 @@ fn run_one_or_many(options: &RunOptions) -> Result<u8, Error> {
         return run_many(what, seed, count.get());
     }
     if options.plan {
-        let plan = scenario::plan(&what.scenario, seed, what.protocol);
-        let plan = plan.ok_or_else(|| format!("scenario `{}` has no plans", what.scenario))?;
+        let name = what.scenario(seed);
+        let plan = scenario::plan(name, seed, &what.settings()?);
+        let plan = plan.ok_or_else(|| format!("scenario `{name}` has no plans"))?;
         println!("{}", plan.to_json());
         return Ok(0);
     }
     let played = what.play(seed, options.trace)?;
-    tell(&what.scenario, &format!("seed {seed}"), &played, options.trace, &what.command(seed))
+    tell(what.scenario(seed), &format!("seed {seed}"), &played, options.trace, &what.command(seed))
 }
 
 /// Prints one run. With `trace`, standard output is the trace and nothing else.
@@ -223,7 +243,7 @@ fn run_many(what: &What, first: Seed, count: u64) -> Result<u8, Error> {
         done += 1;
         let Outcome { verdict, fingerprint, op_count, .. } = &outcome;
         let words = verdict.in_words();
-        println!("{}  seed {seed}  {op_count:>5} ops  {fingerprint}  {words}", what.scenario);
+        println!("{}  seed {seed}  {op_count:>5} ops  {fingerprint}  {words}", what.scenario(seed));
         if *verdict == Verdict::Passed {
             return ControlFlow::Continue(());
         }
@@ -241,7 +261,8 @@ fn campaign(options: &CampaignOptions) -> Result<u8, Error> {
         let first = fresh_seed().0;
         first..first + CAMPAIGN_RUN_COUNT
     });
-    println!("{}  seeds {:#x}..{:#x}", options.what.scenario, seeds.start, seeds.end);
+    let name = options.what.scenario.as_deref().unwrap_or("all scenarios");
+    println!("{name}  seeds {:#x}..{:#x}", seeds.start, seeds.end);
     let total = seeds.end - seeds.start;
     let shows_progress = io::stderr().is_terminal();
     let (mut summary, mut done) = (Summary::default(), 0);

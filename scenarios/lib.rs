@@ -7,6 +7,7 @@ pub mod defects;
 pub mod determinism;
 pub mod patience;
 pub mod plan;
+pub mod profile;
 pub mod recipe;
 pub mod rows;
 pub mod runner;

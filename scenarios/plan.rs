@@ -44,6 +44,16 @@ pub struct Who {
     pub entity: u32,
 }
 
+/// A part of a history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Page {
+    /// Events left out at the beginning.
+    pub skip: u32,
+    /// Events shown at most.
+    pub top: u32,
+}
+
 /// Fields or params, by name.
 pub type Values = Vec<(String, Recipe)>;
 
@@ -88,11 +98,17 @@ pub enum Action {
     History {
         /// Which.
         who: Who,
+        /// A page of it; as much as a page holds if absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        page: Option<Page>,
     },
     /// Reads all entities of a tenant.
     List {
         /// Which tenant.
         tenant: u32,
+        /// At most so many.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        top: Option<u32>,
     },
     /// Deletes expired blobs.
     Sweep {
@@ -129,7 +145,7 @@ impl Action {
             | Action::Patch { who, .. }
             | Action::Delete { who }
             | Action::Get { who }
-            | Action::History { who } => Some(*who),
+            | Action::History { who, .. } => Some(*who),
             _ => None,
         }
     }
@@ -180,6 +196,9 @@ pub struct Step {
     /// The idempotency key's number, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<u32>,
+    /// The event that the entity must be at, if it is to be asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub if_match: Option<u64>,
     /// What it does.
     #[serde(rename = "do")]
     pub action: Action,

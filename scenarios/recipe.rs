@@ -19,6 +19,8 @@ pub enum Recipe {
     Number(i64),
     /// These words themselves; for short texts that guards look for.
     Words(String),
+    /// This JSON itself; for numbers that are hard to keep.
+    Json(String),
     /// A text whose canonical JSON has exactly so many bytes (at least 2).
     Text {
         /// Bytes of its canonical JSON, quotes included.
@@ -68,6 +70,8 @@ impl Recipe {
             Recipe::Bool(value) => json!(value),
             Recipe::Number(value) => json!(value),
             Recipe::Words(words) => json!(words),
+            // A plan written by hand may say anything: what is no JSON is a text.
+            Recipe::Json(text) => serde_json::from_str(text).unwrap_or_else(|_| json!(text)),
             Recipe::Text { json_bytes, content, alphabet } => {
                 json!(text(*json_bytes, *content, *alphabet))
             }
@@ -89,6 +93,7 @@ impl Recipe {
             Recipe::Bool(value) => value.to_string(),
             Recipe::Number(value) => value.to_string(),
             Recipe::Words(words) => format!("\"{words}\""),
+            Recipe::Json(text) => text.clone(),
             Recipe::Text { json_bytes, content, .. } => format!("{} #{content}", size(*json_bytes)),
             Recipe::List { items, json_bytes, content } => {
                 format!("{items} x {} #{content}", size(*json_bytes))

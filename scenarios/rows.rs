@@ -1,17 +1,34 @@
-//! What is in a tenant's tables, read on a copy of the disk.
+//! What is in a tenant's tables, read on a copy of the disk as if the process had been killed.
+//!
+//! Rows are read by SQLite's file format (`format`): no connection, no statement, and what has not
+//! changed is not read twice. Where that reader gives up, libsql reads them on a fork (`fork`), and
+//! what it says counts. After a crash libsql checks each file there in any case.
 //!
 //! **Invariant:** the run does not notice. The copy is a machine of its own, without trace and faults,
 //! and SQLite's random numbers are held still.
 
+mod fork;
+mod format;
+
 use crate::seams::{database_path, tenants_on};
 use crate::translate::utc_ms;
-use libsql::{Connection, Row};
+use fork::Fork;
+use format::Known;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use stormglass_model::entity::EntityKey;
-use stormglass_model::tables::{BlobRow, EventRow, KeptRow, SnapshotRow, TenantRows};
-use stormglass_sim::{Boot, Disk, Ending, KeptRandomness, Machine, World};
+use stormglass_model::tables::{EventRow, KeptRow, TenantRows};
+use stormglass_sim::{Disk, World};
+
+static READS_TWICE: AtomicBool = AtomicBool::new(false);
+
+/// From now on every reading of this process is made by both readers, and is an error where they
+/// differ: how a test shows that they agree.
+pub fn read_twice() {
+    READS_TWICE.store(true, Ordering::Relaxed);
+}
 
 /// What one look at a tenant's file found.
 pub struct Look {
@@ -29,6 +46,7 @@ pub struct Look {
 pub struct Reader {
     last: Option<Disk>,
     rows: BTreeMap<String, Arc<TenantRows>>,
+    known: BTreeMap<String, Known>,
 }
 
 impl Reader {
@@ -54,7 +72,10 @@ impl Reader {
         for tenant in on_disk.iter().chain(tenants).collect::<BTreeSet<&String>>() {
             let look = match known.get(tenant).filter(|_| is_known(tenant)) {
                 Some(rows) => Look::found(tenant, Arc::clone(rows)),
-                None if on_disk.contains(tenant) => fork.look_at(tenant, is_crashed).await,
+                None if on_disk.contains(tenant) => {
+                    let known = self.known.entry(tenant.clone()).or_default();
+                    look_at(tenant, (&disk, known), (&mut fork, is_crashed)).await
+                }
                 None => Look::at_nothing(tenant),
             };
             if let Ok(rows) = &look.rows {
@@ -88,152 +109,54 @@ impl Look {
     }
 }
 
-/// A machine with a copy of the disk, made when it is first needed.
-struct Fork<'a> {
-    world: &'a World,
-    disk: &'a Disk,
-    made: Option<(Machine, Boot, KeptRandomness)>,
-    connections: Vec<Connection>,
-}
-
-impl Fork<'_> {
-    fn new<'a>(world: &'a World, disk: &'a Disk) -> Fork<'a> {
-        Fork { world, disk, made: None, connections: Vec::new() }
-    }
-
-    async fn look_at(&mut self, tenant: &str, is_crashed: bool) -> Look {
-        let (mut damage, tenant) = (None, tenant.to_string());
-        let rows = match self.open(&tenant).await {
-            Ok(connection) => match check(&connection, is_crashed).await {
-                Ok(answer) => {
-                    damage = answer;
-                    read_rows(&connection, &tenant).await.map(Arc::new)
-                }
-                Err(error) => Err(error.to_string()),
-            },
-            Err(error) => Err(error.to_string()),
-        };
-        Look { tenant, damage, rows }
-    }
-
-    async fn open(&mut self, tenant: &str) -> libsql::Result<Connection> {
-        let (world, disk) = (self.world, self.disk);
-        let (_, boot, _) = self.made.get_or_insert_with(|| {
-            let kept = world.keep_randomness();
-            let machine = world.side_machine(disk.clone(), &Ending::ProcessKill);
-            machine.set_quota(None);
-            let boot = machine.boot();
-            (machine, boot, kept)
-        });
-        let uri = boot.uri(&database_path(tenant));
-        let connection = libsql::Builder::new_local(uri).build().await?.connect()?;
-        self.connections.push(connection.clone());
-        Ok(connection)
-    }
-
-    /// A connection of a dead process closes without a checkpoint.
-    fn end(self) {
-        if let Some((machine, ..)) = &self.made {
-            machine.crash(&Ending::ProcessKill);
+/// Looks at one tenant's file.
+async fn look_at(
+    tenant: &str,
+    (disk, known): (&Disk, &mut Known),
+    (fork, is_crashed): (&mut Fork<'_>, bool),
+) -> Look {
+    let mut damage = None;
+    let by_format = format::read(disk, tenant, known);
+    let asks_libsql = by_format.is_err() || READS_TWICE.load(Ordering::Relaxed);
+    let rows = async {
+        if !is_crashed && !asks_libsql {
+            return by_format;
         }
-        drop(self.connections);
-    }
-}
-
-/// What SQLite's check says of a damaged file; nothing of a sound one, or if it is not asked.
-async fn check(connection: &Connection, is_asked: bool) -> libsql::Result<Option<String>> {
-    if !is_asked {
-        return Ok(None);
-    }
-    let answer = first_text(connection, "PRAGMA integrity_check(1)").await?;
-    Ok(Some(answer).filter(|answer| answer != "ok"))
-}
-
-async fn first_text(connection: &Connection, sql: &str) -> libsql::Result<String> {
-    let mut rows = connection.query(sql, ()).await?;
-    match rows.next().await? {
-        Some(row) => row.get(0),
-        None => Ok(String::new()),
-    }
-}
-
-async fn read_rows(connection: &Connection, tenant: &str) -> Result<TenantRows, String> {
-    let mut found = TenantRows { tenant: tenant.to_string(), ..TenantRows::default() };
-    let tables = "SELECT group_concat(name, ' ') FROM sqlite_schema WHERE type = 'table'";
-    let tables = first_text(connection, tables).await.unwrap_or_default();
-    let has = |table: &str| tables.split(' ').any(|name| name == table);
-    // A crash may fall before a table was made: what is not there has no rows.
-    if has("events") {
-        let sql = "SELECT tenant, entity_type, entity_id, sequence_nr, payload FROM events";
-        found.events = read(connection, sql, event).await?;
-    }
-    if has("blobs") {
-        let sql = "SELECT blob_key, CAST(data AS BLOB), size_bytes, expires_at FROM blobs";
-        found.blobs = read(connection, sql, blob).await?;
-    }
-    if has("snapshots") {
-        let sql = "SELECT tenant, entity_type, entity_id, sequence_nr FROM snapshots";
-        found.snapshots = read(connection, sql, snapshot).await?;
-    }
-    Ok(found)
-}
-
-async fn read<T>(
-    connection: &Connection,
-    sql: &str,
-    convert: impl Fn(&Row) -> Result<T, String>,
-) -> Result<Vec<T>, String> {
-    let words = |error: libsql::Error| error.to_string();
-    let mut rows = connection.query(sql, ()).await.map_err(words)?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next().await.map_err(words)? {
-        found.push(convert(&row)?);
-    }
-    Ok(found)
-}
-
-fn text(row: &Row, column: i32) -> Result<String, String> {
-    row.get(column).map_err(|error| format!("column {column}: {error}"))
-}
-
-fn number(row: &Row, column: i32) -> Result<u64, String> {
-    row.get(column).map_err(|error| format!("column {column}: {error}"))
-}
-
-fn key(row: &Row) -> Result<EntityKey, String> {
-    let set = format!("{}s", text(row, 1)?);
-    Ok(EntityKey { tenant: text(row, 0)?, set, id: text(row, 2)? })
-}
-
-fn snapshot(row: &Row) -> Result<SnapshotRow, String> {
-    Ok(SnapshotRow { entity: key(row)?, sequence_nr: number(row, 3)? })
-}
-
-fn blob(row: &Row) -> Result<BlobRow, String> {
-    let expires_at: Option<String> = row.get(3).map_err(|error| error.to_string())?;
-    let expires_at_ms = match expires_at {
-        None => None,
-        Some(at) => Some(utc_ms(&at).ok_or_else(|| format!("expires_at `{at}` is no time"))?),
+        let connection = fork.open(tenant).await?;
+        if is_crashed {
+            damage = fork::damage(&connection).await?;
+        }
+        if !asks_libsql {
+            return by_format;
+        }
+        let by_libsql = fork::read_rows(&connection, tenant).await?;
+        match by_format {
+            Ok(rows) if rows != by_libsql => Err(format!("{rows:?} by format, {by_libsql:?}")),
+            _ => Ok(by_libsql),
+        }
     };
-    Ok(BlobRow {
-        key: text(row, 0)?,
-        data: row.get(1).map_err(|error| error.to_string())?,
-        size_bytes: number(row, 2)?,
-        expires_at_ms,
-    })
+    let rows = rows.await.map(Arc::new);
+    Look { tenant: tenant.to_string(), damage, rows }
 }
 
-fn event(row: &Row) -> Result<EventRow, String> {
-    let (entity, sequence_nr) = (key(row)?, number(row, 3)?);
-    let payload = text(row, 4)?;
-    let payload: Value = serde_json::from_str(&payload)
+fn event_of_text(entity: EntityKey, sequence_nr: u64, payload: &str) -> Result<EventRow, String> {
+    let payload: Value = serde_json::from_str(payload)
         .map_err(|error| format!("payload of event {sequence_nr} of {entity}: {error}"))?;
-    event_of_payload(entity, sequence_nr, &payload)
+    event_of_payload(entity, sequence_nr, payload)
         .ok_or_else(|| format!("payload of event {sequence_nr} of an entity has another shape"))
 }
 
+fn deadline(at: Option<&str>) -> Result<Option<i64>, String> {
+    at.map(|at| utc_ms(at).ok_or_else(|| format!("expires_at `{at}` is no time"))).transpose()
+}
+
+fn entity_key(tenant: &str, entity_type: &str, id: &str) -> EntityKey {
+    let set = format!("{entity_type}s");
+    EntityKey { tenant: tenant.to_string(), set, id: id.to_string() }
+}
+
 /// Reads the platform's payload: how it writes one is its own business, what it says is not.
-fn event_of_payload(entity: EntityKey, sequence_nr: u64, payload: &Value) -> Option<EventRow> {
+fn event_of_payload(entity: EntityKey, sequence_nr: u64, mut payload: Value) -> Option<EventRow> {
     let words = |name: &str| payload.get(name).and_then(Value::as_str).map(str::to_string);
     let timestamp_ms = utc_ms(&words("timestamp")?)?;
     let fields = payload.pointer("/changes/fields").and_then(Value::as_object);
@@ -242,17 +165,10 @@ fn event_of_payload(entity: EntityKey, sequence_nr: u64, payload: &Value) -> Opt
     for (field, how) in fields.unwrap_or(&nothing) {
         kept.insert(field.clone(), kept_row(how)?);
     }
-    Some(EventRow {
-        entity,
-        sequence_nr,
-        action: words("action")?,
-        from: words("from")?,
-        to: words("to")?,
-        timestamp_ms,
-        params: payload.get("params")?.as_object()?.clone(),
-        key: words("idempotency_key"),
-        kept,
-    })
+    let (action, from, to) = (words("action")?, words("from")?, words("to")?);
+    let key = words("idempotency_key");
+    let Value::Object(params) = payload.get_mut("params")?.take() else { return None };
+    Some(EventRow { entity, sequence_nr, action, from, to, timestamp_ms, params, key, kept })
 }
 
 fn kept_row(how: &Value) -> Option<KeptRow> {

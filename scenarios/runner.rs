@@ -203,7 +203,7 @@ impl Run<'_> {
             let who = Who { tenant, entity };
             let values = vec![("colour".to_string(), Recipe::Words("grey".to_string()))];
             let patch = writes.then_some(Action::Patch { who, values });
-            let reads = [Action::Get { who }, Action::History { who }];
+            let reads = [Action::Get { who }, Action::History { who, page: None }];
             for action in reads.into_iter().chain(patch) {
                 let step = aside(action);
                 let doubtful = self.exchange(std::slice::from_ref(&step)).await?;
@@ -237,7 +237,7 @@ impl Run<'_> {
     async fn send(&mut self, group: &[Step]) -> Going {
         for (step, _) in self.exchange(group).await? {
             if let Some(who) = step.action.who().filter(|_| step.action.is_write()) {
-                self.exchange(&[aside(Action::History { who })]).await?;
+                self.exchange(&[aside(Action::History { who, page: None })]).await?;
             }
         }
         Ok(())
@@ -422,7 +422,7 @@ impl Run<'_> {
 
 /// A step of the runner's own.
 fn aside(action: Action) -> Step {
-    Step { id: ASIDE, client: 0, together: false, key: None, action }
+    Step { id: ASIDE, client: 0, together: false, key: None, if_match: None, action }
 }
 
 /// The platform's configuration for a plan.

@@ -1,6 +1,7 @@
 //! The scenarios, by name, and how one seed of each is played.
 
 use crate::plan::{Plan, Protocol};
+use crate::profile::Profile;
 use crate::runner::{self, PlayOptions};
 use crate::sql::{self, Script};
 use crate::verdict::Played;
@@ -9,13 +10,32 @@ use stormglass_sim::{Seed, WorldError};
 
 /// The control: SQL scripts without a platform.
 pub const SQL: &str = "sql";
-/// The scenario of those who name none.
-pub const DEFAULT: &str = "overflow";
 
 /// Name and description of every scenario.
 pub fn all() -> Vec<(&'static str, &'static str)> {
     let control = (SQL, "the control: SQL scripts on libsql alone, without the platform");
     SCENARIOS.iter().map(|known| (known.name, known.description)).chain([control]).collect()
+}
+
+/// The scenario that a seed plays when none is named: one of the platform's.
+pub fn of_seed(seed: Seed) -> &'static str {
+    let total: u64 = SCENARIOS.iter().map(|known| known.weight).sum();
+    let mut at = seed.stream("scenario").below(total);
+    let drawn = SCENARIOS.iter().find(|known| {
+        let here = at < known.weight;
+        at = at.saturating_sub(known.weight);
+        here
+    });
+    drawn.expect("the draw is below the sum of the weights").name
+}
+
+/// What a person chose for all runs, in place of what each seed draws.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// The write protocol.
+    pub protocol: Option<Protocol>,
+    /// The bounds of the runs.
+    pub profile: Profile,
 }
 
 /// Plays the run of `seed`; nothing if there is no such scenario.
@@ -25,13 +45,13 @@ pub fn all() -> Vec<(&'static str, &'static str)> {
 pub fn play(
     scenario: &str,
     seed: Seed,
-    protocol: Option<Protocol>,
+    settings: &Settings,
     options: PlayOptions,
 ) -> Option<Result<Played, WorldError>> {
     if scenario == SQL {
         return Some(sql::play(&Script::from_seed(seed), options.keep_trace));
     }
-    let plan = plan(scenario, seed, protocol)?;
+    let plan = plan(scenario, seed, settings)?;
     take_reached();
     Some(runner::play(&plan, options).map(|mut played| {
         played.outcome.counts.extend(take_reached());
@@ -49,9 +69,9 @@ fn take_reached() -> Vec<(String, u64)> {
 }
 
 /// The plan of a seed; nothing if there is no such scenario or it has none.
-pub fn plan(scenario: &str, seed: Seed, protocol: Option<Protocol>) -> Option<Plan> {
+pub fn plan(scenario: &str, seed: Seed, settings: &Settings) -> Option<Plan> {
     let known = SCENARIOS.iter().find(|known| known.name == scenario)?;
-    let mut plan = (known.plan)(seed);
-    plan.protocol = protocol.unwrap_or(plan.protocol);
+    let mut plan = known.plan(seed, &settings.profile);
+    plan.protocol = settings.protocol.unwrap_or(plan.protocol);
     Some(plan)
 }

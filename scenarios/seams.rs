@@ -64,14 +64,16 @@ impl Points for SimPoints {
     }
 }
 
-/// The scope of the disk operations after a point: what faults name.
+/// The scope of the disk operations after a point: what faults name. A step's store calls are parts of
+/// its scope, such as `step 3/append` and `step 3/put`.
 fn scope(boot: u32, label: &str, origin: &str) -> String {
-    if label == "store.ready" {
-        format!("recovery of boot {boot}")
-    } else if origin.starts_with("step ") {
-        origin.to_string()
-    } else {
-        format!("sweep of boot {boot}")
+    match (label.strip_prefix("store."), origin) {
+        (Some("ready"), _) => format!("recovery of boot {boot}"),
+        // An idle or stopping actor keeps its state; nobody asked for it.
+        (Some("snapshot"), "") => format!("passivation of boot {boot}"),
+        (Some(call), origin) if origin.starts_with("step ") => format!("{origin}/{call}"),
+        (None, origin) if origin.starts_with("step ") => origin.to_string(),
+        _ => format!("sweep of boot {boot}"),
     }
 }
 

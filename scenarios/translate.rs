@@ -2,13 +2,15 @@
 //!
 //! **Invariant:** nothing is decided here. What the platform answered reaches the model as it was said.
 
-use crate::plan::{Action, Step, Values, Who, entity_id, tenant_name};
+use crate::plan::{Action, Page, Step, Values, Who, entity_id, tenant_name};
 use serde_json::{Map, Value};
 use stormglass_model::request as model;
 use stormglass_platform as platform;
 
 /// The entity set of the workload's spec.
 pub const SET: &str = "Sessions";
+/// Items of a list whose request names no number (contract, section 8).
+const DEFAULT_TOP: usize = 100;
 
 /// What the platform is asked; none for a step that is no request.
 pub fn request(step: &Step) -> Option<platform::Request> {
@@ -29,18 +31,22 @@ pub fn request(step: &Step) -> Option<platform::Request> {
         }
         Action::Delete { who } => (*who, platform::Op::Delete { set, id: entity_id(*who) }),
         Action::Get { who } => (*who, platform::Op::Get { set, id: entity_id(*who) }),
-        Action::History { who } => {
-            let id = entity_id(*who);
-            (*who, platform::Op::History { set, id, top: None, skip: 0 })
+        Action::History { who, page } => {
+            let (id, top) = (entity_id(*who), page.map(|page| u64::from(page.top)));
+            let skip = page.map_or(0, |page| u64::from(page.skip));
+            (*who, platform::Op::History { set, id, top, skip })
         }
-        Action::List { tenant } => {
+        Action::List { tenant, top } => {
             let who = Who { tenant: *tenant, entity: 0 };
-            (who, platform::Op::List { set, top: None, skip: 0 })
+            (who, platform::Op::List { set, top: top.map(u64::from), skip: 0 })
         }
         _ => return None,
     };
     let origin = format!("step {}", step.id);
-    let request = platform::Request::new(tenant_name(who.tenant), op).with_origin(origin);
+    let mut request = platform::Request::new(tenant_name(who.tenant), op).with_origin(origin);
+    if let Some(sequence_nr) = step.if_match {
+        request = request.with_if_match(format!("\"{sequence_nr}\""));
+    }
     Some(match step.key {
         Some(key) => request.with_key(format!("key-{key}")),
         None => request,
@@ -66,13 +72,17 @@ pub fn for_model(step: &Step) -> Option<model::Request> {
             (who.tenant, model::Kind::Delete { id: entity_id(*who) }, Map::new())
         }
         Action::Get { who } => (who.tenant, model::Kind::Read { id: entity_id(*who) }, Map::new()),
-        Action::History { who } => {
+        Action::History { who, .. } => {
             (who.tenant, model::Kind::History { id: entity_id(*who) }, Map::new())
         }
-        Action::List { tenant } => (*tenant, model::Kind::List { top: 100 }, Map::new()),
+        Action::List { tenant, top } => {
+            let top = top.map_or(DEFAULT_TOP, |top| top as usize);
+            (*tenant, model::Kind::List { top }, Map::new())
+        }
         _ => return None,
     };
-    let request = model::Request::new(&tenant_name(tenant), SET, kind).body(&values);
+    let mut request = model::Request::new(&tenant_name(tenant), SET, kind).body(&values);
+    request.if_match = step.if_match;
     Some(match step.key {
         Some(key) => request.key(&format!("key-{key}")),
         None => request,
@@ -94,7 +104,7 @@ pub fn answer(step: &Step, answer: &platform::Answer) -> Option<model::Answer> {
         return Some(model::Answer::Empty { status });
     }
     match &step.action {
-        Action::History { .. } => history(&answer.body),
+        Action::History { page, .. } => history(&answer.body, page.map_or(0, |page| page.skip)),
         Action::List { .. } => list(&answer.body),
         _ => {
             let view = model::EntityView::from_body(&answer.body)?;
@@ -103,11 +113,12 @@ pub fn answer(step: &Step, answer: &platform::Answer) -> Option<model::Answer> {
     }
 }
 
-fn history(body: &Value) -> Option<model::Answer> {
+fn history(body: &Value, skip: u32) -> Option<model::Answer> {
     let events = body.get("value")?.as_array()?;
     let events = events.iter().map(history_event).collect::<Option<Vec<_>>>()?;
     let is_last = body.get("@temper.next_skip").is_none();
-    Some(model::Answer::History(model::HistoryView { events, first_nr: 1, is_last }))
+    let first_nr = u64::from(skip) + 1;
+    Some(model::Answer::History(model::HistoryView { events, first_nr, is_last }))
 }
 
 fn history_event(event: &Value) -> Option<model::HistoryEvent> {
@@ -197,8 +208,14 @@ pub fn brief(step: &Step) -> String {
         Action::Patch { who, values } => format!("PATCH {}{}", name(who), fields(values)),
         Action::Delete { who } => format!("DELETE {}", name(who)),
         Action::Get { who } => format!("GET {}", name(who)),
-        Action::History { who } => format!("GET {}/History", name(who)),
-        Action::List { tenant } => format!("GET all of tenant-{tenant}"),
+        Action::History { who, page: None } => format!("GET {}/History", name(who)),
+        Action::History { who, page: Some(Page { skip, top }) } => {
+            format!("GET {}/History, {top} after {skip}", name(who))
+        }
+        Action::List { tenant, top: None } => format!("GET all of tenant-{tenant}"),
+        Action::List { tenant, top: Some(top) } => {
+            format!("GET the first {top} of tenant-{tenant}")
+        }
         Action::Sweep { tenant, max_rows } => format!("sweep tenant-{tenant}, {max_rows} rows"),
         Action::Wait { ms } => format!("wait {ms} ms"),
         Action::StepClock { by_ms } => format!("clock set by {by_ms} ms"),

@@ -71,7 +71,7 @@ impl fmt::Display for Effect {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Target {
-    /// Only operations within this scope (see [`crate::World::enter`]).
+    /// Only operations within this scope or a part of it (see [`crate::Machine::enter`]).
     pub scope: Option<String>,
     /// Only operations of this kind.
     pub op: Option<OpKind>,
@@ -117,6 +117,11 @@ struct Armed {
     fault: Fault,
     seen_count: u64,
     struck_count: u64,
+}
+
+/// Whether `scope` is `here` or what `here` is a part of: `step 3` holds `step 3/put`.
+fn holds(scope: &str, here: &str) -> bool {
+    here.strip_prefix(scope).is_some_and(|part| part.is_empty() || part.starts_with('/'))
 }
 
 /// How often each effect struck, by the kind of operation and of file.
@@ -169,7 +174,7 @@ impl Faults {
         let mut effects = Vec::new();
         for armed in &mut self.armed {
             let Fault { effect, target, when } = &armed.fault;
-            let in_scope = target.scope.as_ref().is_none_or(|scope| *scope == self.scope);
+            let in_scope = target.scope.as_ref().is_none_or(|scope| holds(scope, &self.scope));
             let matches = in_scope
                 && target.op.is_none_or(|kind| kind == op)
                 && target.file.is_none_or(|kind| kind == file)
@@ -194,5 +199,16 @@ impl Faults {
             }
         }
         effects
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scope_holds_its_parts_and_not_its_namesakes() {
+        assert!(holds("step 3", "step 3") && holds("step 3", "step 3/put"));
+        assert!(!holds("step 3", "step 30") && !holds("step 3/put", "step 3"));
     }
 }

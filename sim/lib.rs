@@ -18,6 +18,7 @@ mod machine;
 #[cfg(feature = "madsim")]
 pub mod points;
 pub mod rng;
+pub mod sqlite_file;
 pub mod trace;
 mod vfs;
 mod world;

@@ -273,7 +273,7 @@ impl Machine {
     }
 
     /// Names the part of the plan that the operations from now on belong to (`"step 3"`, `"recovery of
-    /// boot 2"`). A name stands for one part of one run.
+    /// boot 2"`). A name stands for one part of one run; `"step 3/put"` is a part of `"step 3"`.
     pub fn enter(&self, scope: &str) {
         self.0.state().faults.enter(scope);
     }

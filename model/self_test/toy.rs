@@ -208,11 +208,11 @@ impl Run {
         let key = |id: &str| EntityKey { tenant: TENANT.into(), set: SET.into(), id: id.into() };
         let mut rows = TenantRows { tenant: TENANT.into(), ..TenantRows::default() };
         for (id, toy) in &self.toys {
-            rows.events.extend(toy.journal.iter().map(|event| self.row(key(id), event)));
+            rows.events.extend(toy.journal.iter().map(|event| self.row(key(id), event).into()));
         }
         for (blob_key, (data, expires_at_ms)) in &self.blobs {
             let (size_bytes, expires_at_ms) = (data.len() as u64, *expires_at_ms);
-            let (key, data) = (blob_key.clone(), data.clone());
+            let (key, data) = (blob_key.clone(), data.clone().into());
             rows.blobs.push(BlobRow { key, data, size_bytes, expires_at_ms });
         }
         for (id, nr) in &self.snapshots {

@@ -63,7 +63,7 @@ impl Remains {
 
     fn half_an_action(&self, rows: &TenantRows) -> Option<Violation> {
         let keys = keys_of(rows);
-        let is_new = |event: &&EventRow| {
+        let is_new = |event: &&Arc<EventRow>| {
             self.journals.get(&event.entity).is_none_or(|last| event.sequence_nr > *last)
         };
         let torn = rows
@@ -145,11 +145,12 @@ mod tests {
     fn rows(events: Vec<EventRow>, keys: &[&str]) -> TenantRows {
         let blob = |key: &&str| BlobRow {
             key: key.to_string(),
-            data: Vec::new(),
+            data: Vec::new().into(),
             size_bytes: 0,
             expires_at_ms: None,
         };
         let blobs = keys.iter().map(blob).collect();
+        let events = events.into_iter().map(Arc::new).collect();
         TenantRows { tenant: "t".to_string(), events, blobs, snapshots: Vec::new() }
     }
 

@@ -115,6 +115,23 @@ impl Content {
         end.saturating_sub(offset) as usize
     }
 
+    /// The `len` bytes from `offset` on, if one chunk that is there has them all.
+    pub fn within_chunk(&self, offset: u64, len: usize) -> Option<&[u8]> {
+        let place = self.grid.place(offset);
+        let skip = (offset - place.start) as usize;
+        if offset + len as u64 > self.len {
+            return None;
+        }
+        self.chunk(place.index)?.get(skip..skip + len)
+    }
+
+    /// The chunk that is exactly the `len` bytes from `offset` on, if there is one.
+    pub fn exact_chunk(&self, offset: u64, len: usize) -> Option<&Bytes> {
+        let place = self.grid.place(offset);
+        let is_exact = place.start == offset && place.len == len && offset + len as u64 <= self.len;
+        if is_exact { self.chunk(place.index) } else { None }
+    }
+
     /// Puts `bytes` at `offset`, extending the file if they reach past its end. A write of exactly
     /// one chunk copies nothing: the file keeps `bytes` itself.
     pub fn write(&mut self, offset: u64, bytes: &Bytes) {

@@ -22,6 +22,7 @@ use crate::crash_state::Ending;
 use content::Content;
 use log::Log;
 use pending::{directory_of, pieces};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -185,6 +186,26 @@ impl Disk {
     /// Copies bytes from `offset` on into `buf`; returns how many there were before the file's end.
     pub fn read(&self, file: FileId, offset: u64, buf: &mut [u8]) -> usize {
         self.file(file).cached.read(offset, buf)
+    }
+
+    /// The `len` bytes from `offset` on; those past the file's end are zeros. Copies nothing where the
+    /// file keeps them in one piece.
+    pub(crate) fn bytes(&self, file: FileId, offset: u64, len: usize) -> Cow<'_, [u8]> {
+        let content = &self.file(file).cached;
+        match content.within_chunk(offset, len) {
+            Some(bytes) => Cow::Borrowed(bytes),
+            None => {
+                let mut bytes = vec![0; len];
+                content.read(offset, &mut bytes);
+                Cow::Owned(bytes)
+            }
+        }
+    }
+
+    /// The piece in which the file keeps exactly these bytes, if it does. While somebody holds it, it
+    /// stays as it is: a write to the file puts another in its place.
+    pub(crate) fn piece(&self, file: FileId, offset: u64, len: usize) -> Option<&Bytes> {
+        self.file(file).cached.exact_chunk(offset, len)
     }
 
     /// Puts `bytes` at `offset`. Pending until `file` is synced.

@@ -116,11 +116,11 @@ impl Store {
             let sweep = if crate::defect!("sweep-permanent") {
                 "DELETE FROM blobs WHERE blob_key IN (
                     SELECT blob_key FROM blobs WHERE coalesce(expires_at, '') <= ?1
-                    ORDER BY expires_at, blob_key LIMIT ?2)"
+                    ORDER BY expires_at, blob_key LIMIT ?2 + 0)"
             } else {
                 "DELETE FROM blobs WHERE blob_key IN (
                     SELECT blob_key FROM blobs WHERE expires_at IS NOT NULL AND expires_at <= ?1
-                    ORDER BY expires_at, blob_key LIMIT ?2)"
+                    ORDER BY expires_at, blob_key LIMIT ?2 + 0)"
             };
             Ok(db.execute(sweep, vec![Value::Text(time::to_text(now_ms)), limit])?)
         })

@@ -37,11 +37,13 @@ pub struct Journal {
     pub events: Vec<EventRow>,
 }
 
+/// SQLite prepares a statement again for each new value of a bare `LIMIT ?`: it plans by it. An
+/// expression hides the value.
 const COLUMNS_AFTER: &str = "SELECT sequence_nr, CAST(payload AS BLOB), CAST(metadata AS BLOB),
         CAST(created_at AS BLOB), CAST(event_type AS BLOB)
     FROM events
     WHERE tenant = ?1 AND entity_type = ?2 AND entity_id = ?3 AND sequence_nr > ?4
-    ORDER BY sequence_nr LIMIT ?5";
+    ORDER BY sequence_nr LIMIT ?5 + 0";
 
 impl Store {
     /// Appends one event, its outbox rows and, for the atomic protocol, its blobs.
@@ -135,7 +137,7 @@ impl Store {
                             AND last.entity_id = first.entity_id
                         ORDER BY sequence_nr DESC LIMIT 1
                     )
-                ORDER BY entity_id LIMIT ?3 OFFSET ?4",
+                ORDER BY entity_id LIMIT ?3 + 0 OFFSET ?4 + 0",
                 vec![text(tenant), text(entity_type), integer(top), integer(skip), text(after)],
             )?;
             let id =

@@ -1,14 +1,16 @@
 //! The judge watches and does not touch, and what it watches keeps its promises under each protocol.
 
 use crate::command::{line, passed};
+use stormglass_scenarios::rows;
 use stormglass_scenarios::runner::PlayOptions;
-use stormglass_scenarios::scenario;
+use stormglass_scenarios::scenario::{self, Settings};
 use stormglass_scenarios::verdict::{Played, Verdict};
 use stormglass_sim::Seed;
 
 fn play(seed: u64, checks: bool) -> Played {
     let options = PlayOptions { keep_trace: true, checks };
-    let played = scenario::play("overflow", Seed(seed), None, options).expect("a scenario's name");
+    let played = scenario::play("overflow", Seed(seed), &Settings::default(), options)
+        .expect("a scenario's name");
     played.expect("this thread has no other world")
 }
 
@@ -29,6 +31,18 @@ fn the_trace_is_the_same_with_and_without_checks() {
         reading_count += watched.outcome.counts["check readings"];
     }
     assert!(reading_count > 30, "the judge read tables {reading_count} times in 30 runs");
+}
+
+/// Goal: what the judge reads by SQLite's file format is what SQLite reads. Method: every reading of 40
+/// runs is made both ways; one that differed would fail its run.
+#[test]
+fn both_readers_of_tables_agree() {
+    rows::read_twice();
+    for seed in 1000..1040 {
+        let played = play(seed, true);
+        assert_eq!(played.outcome.verdict, Verdict::Passed, "seed {seed}");
+        assert!(played.outcome.counts["check readings"] > 0, "seed {seed} was read");
+    }
 }
 
 /// Goal: the order of event and blobs is the platform's choice; no order breaks a promise. Method: the

@@ -16,13 +16,14 @@ use std::path::Path;
 use stormglass_scenarios::campaign::Summary;
 use stormglass_scenarios::determinism::{self, Comparison};
 use stormglass_scenarios::runner::PlayOptions;
-use stormglass_scenarios::scenario;
+use stormglass_scenarios::scenario::{self, Settings};
 use stormglass_scenarios::verdict::Outcome;
 use stormglass_sim::Seed;
 
 fn play(name: &str, seed: u64) -> Outcome {
     let options = PlayOptions { keep_trace: false, checks: true };
-    let played = scenario::play(name, Seed(seed), None, options).expect("a scenario's name");
+    let played =
+        scenario::play(name, Seed(seed), &Settings::default(), options).expect("a scenario's name");
     played.expect("this thread has no other world").outcome
 }
 

@@ -9,7 +9,7 @@ use stormglass_platform::canonical;
 use stormglass_platform::spec;
 use stormglass_platform::{Answer, RequestError, SqlError, StartError, StoreError};
 use stormglass_scenarios::plan::{Plan, PlanError};
-use stormglass_scenarios::scenario;
+use stormglass_scenarios::scenario::{self, Settings};
 use stormglass_sim::disk::DiskError;
 use stormglass_sim::{IoError, Seed, World, WorldError, WorldOptions};
 
@@ -19,7 +19,9 @@ fn lines<T: Display>(errors: impl IntoIterator<Item = T>) -> String {
 
 #[test]
 fn every_message_about_a_plan() {
-    let plan = scenario::plan("overflow", Seed(1), None).expect("the scenario has plans").to_json();
+    let plan = scenario::plan("overflow", Seed(1), &Settings::default())
+        .expect("the scenario has plans")
+        .to_json();
     let texts = [
         plan[..plan.len() / 2].to_string(),
         plan.replacen("\"version\": 1", "\"version\": 2", 1),

@@ -4,11 +4,11 @@ use crate::command::{file, line, passed};
 use serde_json::{Value, json};
 use stormglass_scenarios::plan::{Plan, PlanError};
 use stormglass_scenarios::runner::{self, PlayOptions};
-use stormglass_scenarios::scenario;
+use stormglass_scenarios::scenario::{self, Settings};
 use stormglass_sim::Seed;
 
 fn plan(seed: u64) -> Plan {
-    scenario::plan("overflow", Seed(seed), None).expect("the scenario has plans")
+    scenario::plan("overflow", Seed(seed), &Settings::default()).expect("the scenario has plans")
 }
 
 #[test]
@@ -27,7 +27,7 @@ fn a_plan_that_was_read_plays_as_its_seed_does() {
     for seed in 100..110 {
         let read = Plan::from_json(&plan(seed).to_json()).expect("a plan's own JSON");
         let replayed = runner::play(&read, options).expect("this thread has no other world");
-        let played = scenario::play("overflow", Seed(seed), None, options);
+        let played = scenario::play("overflow", Seed(seed), &Settings::default(), options);
         let played = played.expect("a scenario's name").expect("this thread has no other world");
         assert_eq!(replayed.outcome.verdict, played.outcome.verdict, "seed {seed}");
         assert_eq!(replayed.outcome.fingerprint, played.outcome.fingerprint, "seed {seed}");

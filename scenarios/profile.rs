@@ -1,0 +1,152 @@
+//! Swarm settings by name: how long, how wide and how hostile the runs of a campaign are.
+//!
+//! **Invariant:** a profile sets bounds, the seed draws within them. A key that is unknown or out of
+//! range is an error that names it, with the line where it stands.
+
+use serde::Deserialize;
+use std::path::Path;
+
+/// Least and most, both included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "[u32; 2]")]
+pub struct Bounds {
+    /// The least.
+    pub min: u32,
+    /// The most.
+    pub max: u32,
+}
+
+impl TryFrom<[u32; 2]> for Bounds {
+    type Error = String;
+
+    fn try_from([min, max]: [u32; 2]) -> Result<Bounds, String> {
+        if min <= max && max <= COUNT_MAX {
+            Ok(Bounds { min, max })
+        } else {
+            Err(format!("[{min}, {max}]: give the least and the most, at most {COUNT_MAX}"))
+        }
+    }
+}
+
+/// Steps, clients and the like of one run, at most: what a worker plays in some seconds.
+const COUNT_MAX: u32 = 10_000;
+
+/// A share of runs or steps, in percent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "u32")]
+pub struct Percent(pub u32);
+
+impl TryFrom<u32> for Percent {
+    type Error = String;
+
+    fn try_from(percent: u32) -> Result<Percent, String> {
+        if percent <= 100 {
+            Ok(Percent(percent))
+        } else {
+            Err(format!("{percent} is no share in percent: give 0 to 100"))
+        }
+    }
+}
+
+/// The bounds within which a seed draws its run.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Profile {
+    /// Steps of a run.
+    pub steps: Bounds,
+    /// Clients that send at once.
+    pub clients: Bounds,
+    /// Tenants.
+    pub tenants: Bounds,
+    /// Entities.
+    pub entities: Bounds,
+    /// Runs that have values of 32 to 200 KiB among the small ones.
+    pub large_runs: Percent,
+    /// Runs in which faults strike at all.
+    pub faulty_runs: Percent,
+    /// Faults of such a run.
+    pub faults: Bounds,
+    /// Crashes among the faults; the others are errors, short reads and slow operations.
+    pub crashes: Percent,
+    /// Faults that strike while a server recovers.
+    pub in_recovery: Percent,
+}
+
+/// The profiles that need no file: name and text.
+pub const BUILT_IN: [(&str, &str); 3] = [
+    ("quick", include_str!("profiles/quick.toml")),
+    ("nightly", include_str!("profiles/nightly.toml")),
+    ("hostile", include_str!("profiles/hostile.toml")),
+];
+
+/// The profile of those who name none.
+pub const DEFAULT: &str = "quick";
+
+/// Why there is no such profile.
+#[derive(Debug, thiserror::Error)]
+pub enum ProfileError {
+    /// It is neither built in nor a file.
+    #[error(
+        "no profile `{name}`: give quick, nightly, hostile, or the path of a TOML file ({why})"
+    )]
+    Missing {
+        /// As it was asked for.
+        name: String,
+        /// What the host says of the file.
+        why: std::io::Error,
+    },
+    /// Its text is no profile.
+    #[error("profile {name}: {why}")]
+    Text {
+        /// As it was asked for.
+        name: String,
+        /// Where and what.
+        why: Box<toml::de::Error>,
+    },
+}
+
+impl Profile {
+    /// The profile of this name, or in the file at this path.
+    ///
+    /// # Errors
+    /// [`ProfileError`].
+    pub fn load(name: &str) -> Result<Profile, ProfileError> {
+        let missing = |why| ProfileError::Missing { name: name.to_string(), why };
+        let text = match BUILT_IN.iter().find(|(known, _)| *known == name) {
+            Some((_, text)) => text.to_string(),
+            None => std::fs::read_to_string(Path::new(name)).map_err(missing)?,
+        };
+        let unreadable = |why| ProfileError::Text { name: name.to_string(), why: Box::new(why) };
+        toml::from_str(&text).map_err(unreadable)
+    }
+}
+
+impl Default for Profile {
+    fn default() -> Profile {
+        Profile::load(DEFAULT).expect("a built-in profile is whole: a test reads each")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_built_in_profile_is_whole() {
+        for (name, _) in BUILT_IN {
+            Profile::load(name).expect(name);
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_profile_is_named_with_its_place() {
+        let text = |change: &dyn Fn(&str) -> String| {
+            let error = toml::from_str::<Profile>(&change(BUILT_IN[0].1)).expect_err("it is wrong");
+            error.to_string()
+        };
+        assert!(text(&|whole| whole.replace("steps", "step")).contains("unknown field `step`"));
+        let share = text(&|whole| whole.replace("faulty_runs = ", "faulty_runs = 9"));
+        assert!(share.contains("line") && share.contains("give 0 to 100"), "{share}");
+        assert!(text(&|whole| whole.replace("faults = [", "faults = [9")).contains("the most"));
+    }
+}

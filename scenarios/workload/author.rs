@@ -1,0 +1,352 @@
+//! Writes the steps of a plan one after another, and keeps in mind what they have led to.
+//!
+//! **Invariant:** what it keeps in mind only makes steps likely to be legal, or to fall on a deadline:
+//! it decides nothing. Faults and races make a run turn out otherwise, and the model judges that.
+
+use super::draw::Draw;
+use super::values::{self, Taste, is_over};
+use crate::plan::{Action, Page, Step, Values, Who};
+use crate::recipe::Recipe;
+use std::collections::BTreeMap;
+use stormglass_sim::Fault;
+
+/// The time to live of the workload's expiring field, in milliseconds.
+pub const TTL_MS: i64 = 3_600_000;
+/// The field that expires.
+pub const EXPIRING: &str = "system_prompt";
+/// Distances from a deadline at which reads, sweeps and puts differ, in milliseconds.
+pub const AROUND_MS: [i64; 5] = [-1_000, -1, 0, 1, 1_000];
+
+/// How wide a run is, and what it is played with.
+#[derive(Clone, Copy, Debug)]
+pub struct Cast {
+    /// Clients that send at once.
+    pub clients: u32,
+    /// Tenants.
+    pub tenants: u32,
+    /// Entities.
+    pub entities: u32,
+    /// Values.
+    pub taste: Taste,
+    /// Milliseconds after which an idle actor goes.
+    pub idle_ms: u64,
+}
+
+/// What an entity has come to, as far as its steps went well.
+#[derive(Clone, Copy, Debug)]
+struct Sketch {
+    status: &'static str,
+    turns: u32,
+    version: u64,
+}
+
+/// A value that expires: which, and when.
+#[derive(Clone, Debug)]
+pub struct Due {
+    /// The clock's reading at its deadline, counted from the start.
+    pub at_ms: i64,
+    /// The value.
+    pub value: Recipe,
+}
+
+/// A plan's steps while they are written.
+pub struct Author {
+    /// Where everything is drawn from.
+    pub draw: Draw,
+    /// How wide the run is.
+    pub cast: Cast,
+    /// The steps so far.
+    pub steps: Vec<Step>,
+    /// The faults that steps came with.
+    pub faults: Vec<Fault>,
+    /// Deadlines of the values written so far.
+    pub dues: Vec<Due>,
+    /// The wall clock, counted from the start.
+    clock_ms: i64,
+    sketches: BTreeMap<(u32, u32), Sketch>,
+    key_count: u32,
+}
+
+impl Author {
+    /// An author with nothing written.
+    pub fn new(draw: Draw, cast: Cast) -> Author {
+        Author {
+            draw,
+            cast,
+            steps: Vec::new(),
+            faults: Vec::new(),
+            dues: Vec::new(),
+            clock_ms: 0,
+            sketches: BTreeMap::new(),
+            key_count: 0,
+        }
+    }
+
+    /// Adds a step, sent after the answers of the one before; returns its number.
+    pub fn push(&mut self, action: Action) -> u32 {
+        self.note(&action);
+        let id = self.steps.len() as u32 + 1;
+        let client = self.draw.below(self.cast.clients) + 1;
+        self.steps.push(Step { id, client, together: false, key: None, if_match: None, action });
+        id
+    }
+
+    /// Adds a step as a client would send it: at times together with the one before, with an idempotency
+    /// key or with a version that the entity must have.
+    pub fn send(&mut self, action: Action) -> u32 {
+        let follows_request = self.steps.last().is_some_and(|last| last.action.is_request());
+        let is_crowd = self.cast.clients > 1 && follows_request && action.is_request();
+        let together = is_crowd && self.draw.percent(30);
+        let key = (action.is_write() && self.draw.percent(25)).then(|| self.fresh_key());
+        let version = action.who().and_then(|who| self.sketch(who)).map(|sketch| sketch.version);
+        let version = version.filter(|_| action.is_write() && self.draw.percent(8));
+        let off = self.draw.pick(&[0, 0, 0, -1, 1]);
+        let id = self.push(action);
+        let step = self.steps.last_mut().expect("it was just added");
+        (step.together, step.key) = (together, key);
+        step.if_match = version.map(|version| version.saturating_add_signed(off));
+        id
+    }
+
+    /// A key that no step has yet.
+    pub fn fresh_key(&mut self) -> u32 {
+        self.key_count += 1;
+        self.key_count
+    }
+
+    /// The same request with the same key once more, or with other values.
+    pub fn repeat(&mut self) {
+        let keyed: Vec<usize> =
+            (0..self.steps.len()).filter(|at| self.steps[*at].key.is_some()).collect();
+        if keyed.is_empty() {
+            return;
+        }
+        let original = self.steps[self.draw.pick(&keyed)].clone();
+        let mut action = original.action;
+        if self.draw.percent(20)
+            && let Some(who) = action.who()
+        {
+            action = self.write(who);
+        }
+        self.push(action);
+        let step = self.steps.last_mut().expect("it was just added");
+        step.key = original.key;
+    }
+
+    fn note(&mut self, action: &Action) {
+        match action {
+            Action::Wait { ms } => self.clock_ms += ms,
+            Action::StepClock { by_ms } => self.clock_ms += by_ms,
+            _ => {}
+        }
+        let due = |(name, value): &(String, Recipe)| {
+            (name == EXPIRING && is_over(value))
+                .then(|| Due { at_ms: self.clock_ms + TTL_MS, value: value.clone() })
+        };
+        let dues: Vec<Due> = action.values().iter().filter_map(due).collect();
+        self.dues.extend(dues);
+        let Some(who) = action.who().filter(|_| action.is_write()) else { return };
+        let key = (who.tenant, who.entity);
+        if let Action::Create { .. } = action {
+            let created = Sketch { status: "Created", turns: 0, version: 1 };
+            self.sketches.entry(key).or_insert(created);
+            return;
+        }
+        let Some(sketch) = self.sketches.get_mut(&key) else { return };
+        match action {
+            Action::Delete { .. } => sketch.status = "Deleted",
+            Action::Act { action, .. } => sketch.act(action),
+            _ => {}
+        }
+        sketch.version += 1;
+    }
+
+    fn sketch(&self, who: Who) -> Option<&Sketch> {
+        self.sketches.get(&(who.tenant, who.entity))
+    }
+
+    /// An entity of the cast, and now and then one that nobody creates, or another tenant's namesake.
+    pub fn who(&mut self) -> Who {
+        if self.draw.percent(6) {
+            let tenant = self.draw.below(self.cast.tenants);
+            return Who { tenant, entity: self.draw.below(self.cast.entities + 1) };
+        }
+        self.someone()
+    }
+
+    /// An entity of the cast.
+    pub fn someone(&mut self) -> Who {
+        let entity = self.draw.below(self.cast.entities);
+        Who { tenant: entity % self.cast.tenants, entity }
+    }
+
+    /// An entity of the tenant that is not this one, if there is one.
+    pub fn other_than(&mut self, who: Who) -> Who {
+        let others = (0..self.cast.entities)
+            .filter(|entity| *entity != who.entity && entity % self.cast.tenants == who.tenant);
+        let others: Vec<u32> = others.collect();
+        if others.is_empty() {
+            return who;
+        }
+        Who { tenant: who.tenant, entity: self.draw.pick(&others) }
+    }
+
+    /// An overflowing text.
+    pub fn overflowing(&mut self) -> Recipe {
+        self.draw.of(&values::overflowing(self.cast.taste))
+    }
+
+    fn some_of(&mut self, names: &[&str]) -> Values {
+        let mut values = Values::new();
+        for name in names {
+            if self.draw.percent(65) {
+                values.push((name.to_string(), self.draw.of(&values::value(self.cast.taste))));
+            }
+        }
+        values
+    }
+
+    /// A creation.
+    pub fn create(&mut self, who: Who) -> Action {
+        let values = self.some_of(&["user_message", EXPIRING, "big"]);
+        Action::Create { who, values }
+    }
+
+    /// A change of fields.
+    pub fn patch(&mut self, who: Who) -> Action {
+        let values = self.some_of(&["user_message", EXPIRING, "big", "colour"]);
+        Action::Patch { who, values }
+    }
+
+    /// A write of texts around their ceiling, legal in every state that does not end an entity.
+    pub fn write(&mut self, who: Who) -> Action {
+        let values = self.some_of(&["user_message", EXPIRING]);
+        write_of(who, values)
+    }
+
+    /// An action that is legal if everything before it went well.
+    pub fn legal(&mut self, who: Who) -> Action {
+        let status = self.sketch(who).map_or("", |sketch| sketch.status);
+        let turns = self.sketch(who).map_or(0, |sketch| sketch.turns);
+        let action = match status {
+            "Created" => self.draw.pick(&["Configure", "Configure", "Write", "Note", "Tag"]),
+            "Configured" => self.draw.pick(&["Start", "Start", "Configure", "Note", "Unnote"]),
+            "Running" if turns == 0 => self.draw.pick(&["Tick", "Tick", "Pause", "Write", "Note"]),
+            "Running" => self.draw.pick(&["Tick", "Tick", "Undo", "Pause", "Finish", "Approve"]),
+            "Done" => "Reopen",
+            "" => return self.create(who),
+            _ => return self.patch(who),
+        };
+        self.act(who, action)
+    }
+
+    /// Any action of the spec, legal or not, and one that it has not.
+    pub fn any_act(&mut self, who: Who) -> Action {
+        let action = self.draw.pick(&[
+            "Configure",
+            "Note",
+            "Note",
+            "Unnote",
+            "Tag",
+            "Start",
+            "Tick",
+            "Undo",
+            "Pause",
+            "Finish",
+            "Approve",
+            "Fail",
+            "Reopen",
+            "Told",
+            "Nonsense",
+        ]);
+        self.act(who, action)
+    }
+
+    fn act(&mut self, who: Who, action: &str) -> Action {
+        let value = |name: &str, recipe| vec![(name.to_string(), recipe)];
+        let values = match action {
+            "Configure" | "Write" => self.some_of(&["user_message", EXPIRING]),
+            "Note" => value("notes", self.draw.of(&values::value(self.cast.taste))),
+            "Unnote" => value("notes_index", Recipe::Number(i64::from(self.draw.below(3)))),
+            "Tag" => {
+                let tag = self.draw.pick(&["approved", "approved", "late"]);
+                value("tags", Recipe::Words(tag.to_string()))
+            }
+            "Tick" => self.some_of(&["big"]),
+            "Finish" => self.some_of(&["user_message"]),
+            "Fail" => self.some_of(&["error"]),
+            _ => Values::new(),
+        };
+        Action::Act { who, action: action.to_string(), values }
+    }
+
+    /// A page of a history, or all that a page holds.
+    pub fn history(&mut self, who: Who) -> Action {
+        let has_page = self.draw.percent(40);
+        let page = has_page.then(|| Page { skip: self.draw.below(4), top: self.draw.below(4) });
+        Action::History { who, page }
+    }
+
+    /// Lets time pass until a deadline that was written, or sets the clock to it: exactly, or a little
+    /// before or after. Nothing happens when there is no deadline.
+    pub fn to_deadline(&mut self) {
+        if self.dues.is_empty() {
+            return;
+        }
+        let count = self.dues.len() as u32;
+        // The youngest are the ones whose rows are still there.
+        let at = count - 1 - self.draw.below(count.min(3));
+        let around = self.draw.pick(&AROUND_MS);
+        let to_ms = self.dues[at as usize].at_ms + around;
+        self.clock_to(to_ms);
+    }
+
+    /// Lets the clock read `to_ms`, counted from the start: by waiting, or by setting it.
+    pub fn clock_to(&mut self, to_ms: i64) {
+        let by_ms = to_ms - self.clock_ms;
+        if by_ms >= 0 && self.draw.percent(75) {
+            self.push(Action::Wait { ms: by_ms });
+        } else {
+            self.push(Action::StepClock { by_ms });
+        }
+    }
+
+    /// What the clock reads, counted from the start.
+    pub fn clock_ms(&self) -> i64 {
+        self.clock_ms
+    }
+
+    /// The boot that runs now, if no fault has ended one.
+    pub fn boot(&self) -> u32 {
+        let ends = |step: &&Step| matches!(step.action, Action::Crash { .. } | Action::Restart);
+        1 + self.steps.iter().filter(ends).count() as u32
+    }
+}
+
+impl Sketch {
+    fn act(&mut self, action: &str) {
+        let (status, turns) = match (self.status, action) {
+            ("Created" | "Configured", "Configure") => ("Configured", self.turns),
+            ("Configured", "Start") => ("Running", self.turns),
+            ("Running", "Tick") => (self.status, self.turns + 1),
+            ("Running", "Undo") => (self.status, self.turns.saturating_sub(1)),
+            ("Running", "Pause") => ("Configured", self.turns),
+            ("Running", "Finish") if self.turns > 0 => ("Done", self.turns),
+            ("Done", "Reopen") => ("Running", self.turns),
+            ("Done" | "Deleted", _) => (self.status, self.turns),
+            (_, "Fail") => ("Failed", self.turns),
+            (status, _) => (status, self.turns),
+        };
+        (self.status, self.turns) = (status, turns);
+    }
+}
+
+/// A write of these texts.
+pub fn write_of(who: Who, values: Values) -> Action {
+    Action::Act { who, action: "Write".to_string(), values }
+}
+
+/// A write of the expiring field alone.
+pub fn expiring(who: Who, value: Recipe) -> Action {
+    write_of(who, vec![(EXPIRING.to_string(), value)])
+}

@@ -1,0 +1,72 @@
+//! Draws from proptest strategies, by one of a seed's ChaCha streams.
+//!
+//! **Invariant:** what is drawn follows from the seed and the purpose alone: no environment variable and
+//! no entropy of the host reaches it.
+
+use crate::profile::{Bounds, Percent};
+use proptest::sample::select;
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use std::fmt::Debug;
+use stormglass_sim::Seed;
+
+/// One purpose's draws.
+pub struct Draw(TestRunner);
+
+impl Draw {
+    /// The draws of `seed` for `purpose`.
+    pub fn new(seed: Seed, purpose: &str) -> Draw {
+        let mut key = [0; 32];
+        seed.stream(purpose).fill(&mut key);
+        let random = TestRng::from_seed(RngAlgorithm::ChaCha, &key);
+        Draw(TestRunner::new_with_rng(Config::default(), random))
+    }
+
+    /// A value of a strategy.
+    pub fn of<S: Strategy>(&mut self, strategy: &S) -> S::Value {
+        strategy
+            .new_tree(&mut self.0)
+            .expect("no strategy of the workload rejects values")
+            .current()
+    }
+
+    /// A number from 0 up to and without `bound`, which is at least 1.
+    pub fn below(&mut self, bound: u32) -> u32 {
+        self.of(&(0..bound))
+    }
+
+    /// A number within bounds, both included.
+    pub fn within(&mut self, bounds: Bounds) -> u32 {
+        self.of(&(bounds.min..=bounds.max))
+    }
+
+    /// True in so many percent of the draws.
+    pub fn percent(&mut self, share: u32) -> bool {
+        self.below(100) < share
+    }
+
+    /// As [`Draw::percent`], for a profile's share.
+    pub fn share(&mut self, share: Percent) -> bool {
+        self.percent(share.0)
+    }
+
+    /// One of `choices`, of which there is at least one.
+    pub fn pick<T: Clone + Debug + 'static>(&mut self, choices: &[T]) -> T {
+        self.of(&select(choices.to_vec()))
+    }
+
+    /// One of the weighted choices; nothing when all weights are 0.
+    pub fn weighted<T: Copy>(&mut self, choices: &[(T, u32)]) -> Option<T> {
+        let total: u32 = choices.iter().map(|(_, weight)| weight).sum();
+        if total == 0 {
+            return None;
+        }
+        let mut at = self.below(total);
+        let drawn = choices.iter().find(|(_, weight)| {
+            let is_here = at < *weight;
+            at = at.saturating_sub(*weight);
+            is_here
+        });
+        drawn.map(|(choice, _)| *choice)
+    }
+}

@@ -1,0 +1,260 @@
+//! Short sequences of steps that belong together: what a random walk would seldom weave.
+//!
+//! **Invariant:** a motif is legal for a correct platform, whatever came before it. Each names the promise
+//! that it leans on.
+
+use super::author::{AROUND_MS, Author, TTL_MS, expiring, write_of};
+use super::faults;
+use crate::plan::{Action, Who};
+use crate::recipe::Recipe;
+use stormglass_sim::{Ending, Survivors};
+
+/// A sequence of steps.
+pub type Motif = fn(&mut Author);
+
+/// The same body again before, at and after its row's deadline, swept or not (I8, I12): the row is
+/// extended, renewed or made again.
+pub fn again(author: &mut Author) {
+    let (first, second, body) = two_and_a_body(author);
+    author.push(expiring(first, body.clone()));
+    let deadline_ms = author.clock_ms() + TTL_MS;
+    if author.draw.percent(40) {
+        let wait_ms = author.draw.pick(&[1, 1_000, 1_800_000]);
+        author.push(Action::Wait { ms: wait_ms });
+    } else {
+        let around_ms = author.draw.pick(&AROUND_MS);
+        author.clock_to(deadline_ms + around_ms);
+        if author.draw.percent(30) {
+            sweep(author, first);
+        }
+    }
+    let step = author.push(expiring(second, body));
+    if author.draw.percent(35) {
+        author.faults.push(faults::between_event_and_blobs(&mut author.draw, step));
+    }
+    author.push(Action::Get { who: second });
+}
+
+/// A body that already has a row is written with a later deadline, and the process dies between the
+/// event and its put: the replay must raise the row's deadline, or a sweep takes it too early (I5).
+pub fn lost_renewal(author: &mut Author) {
+    let (first, second, body) = two_and_a_body(author);
+    author.push(expiring(first, body.clone()));
+    let deadline_ms = author.clock_ms() + TTL_MS;
+    let wait_ms = author.draw.pick(&[2_000, 600_000, 3_000_000]);
+    author.push(Action::Wait { ms: wait_ms });
+    let step = author.push(expiring(second, body));
+    author.faults.push(faults::between_event_and_blobs(&mut author.draw, step));
+    author.push(Action::Get { who: second });
+    author.clock_to(deadline_ms + 1);
+    sweep(author, first);
+    author.push(Action::Get { who: second });
+    author.push(Action::Get { who: first });
+}
+
+/// One body under two fields, one of which expires (I7, I8): permanent wins, in either order.
+pub fn shared_body(author: &mut Author) {
+    let (first, second, body) = two_and_a_body(author);
+    let permanent = |who| write_of(who, vec![("user_message".to_string(), body.clone())]);
+    let mut writes = [expiring(first, body.clone()), permanent(second)];
+    if author.draw.percent(50) {
+        writes.reverse();
+    }
+    let [one, other] = writes;
+    author.push(one);
+    let step = author.push(other);
+    if author.draw.percent(40) {
+        author.faults.push(faults::between_event_and_blobs(&mut author.draw, step));
+    }
+    author.to_deadline();
+    sweep(author, first);
+    author.push(Action::Get { who: first });
+    author.push(Action::Get { who: second });
+}
+
+/// Time passes between an event and its replay (I12): deadlines come from the event.
+pub fn late_replay(author: &mut Author) {
+    let who = author.someone();
+    let body = author.overflowing();
+    let step = author.push(expiring(who, body));
+    if author.draw.percent(50) {
+        author.faults.push(faults::between_event_and_blobs(&mut author.draw, step));
+    }
+    let wait_ms = author.draw.pick(&[1, 1_000, 1_000_000, TTL_MS - 1]);
+    author.push(Action::Wait { ms: wait_ms });
+    end_boot(author);
+    author.push(Action::Get { who });
+}
+
+/// A replay after a deadline, before or after the sweep (I12): what has expired stays away.
+pub fn late_for_good(author: &mut Author) {
+    let who = author.someone();
+    let body = author.overflowing();
+    author.push(expiring(who, body));
+    let around_ms = author.draw.pick(&AROUND_MS);
+    author.clock_to(author.clock_ms() + TTL_MS + around_ms);
+    if author.draw.percent(70) {
+        sweep(author, who);
+    }
+    end_boot(author);
+    author.push(Action::Get { who });
+    author.push(Action::History { who, page: None });
+}
+
+/// A row is swept, the clock is set back, and a snapshot covers the event (I5, I10): the body is put
+/// back from the journal.
+pub fn clock_back(author: &mut Author) {
+    let who = author.someone();
+    let body = author.overflowing();
+    author.push(expiring(who, body));
+    author.clock_to(author.clock_ms() + TTL_MS + 1);
+    sweep(author, who);
+    if author.draw.percent(60) {
+        author.push(Action::Restart);
+    }
+    let back_ms = author.draw.pick(&[2, 1_001, 600_000]);
+    author.push(Action::StepClock { by_ms: -back_ms });
+    author.push(Action::Get { who });
+}
+
+/// An event whose put fails is covered by a snapshot, and the process dies before the put is tried
+/// again (I5): the replay finds the missing blob although no event of it is read.
+pub fn covered_loss(author: &mut Author) {
+    let who = author.someone();
+    let body = author.overflowing();
+    let step = author.push(write_of(who, vec![("user_message".to_string(), body)]));
+    author.faults.push(faults::failing_put(step));
+    author.faults.push(faults::crash_at_the_next_put());
+    author.push(Action::Get { who });
+}
+
+/// Several bodies that expire one after another, and sweeps around their deadlines that may take few
+/// (I8, I20).
+pub fn sweeps(author: &mut Author) {
+    let mut whos = Vec::new();
+    let first_ms = author.clock_ms() + TTL_MS;
+    for _ in 0..2 + author.draw.below(2) {
+        let who = author.someone();
+        let body = author.overflowing();
+        author.push(expiring(who, body));
+        whos.push(who);
+        let wait_ms = author.draw.pick(&[1, 500, 2_000]);
+        author.push(Action::Wait { ms: wait_ms });
+    }
+    let around_ms = author.draw.pick(&AROUND_MS);
+    author.clock_to(first_ms + around_ms);
+    sweep(author, whos[0]);
+    if author.draw.percent(60) {
+        let around_ms = author.draw.pick(&AROUND_MS);
+        author.clock_to(first_ms + 10_000 + around_ms);
+        sweep(author, whos[0]);
+    }
+    for who in whos {
+        author.push(Action::Get { who });
+    }
+}
+
+/// The background sweeper meets an error while a row is due (I9): the next tick takes it.
+pub fn sweeper_error(author: &mut Author) {
+    let who = author.someone();
+    let body = author.overflowing();
+    author.push(expiring(who, body));
+    let boot = author.boot();
+    author.faults.push(faults::failing_sweep(&mut author.draw, boot));
+    let wait_ms = TTL_MS + author.draw.pick(&[600_000, 1_300_000, 25_000_000]);
+    author.push(Action::Wait { ms: wait_ms });
+    author.push(Action::Get { who });
+}
+
+/// A keyed request whose outcome its client does not know is sent again (I3): once or not at all.
+pub fn repeat_in_doubt(author: &mut Author) {
+    let who = author.someone();
+    let (body, key) = (author.overflowing(), author.fresh_key());
+    let field = author.draw.pick(&["user_message", "system_prompt"]);
+    let write = write_of(who, vec![(field.to_string(), body)]);
+    let step = author.push(write.clone());
+    author.steps.last_mut().expect("it was just added").key = Some(key);
+    let fault = match author.draw.below(3) {
+        0 => faults::between_event_and_blobs(&mut author.draw, step),
+        1 => faults::failed_commit(&mut author.draw, step),
+        _ => faults::crash_in(&mut author.draw, step),
+    };
+    author.faults.push(fault);
+    for _ in 0..1 + author.draw.below(2) {
+        author.push(write.clone());
+        author.steps.last_mut().expect("it was just added").key = Some(key);
+    }
+}
+
+/// Actors go when they are idle and come back from their snapshots (I11, I20).
+pub fn passivation(author: &mut Author) {
+    let who = author.someone();
+    for _ in 0..2 {
+        let write = author.legal(who);
+        author.push(write);
+        let ms = author.cast.idle_ms as i64 + 1;
+        author.push(Action::Wait { ms });
+    }
+    if author.draw.percent(50) {
+        end_boot(author);
+    }
+    let write = author.write(who);
+    author.push(write);
+    if author.draw.percent(50) {
+        author.push(Action::Restart);
+    }
+    author.push(Action::Get { who });
+}
+
+/// Requests to one entity that are all under way at once (I2, I18).
+pub fn crowd(author: &mut Author) {
+    let who = author.someone();
+    for at in 0..2 + author.draw.below(3) {
+        let action = match author.draw.below(6) {
+            0 => Action::Get { who },
+            1 => Action::Sweep { tenant: who.tenant, max_rows: 1_000 },
+            2 => author.legal(who),
+            _ => author.write(who),
+        };
+        author.push(action);
+        let step = author.steps.last_mut().expect("it was just added");
+        step.together = at > 0;
+    }
+    author.push(Action::Get { who });
+}
+
+/// A page of a list while one of its entities is deleted (I18): the page is as long as it can be.
+pub fn list_in_motion(author: &mut Author) {
+    let who = author.someone();
+    let tenant = who.tenant;
+    let list = |top| Action::List { tenant, top: Some(top) };
+    let top = 1 + author.draw.below(2);
+    author.push(list(top));
+    author.push(Action::Delete { who });
+    let step = author.steps.last_mut().expect("it was just added");
+    step.together = true;
+    author.push(list(top));
+}
+
+fn two_and_a_body(author: &mut Author) -> (Who, Who, Recipe) {
+    let first = author.someone();
+    let second = author.other_than(first);
+    let body = author.overflowing();
+    (first, second, body)
+}
+
+fn sweep(author: &mut Author, of: Who) {
+    let max_rows = author.draw.pick(&[1, 2, 1_000, 1_000]);
+    author.push(Action::Sweep { tenant: of.tenant, max_rows });
+}
+
+/// Ends the boot between two steps.
+pub fn end_boot(author: &mut Author) {
+    let ending = author.draw.of(&faults::ending());
+    let action = match author.draw.below(4) {
+        0 => Action::Restart,
+        1 => Action::Crash { ending: Ending::PowerLoss(Survivors::None) },
+        _ => Action::Crash { ending },
+    };
+    author.push(action);
+}
