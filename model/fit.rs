@@ -1,6 +1,6 @@
 //! Whether one answer agrees with one version of one possible past.
 //!
-//! Verified: status and code against the decision (I18), every field of an answer (I4), expiry
+//! Verified: status and code against the decision (I18; I3 where it is a known key's repeat), every field of an answer (I4), expiry
 //! against the deadline and the clock readings between request and answer (I10), history's events
 //! (I1, I2), the timestamps it shows (I18). Not verified: `@odata` annotations, `$select`, the text
 //! of messages, that two fields of one event are judged by one unknown timestamp.
@@ -43,6 +43,12 @@ pub fn unchanged(
             if matches!(op.request.kind, Kind::History { .. }) =>
         {
             tells(world, version, page, span)
+        }
+        // What was applied once is judged as if it were to be applied again.
+        (Decision::Repeat, _) => {
+            let expected = describe(&Decision::Repeat);
+            let place = "known key not recognised";
+            Err(Mismatch::new(Invariant::I3, place, expected, answer.brief()))
         }
         (decision, _) => Err(not_allowed(&describe(&decision), answer)),
     }

@@ -397,10 +397,10 @@ impl Run<'_> {
         }
         self.judge.boot_ended();
         let remains = self.judge.look_at_remains().await;
-        let now_ms = self.world.clock().now_utc_ms();
+        let latest_ms = self.judge.latest_clock_ms();
         let torn = remains
             .iter()
-            .find_map(|look| event_without_its_blob(look.rows.as_ref().ok()?, now_ms));
+            .find_map(|look| event_without_its_blob(look.rows.as_ref().ok()?, latest_ms));
         let crashes = self.world.crashes();
         for crash in &crashes[self.crash_count..] {
             if !std::mem::take(&mut self.was_stopped) {

@@ -158,6 +158,11 @@ impl<'a> Judge<'a> {
         self.oracle.clock(now);
     }
 
+    /// The latest reading of the wall clock in this run.
+    pub fn latest_clock_ms(&self) -> i64 {
+        self.remains.latest_ms()
+    }
+
     /// A server process runs.
     pub fn boot_started(&mut self) -> Going {
         self.oracle.boot_started(moment(self.world)).map_err(broken)?;

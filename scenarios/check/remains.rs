@@ -29,6 +29,10 @@ impl Remains {
         Remains { protocol, latest_ms: clock_ms, journals: BTreeMap::new() }
     }
 
+    pub fn latest_ms(&self) -> i64 {
+        self.latest_ms
+    }
+
     pub fn clock_read(&mut self, clock_ms: i64) {
         self.latest_ms = self.latest_ms.max(clock_ms);
     }
@@ -92,8 +96,9 @@ pub(super) fn whole(look: Look) -> Result<Arc<TenantRows>, Violation> {
     })
 }
 
-/// An event whose blob is neither there nor expired: a crash fell between the two.
-pub fn event_without_its_blob(rows: &TenantRows, now_ms: i64) -> Option<String> {
+/// An event whose blob is not there, though no reading of the clock has passed its deadline: a crash
+/// fell between the two.
+pub fn event_without_its_blob(rows: &TenantRows, latest_ms: i64) -> Option<String> {
     let keys = keys_of(rows);
     let mut last: BTreeMap<&EntityKey, &EventRow> = BTreeMap::new();
     for event in &rows.events {
@@ -102,7 +107,7 @@ pub fn event_without_its_blob(rows: &TenantRows, now_ms: i64) -> Option<String> 
             *newest = event;
         }
     }
-    let lacks = |event: &&EventRow| event.kept.values().any(|kept| lacks(kept, &keys, now_ms));
+    let lacks = |event: &&EventRow| event.kept.values().any(|kept| lacks(kept, &keys, latest_ms));
     let torn = last.into_values().find(lacks)?;
     Some(format!("event {} of {}", torn.sequence_nr, torn.entity.id))
 }
@@ -111,11 +116,11 @@ fn keys_of(rows: &TenantRows) -> BTreeSet<&str> {
     rows.blobs.iter().map(|blob| blob.key.as_str()).collect()
 }
 
-/// Whether a value is kept as a blob that is not there, though its deadline is ahead.
-fn lacks(kept: &KeptRow, keys: &BTreeSet<&str>, now_ms: i64) -> bool {
+/// Whether a value is kept as a blob that is not there, though its deadline was never passed.
+fn lacks(kept: &KeptRow, keys: &BTreeSet<&str>, latest_ms: i64) -> bool {
     match kept {
         KeptRow::Blob { key, deadline_ms, .. } => {
-            deadline_ms.is_none_or(|at| now_ms < at) && !keys.contains(key.as_str())
+            deadline_ms.is_none_or(|at| latest_ms < at) && !keys.contains(key.as_str())
         }
         _ => false,
     }
