@@ -135,3 +135,51 @@ impl Judge<'_> {
         violated(Mismatch::new(Invariant::I21, "goes on for ever", "an end", actual).at("the run"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Action, Who};
+    use stormglass_model::request::EntityView;
+    use stormglass_sim::WorldOptions;
+
+    #[test]
+    fn a_request_is_sent_in_calm_before_any_fault_and_a_minute_after_the_last() {
+        let world = World::new(7, WorldOptions::default()).expect("this thread's only world");
+        let mut calm = Calm::default();
+        let mut next = 0;
+        let mut is_calm = |calm: &mut Calm, is_disturbed: bool| {
+            next += 1;
+            calm.sent(&world, OpId(next));
+            if is_disturbed {
+                calm.disturbed();
+            }
+            calm.answered(&world, OpId(next))
+        };
+        assert!(is_calm(&mut calm, false));
+        assert!(!is_calm(&mut calm, true));
+        world.clock().advance(PROGRESS_MS - 1);
+        assert!(!is_calm(&mut calm, false));
+        world.clock().advance(1);
+        assert!(is_calm(&mut calm, false));
+        calm.lost(OpId(next));
+        assert!(!calm.answered(&world, OpId(next)));
+    }
+
+    #[test]
+    fn in_calm_a_5xx_is_no_answer_and_no_item_of_a_list() {
+        let who = Who { tenant: 0, entity: 0 };
+        let action = Action::Get { who };
+        let step = Step { id: 1, client: 1, together: false, key: None, if_match: None, action };
+        let is_found = |answer: &Answer| {
+            let found = unavailable(&step, answer);
+            found.is_some_and(|found| found.invariant == Invariant::I16)
+        };
+        let error = |status, code: &str| Answer::Error { status, code: code.to_string() };
+        let list = |item| Answer::List(vec![("a".to_string(), item)]);
+        assert!(is_found(&error(503, "Unavailable")));
+        assert!(is_found(&list(Listed::Failed { code: "Unavailable".to_string() })));
+        assert!(!is_found(&error(404, "EntityNotFound")));
+        assert!(!is_found(&list(Listed::Entity(EntityView::default()))));
+    }
+}

@@ -17,4 +17,5 @@ mod passthrough;
 mod plans;
 mod points;
 mod stories;
+mod sweeps;
 mod workers;

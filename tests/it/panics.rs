@@ -4,9 +4,8 @@ use std::sync::Arc;
 use stormglass_platform::seams::{BoxFuture, Clock, Databases, Ids, NoPoints};
 use stormglass_platform::{Config, Op, Platform, Request, Seams, SpecText};
 use stormglass_scenarios::check::panics::caught;
-use stormglass_scenarios::plan::Protocol;
 use stormglass_scenarios::runner::{PlayOptions, play_watched};
-use stormglass_scenarios::scenario;
+use stormglass_scenarios::scenario::{self, Settings};
 use stormglass_scenarios::verdict::Verdict;
 use stormglass_sim::Seed;
 
@@ -72,7 +71,7 @@ fn a_panic_below_the_platform_on_a_server_is_its_own() {
 /// process is what it would have been. Method: whoever watches the judge panics at its third turn.
 #[test]
 fn a_panic_of_the_harness_accuses_nobody_and_leaves_nothing() {
-    let plan = scenario::plan("overflow", Seed(1), Some(Protocol::Atomic)).expect("a scenario");
+    let plan = scenario::plan("overflow", Seed(1), &Settings::default()).expect("a scenario");
     let options = PlayOptions { keep_trace: false, checks: true };
     let play = |watch: &dyn Fn(_)| {
         play_watched(&plan, options, watch).expect("this thread has no other world").outcome
