@@ -247,6 +247,23 @@ fn a_timer_beyond_the_horizon_is_met_when_time_passes_it() {
     assert_eq!(log.last().map(String::as_str), Some("sleeper at 25"));
 }
 
+/// Goal: a task that was let go at the very moment of looking is not taken for one at rest. Method: wait
+/// for quiet from the moment at which another task was let go, in 50 orders of the two, so that in some the
+/// last point is passed just when quiet looks.
+#[test]
+fn quiet_waits_for_a_task_that_was_just_let_go() {
+    for world_seed in 0..50 {
+        let (log, _) = simulate(world_seed, 0, async |sim: Sim| {
+            let walker = sim.spawn_walker("ann", 4);
+            sim.spawn_walker("ben", 1).await.expect("no walker panics");
+            sim.points.quiet().await;
+            sim.note("quiet");
+            walker.await.expect("no walker panics");
+        });
+        assert_eq!(log.last().map(String::as_str), Some("quiet"), "world seed {world_seed}");
+    }
+}
+
 /// Goal: tasks whose timers are due together go on one at a time, the earlier deadline first and among
 /// equal ones the older. Method: a slow disk operation passes over several deadlines at once.
 #[test]
