@@ -50,6 +50,8 @@ struct Parked {
 struct State {
     parked: BTreeMap<u64, Parked>,
     next_ticket: u64,
+    /// How often the driver has let a task or a timer go.
+    move_count: u64,
     reached_counts: BTreeMap<Label, u64>,
     driver: Option<Waker>,
 }
@@ -84,18 +86,22 @@ impl Points {
         loop {
             poll_fn(|cx| self.poll_anything_waits(cx)).await;
             madsim::time::sleep(Duration::from_millis(1)).await;
-            if !clock.fire_timer(false) && !self.release_one() {
-                clock.fire_timer(true);
-            }
+            let moved = clock.fire_timer(false) || self.release_one() || clock.fire_timer(true);
+            self.state().move_count += u64::from(moved);
         }
     }
 
     /// Waits until no task can go on: none is parked, and no timer may be met.
     pub async fn quiet(&self) {
         loop {
+            let move_count = self.state().move_count;
             // Fires when madsim's queue is empty, after the driver's own timer of half its length.
             madsim::time::sleep(Duration::from_millis(2)).await;
-            if self.state().parked.is_empty() && !self.0.machine.clock().has_timer_in_reach() {
+            let state = self.state();
+            // Whom the driver has just let go, at this very moment, has not gone anywhere yet.
+            let is_still = state.move_count == move_count && state.parked.is_empty();
+            drop(state);
+            if is_still && !self.0.machine.clock().has_timer_in_reach() {
                 return;
             }
         }
