@@ -331,8 +331,8 @@ impl Platform {
                 }
             }
         }
-        let body =
-            json!({"@odata.context": format!("$metadata#{set}"), "value": Value::from(items)});
+        let mut body = json!({"@odata.context": format!("$metadata#{set}")});
+        body["value"] = Value::Array(items);
         Ok(Answer::success(200, body, None))
     }
 
