@@ -4,6 +4,7 @@
 //! was written by [`to_text`] and read by [`parse`] is the same value. What has no canonical form
 //! (repeated keys, integers and doubles out of range, lone surrogates, deep nesting) is refused.
 
+use std::cell::Cell;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
@@ -38,19 +39,35 @@ fn parse_nested(bytes: &[u8], nesting_max: usize) -> Result<Value, InvalidJson> 
     let text = std::str::from_utf8(bytes).map_err(|error| {
         InvalidJson(format!("invalid UTF-8 after byte {}", error.valid_up_to()))
     })?;
-    refuse_wide_integers(text)?;
+    let has_double = Cell::new(false);
+    let read = read_value(text, Canonical { levels_left: nesting_max, has_double: &has_double });
+    // The reader turns an integer that is too wide into a double without saying so. What has no
+    // double and no error has no such integer, and need not be looked through again.
+    if has_double.get() || read.is_err() {
+        refuse_wide_integers(text)?;
+    }
+    read.map_err(|error| InvalidJson(error.to_string()))
+}
+
+fn read_value(text: &str, canonical: Canonical<'_>) -> Result<Value, serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let value = Canonical { levels_left: nesting_max }
-        .deserialize(&mut deserializer)
-        .map_err(|error| InvalidJson(error.to_string()))?;
-    deserializer.end().map_err(|error| InvalidJson(error.to_string()))?;
+    let value = canonical.deserialize(&mut deserializer)?;
+    deserializer.end()?;
     Ok(value)
 }
 
 /// The canonical text of a value.
 pub fn to_text(value: &Value) -> String {
-    let mut out = String::new();
+    // Most of what is long is one string.
+    let mut out = String::with_capacity(value.as_str().map_or(0, |text| text.len() + 2));
     write(value, &mut out);
+    out
+}
+
+/// The canonical text of an object.
+pub(crate) fn object_to_text(members: &Map<String, Value>) -> String {
+    let mut out = String::new();
+    write_object(members, &mut out);
     out
 }
 
@@ -64,7 +81,17 @@ pub fn size_of(text: &str) -> u64 {
 
 /// SHA-256 as 64 lower-case hexadecimal digits.
 pub fn sha256_hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut hex = String::with_capacity(64);
+    for byte in Sha256::digest(bytes) {
+        push_hex(byte, &mut hex);
+    }
+    hex
+}
+
+fn push_hex(byte: u8, out: &mut String) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    out.push(char::from(DIGITS[usize::from(byte >> 4)]));
+    out.push(char::from(DIGITS[usize::from(byte & 15)]));
 }
 
 fn write(value: &Value, out: &mut String) {
@@ -109,32 +136,40 @@ fn write_object(members: &Map<String, Value>, out: &mut String) {
 
 fn write_string(text: &str, out: &mut String) {
     out.push('"');
-    let mut plain = 0;
-    for (at, byte) in text.bytes().enumerate() {
-        let escape = match byte {
-            b'"' => "\\\"",
-            b'\\' => "\\\\",
-            b'\n' => "\\n",
-            b'\r' => "\\r",
-            b'\t' => "\\t",
-            0x08 => "\\b",
-            0x0c => "\\f",
-            0..0x20 => "",
-            _ => continue,
-        };
-        out.push_str(&text[plain..at]);
-        plain = at + 1;
-        if escape.is_empty() {
-            out.push_str(&format!("\\u{byte:04x}"));
-        } else {
-            out.push_str(escape);
+    let mut rest = text;
+    while let Some(at) = next_escape(rest.as_bytes()) {
+        out.push_str(&rest[..at]);
+        match rest.as_bytes()[at] {
+            b'"' => out.push_str("\\\""),
+            b'\\' => out.push_str("\\\\"),
+            b'\n' => out.push_str("\\n"),
+            b'\r' => out.push_str("\\r"),
+            b'\t' => out.push_str("\\t"),
+            0x08 => out.push_str("\\b"),
+            0x0c => out.push_str("\\f"),
+            control => {
+                out.push_str("\\u00");
+                push_hex(control, out);
+            }
         }
+        rest = &rest[at + 1..];
     }
-    out.push_str(&text[plain..]);
+    out.push_str(rest);
     out.push('"');
 }
 
-/// The reader below turns an integer that is too wide into a double without saying so.
+/// The place of the first byte that does not stand for itself. Long texts mostly have none: they are
+/// looked through in blocks, which the compiler makes a few instructions each.
+fn next_escape(bytes: &[u8]) -> Option<usize> {
+    const BLOCK: usize = 32;
+    let is_escaped = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
+    let has_none = |block: &&[u8]| !block.iter().fold(false, |any, byte| any | is_escaped(*byte));
+    let skipped = bytes.chunks_exact(BLOCK).take_while(has_none).count() * BLOCK;
+    let found = bytes[skipped..].iter().position(|byte| is_escaped(*byte))?;
+    Some(skipped + found)
+}
+
+/// Finds an integer that neither 64-bit type holds.
 fn refuse_wide_integers(text: &str) -> Result<(), InvalidJson> {
     let bytes = text.as_bytes();
     let mut at = 0;
@@ -173,20 +208,22 @@ fn end_of_string(bytes: &[u8], start: usize) -> usize {
 
 /// Builds a value while watching for what a plain map would swallow.
 #[derive(Clone, Copy)]
-struct Canonical {
+struct Canonical<'a> {
     levels_left: usize,
+    /// Set when a double was met.
+    has_double: &'a Cell<bool>,
 }
 
-impl Canonical {
+impl Canonical<'_> {
     fn deeper<E: serde::de::Error>(self) -> Result<Self, E> {
         let levels_left = self.levels_left.checked_sub(1);
         levels_left
-            .map(|levels_left| Self { levels_left })
+            .map(|levels_left| Self { levels_left, ..self })
             .ok_or_else(|| E::custom("nested too deep"))
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Canonical {
+impl<'de> DeserializeSeed<'de> for Canonical<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
@@ -194,7 +231,7 @@ impl<'de> DeserializeSeed<'de> for Canonical {
     }
 }
 
-impl<'de> Visitor<'de> for Canonical {
+impl<'de> Visitor<'de> for Canonical<'_> {
     type Value = Value;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -218,11 +255,16 @@ impl<'de> Visitor<'de> for Canonical {
     }
 
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
+        self.has_double.set(true);
         Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("number out of range"))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {
         Ok(Value::String(value.to_owned()))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(Value::String(value))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
@@ -304,6 +346,18 @@ mod tests {
         ];
         for bytes in refused {
             assert!(parse(bytes).is_err(), "{}", String::from_utf8_lossy(bytes));
+        }
+    }
+
+    #[test]
+    fn every_byte_of_a_long_text_is_escaped_wherever_it_stands() {
+        for at in 0..100 {
+            for letter in ('\u{0}'..='\u{7f}').chain(['\u{e9}', '\u{1f600}']) {
+                let mut text = "x".repeat(100);
+                text.insert(at, letter);
+                let written = to_text(&Value::String(text.clone()));
+                assert_eq!(written, serde_json::to_string(&text).unwrap(), "{letter:?} at {at}");
+            }
         }
     }
 

@@ -31,8 +31,9 @@ pub(crate) fn item(key: &EntityKey, row: &EventRow, now_ms: i64) -> Result<Value
         "from": event.from,
         "to": event.to,
         "timestamp": event.timestamp,
-        "params": event.params,
     });
+    // Moved in: the macro copies what it is given, and params are long.
+    item["params"] = Value::Object(event.params);
     if !expired.is_empty() {
         item["@temper.expired"] = Value::from(expired);
     }
@@ -42,7 +43,8 @@ pub(crate) fn item(key: &EntityKey, row: &EventRow, now_ms: i64) -> Result<Value
 /// A page of events, with the number of all and where the next page begins.
 pub(crate) fn page(items: Vec<Value>, skip: u64, last: u64) -> Value {
     let next = skip + items.len() as u64;
-    let mut page = json!({"@odata.count": last, "value": items});
+    let mut page = json!({"@odata.count": last});
+    page["value"] = Value::Array(items);
     if next < last {
         page["@temper.next_skip"] = Value::from(next);
     }

@@ -101,9 +101,10 @@ pub(crate) fn entity_body(tenant: &Tenant, state: &EntityState, hydrated: Hydrat
         "status": state.status,
         "counters": state.counters,
         "booleans": state.bools,
-        "fields": fields,
         "sequence_nr": state.sequence_nr,
     });
+    // Moved in: the macro copies what it is given, and fields are long.
+    body["fields"] = Value::Object(fields);
     if !hydrated.expired.is_empty() {
         body["@temper.expired"] = hydrated.expired.into_iter().collect();
     }

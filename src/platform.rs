@@ -330,8 +330,8 @@ impl Platform {
                 break;
             }
         }
-        let body =
-            json!({"@odata.context": format!("$metadata#{set}"), "value": Value::from(items)});
+        let mut body = json!({"@odata.context": format!("$metadata#{set}")});
+        body["value"] = Value::Array(items);
         Ok(Answer::success(200, body, None))
     }
 

@@ -4,6 +4,7 @@
 //! not understand is an error when its table is read, and none before.
 
 use super::ReadError;
+use std::sync::OnceLock;
 
 /// Where a column's value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,27 +21,32 @@ pub(super) struct Column {
     pub has_default: bool,
 }
 
-/// The columns of a table, by name in lower case.
+/// The columns of a table by name, read from their text when they are first asked for.
 #[derive(Debug)]
-pub(super) struct Columns(Result<Vec<(String, Column)>, ReadError>);
+pub(super) struct Columns {
+    sql: Vec<u8>,
+    parsed: OnceLock<Result<Vec<(String, Column)>, ReadError>>,
+}
 
 impl Columns {
     /// Those of `sqlite_schema` itself.
     pub fn of_schema() -> Columns {
-        Columns::parse(b"CREATE TABLE sqlite_schema(type, name, tbl_name, rootpage, sql)")
+        Columns::new(b"CREATE TABLE sqlite_schema(type, name, tbl_name, rootpage, sql)")
     }
 
-    pub fn parse(sql: &[u8]) -> Columns {
-        Columns(
-            std::str::from_utf8(sql)
-                .ok()
-                .and_then(tokens)
-                .map_or(Err(ReadError::Unknown("the text of a table")), |tokens| columns(&tokens)),
-        )
+    pub fn new(sql: &[u8]) -> Columns {
+        Columns { sql: sql.to_vec(), parsed: OnceLock::new() }
+    }
+
+    fn parsed(&self) -> &Result<Vec<(String, Column)>, ReadError> {
+        self.parsed.get_or_init(|| {
+            let tokens = std::str::from_utf8(&self.sql).ok().and_then(tokens);
+            columns(&tokens.ok_or(ReadError::Unknown("the text of a table"))?)
+        })
     }
 
     pub fn find(&self, name: &str) -> Result<Column, ReadError> {
-        let columns = self.0.as_ref().map_err(Clone::clone)?;
+        let columns = self.parsed().as_ref().map_err(Clone::clone)?;
         let found = columns.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
         let missing = || super::malformed(format!("no column `{name}`"));
         found.map(|(_, column)| *column).ok_or_else(missing)

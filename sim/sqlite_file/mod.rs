@@ -48,7 +48,7 @@ fn malformed(what: impl Into<String>) -> ReadError {
 #[derive(Default)]
 pub struct Memory {
     log: SeenLog,
-    /// Columns by the text that declares them.
+    /// Columns by the text that declares them, those of `sqlite_schema` by none.
     columns: BTreeMap<Vec<u8>, Arc<Columns>>,
 }
 
@@ -77,7 +77,8 @@ impl<'a> Tables<'a> {
         let pages = Pages::open(disk, path, log)?;
         let mut tables = BTreeMap::new();
         if !pages.is_empty() {
-            let schema = Arc::new(Columns::of_schema());
+            let schema = columns.entry(Vec::new()).or_insert_with(|| Arc::new(Columns::of_schema()));
+            let schema = Arc::clone(schema);
             let names = ["type", "name", "rootpage", "sql"];
             read_rows(&pages, &Table { root: 1, columns: schema }, &names, |row| {
                 if row.bytes(0)? != b"table" {
@@ -86,15 +87,15 @@ impl<'a> Tables<'a> {
                 let name = row.text(1)?.to_string();
                 let root = u32::try_from(row.integer(2)?).unwrap_or(0);
                 let sql = row.bytes(3)?;
-                let known = columns.get(sql).cloned();
-                let columns = match known {
-                    Some(known) => known,
+                let known = match columns.get(sql) {
+                    Some(known) => Arc::clone(known),
                     None => {
-                        let parsed = Arc::new(Columns::parse(sql));
-                        Arc::clone(columns.entry(sql.to_vec()).or_insert(parsed))
+                        let fresh = Arc::new(Columns::new(sql));
+                        columns.insert(sql.to_vec(), Arc::clone(&fresh));
+                        fresh
                     }
                 };
-                tables.insert(name, Table { root, columns });
+                tables.insert(name, Table { root, columns: known });
                 Ok::<(), ReadError>(())
             })?;
         }

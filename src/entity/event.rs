@@ -41,7 +41,8 @@ pub struct Event {
     pub to: String,
     /// The clock when the actor took the action up, as sortable text.
     pub timestamp: String,
-    /// As sent, in full.
+    /// As sent, in full. [`Event::to_text`] adds them: a serializer would copy them letter by letter.
+    #[serde(skip_serializing)]
     pub params: Map<String, Value>,
     /// As sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -147,7 +148,8 @@ impl Intent {
 impl Event {
     /// The payload's text, canonical.
     pub fn to_text(&self) -> String {
-        let value = serde_json::to_value(self).expect("an event is made of JSON values only");
+        let mut value = serde_json::to_value(self).expect("an event is made of JSON values only");
+        value["params"] = Value::Object(self.params.clone());
         canonical::to_text(&value)
     }
 

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::state::{EntityState, Field};
 use crate::overflow::Reference;
@@ -22,8 +22,9 @@ pub(super) fn encode_snapshot(state: &EntityState) -> SnapshotRow {
     value["fields"] = Value::Object(fields.collect());
     let origins = state.references().map(|(name, one)| (name.to_owned(), Value::from(one.origin)));
     value["origins"] = Value::Object(origins.collect());
-    let sha256 = canonical::sha256_hex(canonical::to_text(&value).as_bytes());
-    let text = canonical::to_text(&json!({"sha256": sha256, "state": value}));
+    let state_text = canonical::to_text(&value);
+    let sha256 = canonical::sha256_hex(state_text.as_bytes());
+    let text = format!("{{\"sha256\":\"{sha256}\",\"state\":{state_text}}}");
     SnapshotRow { sequence_nr: state.sequence_nr, text: Some(text) }
 }
 

@@ -105,7 +105,7 @@ impl EntityState {
 
 /// What a repeated idempotency key is compared with.
 pub fn use_digest(action: &str, params: &serde_json::Map<String, Value>) -> String {
-    let params = canonical::to_text(&Value::Object(params.clone()));
+    let params = canonical::object_to_text(params);
     canonical::sha256_hex(format!("{action}\n{params}").as_bytes())
 }
 
