@@ -3,7 +3,7 @@
 //! **Verified:** I11: at every quiet moment a recovery would find the journals that the running actors
 //! have shown; at the end a killed and recovered store has the same rows as before; and where there are
 //! snapshots, on a copy of the disk without them (replayed from the whole journals), and once more after
-//! that, each entity is answered as it was from its snapshot.
+//! that, each entity is answered as it was from its snapshot. I12: none of those replays moves a deadline.
 //! **Not verified:** a replay from the whole journal in the middle of a run; entities that nobody asked
 //! for.
 
@@ -11,6 +11,7 @@ use super::{Going, Judge, Stop, violated};
 use crate::plan::{Action, Step, tenant_name};
 use crate::server::Server;
 use crate::{seams, translate};
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use stormglass_model::entity::EntityKey;
@@ -189,11 +190,30 @@ fn is_read(step: &Step) -> bool {
 }
 
 fn difference(place: &'static str, expected: &Answer, actual: Option<&Answer>) -> Option<Mismatch> {
+    if actual == Some(expected) {
+        return None;
+    }
     let words = |answer: &Answer| format!("{} {}", answer.status, answer.body);
-    (actual != Some(expected)).then(|| {
-        let actual = actual.map_or("nothing".to_string(), words);
-        Mismatch::new(Invariant::I11, place, words(expected), actual)
-    })
+    // The clock stands still between the two: what expires in one of them alone has two deadlines.
+    let moves_a_deadline = actual.is_some_and(|actual| {
+        actual.sequence_nr == expected.sequence_nr
+            && expired(&actual.body) != expired(&expected.body)
+    });
+    let (invariant, place) = if moves_a_deadline {
+        (Invariant::I12, "replay moves a deadline")
+    } else {
+        (Invariant::I11, place)
+    };
+    let actual = actual.map_or("nothing".to_string(), words);
+    Some(Mismatch::new(invariant, place, words(expected), actual))
+}
+
+/// Everything that a body, or an item of it, says has expired.
+fn expired(body: &Value) -> Vec<&Value> {
+    let own = body.get("@temper.expired");
+    let items = body.get("value").and_then(Value::as_array);
+    let of_items = items.into_iter().flatten().filter_map(|item| item.get("@temper.expired"));
+    own.into_iter().chain(of_items).collect()
 }
 
 #[cfg(test)]
@@ -214,5 +234,14 @@ mod tests {
             let found = difference("place", &one, actual).expect("they differ");
             assert_eq!((found.invariant, found.place), (Invariant::I11, "place"));
         }
+    }
+
+    #[test]
+    fn a_replay_in_which_other_values_have_expired_moves_a_deadline() {
+        let answer = |body: Value| Answer { status: 200, code: None, body, sequence_nr: Some(1) };
+        let before = answer(serde_json::json!({"value": [{"a": 1}, {"@temper.expired": ["b"]}]}));
+        let after = answer(serde_json::json!({"value": [{"a": 1}, {"b": 2}]}));
+        let found = difference("place", &before, Some(&after)).expect("they differ");
+        assert_eq!((found.invariant, found.place), (Invariant::I12, "replay moves a deadline"));
     }
 }

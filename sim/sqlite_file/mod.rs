@@ -77,7 +77,8 @@ impl<'a> Tables<'a> {
         let pages = Pages::open(disk, path, log)?;
         let mut tables = BTreeMap::new();
         if !pages.is_empty() {
-            let schema = columns.entry(Vec::new()).or_insert_with(|| Arc::new(Columns::of_schema()));
+            let schema =
+                columns.entry(Vec::new()).or_insert_with(|| Arc::new(Columns::of_schema()));
             let schema = Arc::clone(schema);
             let names = ["type", "name", "rootpage", "sql"];
             read_rows(&pages, &Table { root: 1, columns: schema }, &names, |row| {
