@@ -174,7 +174,7 @@ mod tests {
             left -= 1;
             (left > 0).then(|| ids(plan).contains(&1))
         });
-        assert_eq!(ids(&pruned.plan), (1..=4).collect());
+        assert_eq!(ids(&pruned.plan), (1..=8).collect());
     }
 
     #[test]

@@ -204,3 +204,39 @@ impl Summary {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(verdict: Verdict) -> Outcome {
+        let (fingerprint, counts) = ("f".to_string(), BTreeMap::new());
+        Outcome { verdict, fingerprint, op_count: 1, counts }
+    }
+
+    /// A harness that finds nothing where something is must not be told as one that passed.
+    #[test]
+    fn a_campaign_that_misses_its_canary_is_broken() {
+        let mut summary = Summary::new(Path::new("findings"));
+        summary.add(Seed(1), outcome(Verdict::Passed));
+        assert_eq!(summary.exit_code(), 0);
+        summary.canary = Some(Canary::Interrupted);
+        assert_eq!(summary.exit_code(), 0);
+        summary.canary = Some(Canary::Missed);
+        assert_eq!(summary.exit_code(), 3);
+        let told = summary.told(Told::Whole);
+        assert!(told.contains("replay-drops-blobs NOT FOUND within 200 seeds"), "{told}");
+        assert!(told.contains("1 runs, 0 findings (0 signatures), 1 harness errors, "), "{told}");
+        summary.was_interrupted = true;
+        assert_eq!(summary.exit_code(), 130);
+    }
+
+    #[test]
+    fn what_accuses_nobody_outweighs_what_was_found() {
+        let mut summary = Summary::new(Path::new("findings"));
+        summary.add(Seed(7), outcome(Verdict::HarnessBroken("its process died".to_string())));
+        assert_eq!(summary.exit_code(), 3);
+        let told = summary.told(Told::Quiet);
+        assert!(told.contains("HARNESS BROKEN seed 0x7   its process died"), "{told}");
+    }
+}
