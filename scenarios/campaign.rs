@@ -1,69 +1,83 @@
-//! What many runs amounted to.
+//! Many runs: played, kept as they come, and summed up.
+//!
+//! **Invariant:** nothing that was found is lost. An outcome is on the host's disk before the next one is
+//! looked at, and so is the plan of each new failure; whatever ends the campaign ends it after that.
 
-use crate::verdict::{Outcome, Verdict};
-use std::collections::BTreeMap;
-use std::time::Duration;
-use stormglass_sim::{Digest, Seed};
+mod canary;
+pub mod findings;
+mod folder;
+mod progress;
+mod shares;
+mod summary;
 
-/// What many runs amounted to.
-#[derive(Clone, Debug, Default)]
-pub struct Summary {
-    /// Runs that passed.
-    pub passed_count: u64,
-    /// Runs that did not, with what was found.
-    pub failures: Vec<(Seed, Verdict)>,
-    /// Disk operations of all runs.
-    pub op_count: u64,
-    /// What happened, counted by name.
-    pub counts: BTreeMap<String, u64>,
-    /// The fingerprints of all runs, by seed.
-    fingerprints: BTreeMap<Seed, String>,
+pub use folder::{Ledger, Taken};
+pub use progress::Progress;
+pub use summary::{Summary, Told};
+
+use crate::host::Stopwatch;
+use crate::verdict::Verdict;
+use crate::what::What;
+use findings::Findings;
+use folder::Folder;
+use std::io;
+use std::ops::{ControlFlow, Range};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use stormglass_sim::Seed;
+
+/// What a campaign is to do.
+pub struct Campaign {
+    /// What is played.
+    pub what: What,
+    /// The seeds.
+    pub seeds: Range<u64>,
+    /// Processes that play at once.
+    pub jobs: usize,
+    /// The folder for everything of this campaign; made if it is not there.
+    pub folder: PathBuf,
+    /// Set by whoever interrupts it.
+    pub stop: Arc<AtomicBool>,
 }
 
-impl Summary {
-    /// Adds the run of `seed`.
-    pub fn add(&mut self, seed: Seed, outcome: Outcome) {
-        self.op_count += outcome.op_count;
-        for (what, count) in outcome.counts {
-            *self.counts.entry(what).or_default() += count;
+impl Campaign {
+    /// Plays it. `progress` is told of each run.
+    ///
+    /// # Errors
+    /// When a process cannot be started or a file not be written.
+    pub fn play(&self, progress: &mut Progress) -> io::Result<Summary> {
+        let mut folder = Folder::create(&self.folder)?;
+        let crew = self.what.crew()?.stopped_by(&self.stop);
+        let mut summary = Summary::new(&self.folder);
+        let watch = Stopwatch::start();
+        if self.what.defect.is_none() {
+            summary.canary = Some(canary::play(self.seeds.start, self.jobs, &self.stop)?);
         }
-        self.fingerprints.insert(seed, outcome.fingerprint);
-        match outcome.verdict {
-            Verdict::Passed => self.passed_count += 1,
-            other => self.failures.push((seed, other)),
+        let findings = Findings::new(&self.what, &self.folder, &crew);
+        let pruned = findings.while_playing(|found| {
+            crew.play_all(self.seeds.clone().map(Seed), self.jobs, |ended| {
+                let kept = folder
+                    .keep(self.what.scenario(ended.seed), &ended)
+                    .and_then(|()| found.look_at(&ended));
+                if let Err(error) = kept {
+                    summary.trouble.get_or_insert(error);
+                    return ControlFlow::Break(());
+                }
+                if ended.outcome.verdict != Verdict::Passed {
+                    progress.failure(&ended, &self.what.command(ended.seed));
+                }
+                summary.add(ended.seed, ended.outcome);
+                progress.ran(summary.run_count(), summary.failed_count());
+                ControlFlow::Continue(())
+            })
+        })?;
+        progress.end();
+        if let Some(error) = summary.trouble.take() {
+            return Err(error);
         }
-    }
-
-    /// Hash over the fingerprints of all runs, in the order of their seeds.
-    pub fn fingerprint(&self) -> Digest {
-        let all: Vec<&str> = self.fingerprints.values().map(String::as_str).collect();
-        Digest::of(all.join("\n").as_bytes())
-    }
-
-    /// The exit code of the whole: the worst there was.
-    pub fn exit_code(&self) -> u8 {
-        self.failures.iter().map(|(_, verdict)| verdict.exit_code()).max().unwrap_or(0)
-    }
-
-    /// The summary in a few lines. `elapsed` is the host's time.
-    pub fn in_words(&self, elapsed: Duration) -> String {
-        let mut lines = Vec::new();
-        let mut groups: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-        for (name, count) in &self.counts {
-            let (group, rest) = name.split_once(' ').unwrap_or(("", name));
-            groups.entry(group).or_default().push(format!("{rest} {count}"));
-        }
-        for (group, words) in groups {
-            lines.push(format!("{group:<12} {}", words.join(", ")));
-        }
-        lines.push(format!("fingerprint  {}", self.fingerprint()));
-        let run_count = self.passed_count + self.failures.len() as u64;
-        let per_second = run_count as f64 / elapsed.as_secs_f64().max(0.001);
-        lines.push(format!(
-            "{run_count} runs, {} failed, {} disk operations, {per_second:.0} runs/s",
-            self.failures.len(),
-            self.op_count
-        ));
-        lines.join("\n")
+        summary.pruned = pruned;
+        summary.elapsed = watch.elapsed();
+        summary.was_interrupted = self.stop.load(Ordering::Relaxed);
+        Ok(summary)
     }
 }

@@ -1,13 +1,19 @@
 //! Ties the simulated world, the platform and the model together: what a run does, what it must keep,
 //! and how many of them are played and told.
 
+pub mod build_info;
+pub mod bundle;
 pub mod campaign;
 pub mod check;
+pub mod counts;
 pub mod defects;
 pub mod determinism;
+pub mod host;
+pub mod hunt;
 pub mod patience;
 pub mod plan;
 pub mod profile;
+pub mod prune;
 pub mod recipe;
 pub mod rows;
 pub mod runner;
@@ -16,7 +22,9 @@ pub mod seams;
 pub mod server;
 pub mod sql;
 pub mod story;
+pub mod tally;
 pub mod translate;
 pub mod verdict;
+pub mod what;
 pub mod workers;
 pub mod workload;

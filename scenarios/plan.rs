@@ -24,6 +24,17 @@ pub enum Protocol {
     Atomic,
 }
 
+impl Protocol {
+    /// As `--protocol` takes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Protocol::EventThenBlobs => "event-then-blobs",
+            Protocol::BlobsThenEvent => "blobs-then-event",
+            Protocol::Atomic => "atomic",
+        }
+    }
+}
+
 /// How the platform keeps large values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -6,11 +6,13 @@
 use crate::check::{
     DEFAULT_CEILING_BYTES, Going, Judge, PROGRESS_MS, Part, Stop, event_without_its_blob, panics,
 };
+use crate::counts::{self, Phase};
 use crate::patience::{bounded, unless};
 use crate::plan::{Action, Mode, Plan, Protocol, Step, Who};
 use crate::recipe::Recipe;
 use crate::server::{Said, Server, ask};
 use crate::story::Story;
+use crate::tally::{Tally, step_kind};
 use crate::verdict::{Finding, Outcome, Played, Verdict, count_faults};
 use crate::{seams, translate};
 use std::collections::BTreeMap;
@@ -18,7 +20,7 @@ use std::sync::Arc;
 use stormglass_model::entity::OpId;
 use stormglass_model::violation::Violation;
 use stormglass_platform::{Answer, Config, OverflowMode, SpecText, SweepSettings, WriteProtocol};
-use stormglass_sim::{Ending, Points, World, WorldError, WorldOptions};
+use stormglass_sim::{Disk, Ending, Fault, Points, World, WorldError, WorldOptions};
 use tokio::sync::mpsc;
 
 /// The workload's spec.
@@ -64,25 +66,29 @@ pub fn play_watched(
         judge: Judge::new(&world, plan, (checks, watch)),
         server: None,
         story: Story::new(world.clock().clone()),
-        counts: BTreeMap::new(),
+        tally: Tally::new(plan.protocol.name()),
+        step_kind: "boot",
+        disk: None,
+        moved: Vec::new(),
         crash_count: 0,
         was_stopped: false,
         last_read: Vec::new(),
     };
     let verdict = match panics::caught(|| runtime.block_on(run.play())) {
         Ok(Ok(())) => Verdict::Passed,
-        Ok(Err(Stop::Violated(violation))) => Verdict::Violated(finding(*violation)),
+        Ok(Err(Stop::Violated(violation))) => Verdict::Violated(finding(*violation, run.step_kind)),
         Ok(Err(Stop::Broken(why))) => Verdict::HarnessBroken(why),
         Err(panic) => {
             // What the run still had is dropped, as far as that goes without another panic.
             let _ = panics::caught(|| runtime.block_on(run.end()));
-            panic.verdict()
+            panic.verdict(run.step_kind)
         }
     };
-    let Run { story, mut counts, judge, .. } = run;
-    counts.insert("check readings".to_string(), judge.reading_count);
-    counts.insert("check unverified".to_string(), judge.unverified());
-    counts.insert("check orphans".to_string(), judge.orphan_count());
+    let Run { story, tally, judge, disk, moved, .. } = run;
+    let mut counts = tally.into_counts(&world);
+    counts.insert(counts::READINGS.to_string(), judge.reading_count);
+    counts.insert(counts::UNVERIFIED.to_string(), judge.unverified());
+    counts.insert(counts::ORPHANS.to_string(), judge.orphan_count());
     count_faults(&mut counts, &world.ledger());
     let outcome = Outcome {
         verdict,
@@ -90,14 +96,15 @@ pub fn play_watched(
         op_count: world.op_count(),
         counts,
     };
-    Ok(Played { outcome, story: story.into_lines(), records: world.records() })
+    Ok(Played { outcome, story: story.into_lines(), records: world.records(), disk, moved })
 }
 
-fn finding(violation: Violation) -> Finding {
+fn finding(violation: Violation, step_kind: &str) -> Finding {
     Finding {
         invariant: violation.invariant.id().to_string(),
         statement: violation.invariant.name().to_string(),
         place: violation.place.to_string(),
+        step_kind: step_kind.to_string(),
         subject: violation.entity,
         expected: violation.expected,
         actual: violation.actual,
@@ -112,7 +119,13 @@ struct Run<'a> {
     judge: Judge<'a>,
     server: Option<Server>,
     story: Story,
-    counts: BTreeMap<String, u64>,
+    tally: Tally,
+    /// The kind of the last step that was begun.
+    step_kind: &'static str,
+    /// The disk when a promise was found broken.
+    disk: Option<Disk>,
+    /// Faults that had not struck when faults stopped.
+    moved: Vec<Fault>,
     crash_count: usize,
     /// The server was stopped as it should be: its end is no crash to be told.
     was_stopped: bool,
@@ -131,8 +144,12 @@ impl Run<'_> {
         driver.spawn(async move { points.drive().await });
         let played = match self.play_steps().await {
             Ok(()) => self.finish().await,
-            stopped => stopped,
+            stopped => {
+                self.moved = self.world.idle_faults();
+                stopped
+            }
         };
+        self.disk = played.is_err().then(|| self.world.image());
         self.end().await;
         madsim::runtime::Handle::current().kill(driver.id());
         madsim::time::sleep(std::time::Duration::from_millis(2)).await;
@@ -154,6 +171,7 @@ impl Run<'_> {
             let (group, after) = rest.split_at(1 + more);
             rest = after;
             self.be_up().await?;
+            self.step_kind = step_kind(&first.action);
             match &first.action {
                 Action::Wait { .. }
                 | Action::StepClock { .. }
@@ -168,6 +186,8 @@ impl Run<'_> {
 
     /// Faults stop; everything must answer, and a recovered store must have the same rows.
     async fn finish(&mut self) -> Going {
+        self.step_kind = "check";
+        self.moved = self.world.idle_faults();
         self.world.disarm_all();
         self.world.set_quota(None);
         self.story.tell("check", "faults stop; every entity is read");
@@ -221,8 +241,9 @@ impl Run<'_> {
             let boot = self.world.boot();
             let number = boot.number();
             self.world.enter(&format!("recovery of boot {number}"));
+            self.tally.phases.set(self.world, Phase::Recovery);
             let alive = Arc::new(());
-            let seams = seams::of(self.world, &self.points, &boot, &alive);
+            let seams = seams::of(self.world, (&self.points, &self.tally.phases), &boot, &alive);
             let started = Server::start(boot, config(self.plan), (seams, alive)).await;
             self.server = Some(started.map_err(|error| Stop::Broken(error.to_string()))?);
             self.judge.boot_started()?;
@@ -305,7 +326,10 @@ impl Run<'_> {
     fn answered(&mut self, step: &Step, op: Option<OpId>, said: &Said) -> Going {
         let words = said.in_words();
         self.world.answer(format!("client {}", step.client), words.as_str());
-        self.count(&format!("answer {}", words.split(' ').next().unwrap_or_default()));
+        self.tally.count(&counts::answer(words.split(' ').next().unwrap_or_default()));
+        if let Said::Answer(answer) = said {
+            self.tally.answered(answer);
+        }
         // The runner's own reads are many: they are told when they fail.
         if step.id != ASIDE || !matches!(said, Said::Answer(answer) if answer.status < 500) {
             self.story.step(step, &words);
@@ -376,6 +400,7 @@ impl Run<'_> {
 
     fn end_boot(&mut self, ending: &Ending) {
         if self.world.is_running() {
+            self.tally.phases.set(self.world, Phase::Idle);
             self.world.crash(ending);
         }
     }
@@ -384,7 +409,9 @@ impl Run<'_> {
     async fn settle(&mut self) -> Going {
         bounded(&self.judge, self.points.quiet()).await?;
         if self.world.is_running() || self.server.is_none() {
-            self.judge.quiet().await
+            let quiet = self.judge.quiet().await;
+            self.tally.rows(&self.judge.rows(), true);
+            quiet
         } else {
             self.bury().await
         }
@@ -406,17 +433,11 @@ impl Run<'_> {
             if !std::mem::take(&mut self.was_stopped) {
                 self.story.crash(crash, torn.as_deref());
             }
-            self.count(match torn {
-                Some(_) => "crash between an event and its blobs",
-                None => "crash elsewhere",
-            });
         }
+        self.tally.crashed(&crashes[self.crash_count..], torn);
+        self.tally.rows(&self.judge.rows(), false);
         self.crash_count = crashes.len();
         self.judge.dead(remains)
-    }
-
-    fn count(&mut self, what: &str) {
-        *self.counts.entry(what.to_string()).or_default() += 1;
     }
 }
 

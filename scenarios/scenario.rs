@@ -65,7 +65,7 @@ fn take_reached() -> Vec<(String, u64)> {
     let counts = stormglass_platform::defects::take_counts();
     #[cfg(not(feature = "defects"))]
     let counts = std::collections::BTreeMap::<&str, u64>::new();
-    counts.into_iter().map(|(place, count)| (format!("reached {place}"), count)).collect()
+    counts.into_iter().map(|(place, count)| (crate::counts::reached(place), count)).collect()
 }
 
 /// The plan of a seed; nothing if there is no such scenario or it has none.

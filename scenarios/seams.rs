@@ -1,5 +1,6 @@
 //! The platform's seams, filled with the simulated world.
 
+use crate::tally::Phases;
 use std::sync::{Arc, Mutex, PoisonError};
 use stormglass_platform::Seams;
 use stormglass_platform::seams::{BoxFuture, Clock, Databases, Ids, Point, Points};
@@ -50,6 +51,7 @@ struct SimPoints {
     points: sim::Points,
     machine: Machine,
     boot: u32,
+    phases: Phases,
 }
 
 impl Points for SimPoints {
@@ -60,6 +62,9 @@ impl Points for SimPoints {
             self.points.reach(Label { boot: self.boot, who, step: 0, point: label }).await;
             // A store call runs within one poll from here on: its operations are this scope's.
             self.machine.enter(&scope(self.boot, label, origin));
+            if self.machine.is_running() {
+                self.phases.point(&self.machine, &point);
+            }
         })
     }
 }
@@ -90,14 +95,24 @@ impl Ids for SimIds {
 }
 
 /// The seams for one boot of a world's machine. `alive` lives as long as anything of the platform that
-/// was started with them.
-pub fn of(world: &sim::World, points: &sim::Points, boot: &Boot, alive: &Arc<()>) -> Seams {
+/// was started with them; `phases` is told what it is at.
+pub fn of(
+    world: &sim::World,
+    (points, phases): (&sim::Points, &Phases),
+    boot: &Boot,
+    alive: &Arc<()>,
+) -> Seams {
     let machine = Machine::clone(world);
     let ids = world.seed().stream_for("ids", &format!("boot {}", boot.number()));
     Seams {
         clock: Arc::new(SimClock(world.clock().clone())),
         databases: Arc::new(SimDatabases { machine: machine.clone(), boot: boot.clone() }),
-        points: Arc::new(SimPoints { points: points.clone(), machine, boot: boot.number() }),
+        points: Arc::new(SimPoints {
+            points: points.clone(),
+            machine,
+            boot: boot.number(),
+            phases: phases.clone(),
+        }),
         ids: Arc::new(SimIds { stream: Mutex::new(ids), _alive: Arc::clone(alive) }),
     }
 }

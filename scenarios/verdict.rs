@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 use stormglass_sim::trace::Record;
+use stormglass_sim::{Digest, Disk, Fault};
 
 /// What was found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +30,8 @@ pub struct Finding {
     pub statement: String,
     /// The check's own variant, without ids, sizes and times.
     pub place: String,
+    /// The kind of the last step that was begun: `act`, `create`, `crash`, `check`.
+    pub step_kind: String,
     /// What it was found on.
     pub subject: String,
     /// What was promised.
@@ -41,7 +44,7 @@ pub struct Finding {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Finding { invariant, statement, place, subject, expected, actual, because } = self;
+        let Finding { invariant, statement, place, subject, expected, actual, because, .. } = self;
         writeln!(f, "{invariant} {statement}: {place}")?;
         writeln!(f, "  on        {subject}")?;
         writeln!(f, "  expected  {}", shortened(expected))?;
@@ -80,6 +83,43 @@ impl Verdict {
     }
 }
 
+/// What makes two failures one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Signature {
+    /// The promise, or `harness-broken`.
+    pub invariant: String,
+    /// The kind of the last step that was begun.
+    pub step_kind: String,
+    /// The check's own variant.
+    pub place: String,
+}
+
+impl Signature {
+    /// The signature of a verdict; none of a pass.
+    pub fn of(verdict: &Verdict) -> Option<Signature> {
+        let (invariant, step_kind, place) = match verdict {
+            Verdict::Passed => return None,
+            Verdict::Violated(found) => (&*found.invariant, &*found.step_kind, &*found.place),
+            Verdict::HarnessBroken(_) => ("harness-broken", "run", "a run that accuses nobody"),
+        };
+        let (invariant, step_kind) = (invariant.to_string(), step_kind.to_string());
+        Some(Signature { invariant, step_kind, place: place.to_string() })
+    }
+
+    /// A short name, the same for equal signatures.
+    pub fn short(&self) -> String {
+        let Signature { invariant, step_kind, place } = self;
+        let digest = Digest::of(format!("{invariant}\n{step_kind}\n{place}").as_bytes());
+        digest.to_string().chars().take(8).collect()
+    }
+}
+
+impl fmt::Display for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {}: {}", self.invariant, self.step_kind, self.place)
+    }
+}
+
 /// One run, as it is reported.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {
@@ -101,11 +141,15 @@ pub struct Played {
     pub story: Vec<String>,
     /// The records of the trace, if they were kept.
     pub records: Vec<Record>,
+    /// The disk as it was when a promise was found broken.
+    pub disk: Option<Disk>,
+    /// Faults of the plan that never struck.
+    pub moved: Vec<Fault>,
 }
 
 /// Adds the faults that struck to what happened.
 pub fn count_faults(counts: &mut BTreeMap<String, u64>, ledger: &stormglass_sim::fault::Ledger) {
     for ((effect, _, _), count) in ledger {
-        *counts.entry(format!("fault {effect}")).or_default() += count;
+        *counts.entry(crate::counts::fault(effect)).or_default() += count;
     }
 }

@@ -30,8 +30,8 @@ pub struct Panic {
 }
 
 impl Panic {
-    /// What a run ends with that panicked so.
-    pub fn verdict(self) -> Verdict {
+    /// What a run ends with that panicked so during a step of this kind.
+    pub fn verdict(self, step_kind: &str) -> Verdict {
         let Panic { place, message, is_of_platform } = self;
         if !is_of_platform {
             return Verdict::HarnessBroken(format!("panicked at {place}: {message}"));
@@ -39,6 +39,7 @@ impl Panic {
         Verdict::Violated(Finding {
             invariant: Invariant::I21.id().to_string(),
             statement: Invariant::I21.name().to_string(),
+            step_kind: step_kind.to_string(),
             place: "panic".to_string(),
             subject: place,
             expected: "no panic".to_string(),
@@ -154,14 +155,14 @@ mod tests {
         let panic = caught(|| panic!("oh {}", 1)).expect_err("it panics");
         assert_eq!(panic.message, "oh 1");
         assert!(panic.place.contains("panics.rs:"), "{}", panic.place);
-        assert!(matches!(panic.verdict(), Verdict::HarnessBroken(_)));
+        assert!(matches!(panic.verdict("act"), Verdict::HarnessBroken(_)));
         assert_eq!(caught(|| 8), Ok(8));
     }
 
     #[test]
     fn a_panic_of_the_platform_is_a_finding() {
         let panic = Panic { is_of_platform: true, ..Panic::default() };
-        let Verdict::Violated(finding) = panic.verdict() else { panic!("no finding") };
+        let Verdict::Violated(finding) = panic.verdict("act") else { panic!("no finding") };
         assert_eq!((finding.invariant.as_str(), finding.place.as_str()), ("I21", "panic"));
     }
 }

@@ -10,6 +10,7 @@
 use super::{Going, Judge, Stop, violated};
 use crate::plan::{Action, Step, tenant_name};
 use crate::server::Server;
+use crate::tally::Phases;
 use crate::{seams, translate};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -142,8 +143,10 @@ impl Judge<'_> {
             let alive = Arc::new(());
             // Nobody else runs there, and nothing of it goes on the run's trace.
             let points_there = Arc::new(NoPoints);
-            let seams =
-                Seams { points: points_there, ..seams::of(self.world, points, &boot, &alive) };
+            let seams = Seams {
+                points: points_there,
+                ..seams::of(self.world, (points, &Phases::default()), &boot, &alive)
+            };
             let server = Server::start(boot, config.clone(), (seams, alive)).await;
             let server = server.map_err(|error| Stop::Broken(error.to_string()))?;
             let found = first_difference(&server, place, shown).await;

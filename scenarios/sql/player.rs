@@ -24,6 +24,7 @@ pub fn play(script: &Script, keep_trace: bool) -> Result<Played, WorldError> {
         Ok(()) => Verdict::Passed,
         Err(finding) => Verdict::Violated(finding),
     };
+    let disk = matches!(verdict, Verdict::Violated(_)).then(|| world.image());
     let (mut counts, story) = (player.counts, player.story);
     count_faults(&mut counts, &world.ledger());
     let outcome = Outcome {
@@ -32,7 +33,7 @@ pub fn play(script: &Script, keep_trace: bool) -> Result<Played, WorldError> {
         op_count: world.op_count(),
         counts,
     };
-    Ok(Played { outcome, story, records: world.records() })
+    Ok(Played { outcome, story, records: world.records(), disk, moved: Vec::new() })
 }
 
 /// One connection and the transaction on it.
@@ -465,6 +466,18 @@ impl<'a> Player<'a> {
         self.tell(format!("step {:<3} {who}  {what}: {said}", self.step));
     }
 
+    /// The kind of the last step that was begun.
+    fn step_kind(&self) -> String {
+        let begun = self.step.checked_sub(1).and_then(|at| self.script.steps.get(at));
+        let kind =
+            begun.and_then(|step| serde_json::to_value(step).ok()).and_then(|step| match step {
+                serde_json::Value::String(name) => Some(name),
+                serde_json::Value::Object(object) => object.keys().next().cloned(),
+                _ => None,
+            });
+        kind.unwrap_or_else(|| "boot".to_string())
+    }
+
     fn tell(&mut self, what: String) {
         let ms = self.world.clock().monotonic_ms();
         self.story.push(format!("t+{}.{:03}s  {what}", ms / 1000, ms % 1000));
@@ -474,8 +487,9 @@ impl<'a> Player<'a> {
         Finding {
             invariant: invariant.to_string(),
             statement: "(SQLite's promise on this disk)".to_string(),
-            place: format!("seen at step {}", self.step),
-            subject: PATH.to_string(),
+            place: "rows or files of another state".to_string(),
+            step_kind: self.step_kind(),
+            subject: format!("{PATH} at step {}", self.step),
             expected: expected.to_string(),
             actual,
             because: String::new(),

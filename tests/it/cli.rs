@@ -80,7 +80,7 @@ fn a_call_that_is_none_is_refused_in_one_line() {
             "unexpected argument '--sed' found; tip: a similar argument exists: '--seed'",
         ),
         (&["run", "--trace", "--plan"], "the argument '--trace' cannot be used with '--plan'"),
-        (&["replay"], "the following required arguments were not provided: <PLAN>"),
+        (&["replay"], "the following required arguments were not provided: <BUNDLE|PLAN>"),
         (&["run", "--seed"], "a value is required for '--seed <SEED>' but none was supplied"),
     ];
     for (arguments, expected) in cases {
@@ -135,7 +135,9 @@ fn a_file_that_cannot_be_read_is_named() {
     let expected = format!("{missing}: No such file or directory (os error 2)");
     assert_eq!(refused(&["replay", missing]), expected);
     let folder = env!("CARGO_TARGET_TMPDIR");
-    assert_eq!(refused(&["replay", folder]), format!("{folder}: Is a directory (os error 21)"));
+    // A folder is read as a bundle.
+    let expected = format!("{folder}/plan.json: No such file or directory (os error 2)");
+    assert_eq!(refused(&["replay", folder]), expected);
 }
 
 #[test]
@@ -178,6 +180,7 @@ fn each_verdict_has_its_exit_code() {
         invariant: "I5".to_string(),
         statement: String::new(),
         place: String::new(),
+        step_kind: String::new(),
         subject: String::new(),
         expected: String::new(),
         actual: String::new(),

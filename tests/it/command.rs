@@ -14,6 +14,8 @@ pub struct Ran {
 pub fn stormglass(arguments: &[&str]) -> Ran {
     let output = Command::new(env!("CARGO_BIN_EXE_stormglass"))
         .args(arguments)
+        // What a call leaves is left here, and not beside the tests.
+        .current_dir(env!("CARGO_TARGET_TMPDIR"))
         .output()
         .expect("the binary of this package starts");
     let text = |bytes| String::from_utf8(bytes).expect("it prints text");
@@ -38,4 +40,16 @@ pub fn file(name: &str, text: &str) -> PathBuf {
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
     std::fs::write(&path, text).expect("the folder for tests can be written");
     path
+}
+
+/// The plans of a folder of `tests/`, by name.
+pub fn plans_in(folder: &str) -> Vec<(String, PathBuf)> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests").join(folder);
+    let entries = std::fs::read_dir(&folder).expect("the folder is part of the checkout");
+    let paths = entries.map(|entry| entry.expect("a folder that can be read").path());
+    let plans = paths.filter(|path| path.extension().is_some_and(|kind| kind == "json"));
+    let name = |path: &PathBuf| path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let mut plans: Vec<_> = plans.map(|path| (name(&path), path)).collect();
+    plans.sort();
+    plans
 }

@@ -1,6 +1,7 @@
 //! The integration tests of the whole workspace, in one binary: each further one would link SQLite
 //! again. A module a subject.
 
+mod campaigns;
 mod checks;
 mod cli;
 mod command;
@@ -16,6 +17,7 @@ mod parity;
 mod passthrough;
 mod plans;
 mod points;
+mod seeds;
 mod stories;
 mod sweeps;
 mod workers;

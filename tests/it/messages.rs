@@ -8,6 +8,7 @@ use stormglass_model::oracle::Misuse;
 use stormglass_platform::canonical;
 use stormglass_platform::spec;
 use stormglass_platform::{Answer, RequestError, SqlError, StartError, StoreError};
+use stormglass_scenarios::bundle::BundleError;
 use stormglass_scenarios::plan::{Plan, PlanError};
 use stormglass_scenarios::scenario::{self, Settings};
 use stormglass_sim::disk::DiskError;
@@ -42,6 +43,23 @@ fn every_message_about_a_plan() {
             PlanError::Zero(_) | PlanError::StepId(_) => error,
         }
     });
+    assert_snapshot!(lines(errors));
+}
+
+#[test]
+fn every_message_about_a_bundle() {
+    let path = || "findings/9f3c2a1b/plan.json".into();
+    let no_json = || serde_json::from_str::<u32>("{").expect_err("it is none");
+    let errors = [
+        BundleError::Read { path: path(), why: std::io::ErrorKind::NotFound.into() },
+        BundleError::Plan { path: path(), why: PlanError::StepId(3) },
+        BundleError::Shape { path: path(), what: "outcome", why: no_json() },
+    ];
+    for error in &errors {
+        match error {
+            BundleError::Read { .. } | BundleError::Plan { .. } | BundleError::Shape { .. } => {}
+        }
+    }
     assert_snapshot!(lines(errors));
 }
 

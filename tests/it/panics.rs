@@ -59,7 +59,7 @@ fn a_panic_below_the_platform_on_a_server_is_its_own() {
             let _ = served.await;
         })
     });
-    let Verdict::Violated(found) = panic.expect_err("it panics").verdict() else {
+    let Verdict::Violated(found) = panic.expect_err("it panics").verdict("act") else {
         panic!("the platform is not accused")
     };
     assert_eq!((found.invariant.as_str(), found.place.as_str()), ("I21", "panic"));

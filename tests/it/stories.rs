@@ -31,8 +31,16 @@ fn the_list_of_everything_that_has_a_name() {
 
 #[test]
 fn the_help_of_every_command() {
-    let commands: [&[&str]; 6] =
-        [&[], &["run"], &["campaign"], &["replay"], &["check-determinism"], &["list"]];
+    let commands: [&[&str]; 8] = [
+        &[],
+        &["run"],
+        &["campaign"],
+        &["replay"],
+        &["shrink"],
+        &["check-determinism"],
+        &["defects"],
+        &["list"],
+    ];
     let help = commands.map(|command| passed(&[command, &["--help"]].concat()));
     assert_snapshot!(help.join("\n----\n\n"));
 }

@@ -4,7 +4,7 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 use stormglass_scenarios::verdict::{Outcome, Verdict};
-use stormglass_scenarios::workers::Crew;
+use stormglass_scenarios::workers::{Crew, Ended};
 use stormglass_sim::Seed;
 
 /// Prints an outcome that passed, with the seed as its fingerprint.
@@ -16,11 +16,11 @@ const PASSES: &str = r#"pass() {
 /// silent never speaks: how long it is waited for decides nothing.
 fn outcomes(script: &str, silence_max: Duration) -> Vec<Outcome> {
     let arguments = vec!["-c".to_string(), format!("{PASSES}\n{script}")];
-    let crew = Crew { program: "sh".into(), arguments, silence_max };
+    let crew = Crew { silence_max, ..Crew::new("sh".into(), arguments) };
     let mut outcomes = Vec::new();
-    let each = |seed: Seed, outcome| {
-        assert_eq!(seed.0, outcomes.len() as u64 + 1);
-        outcomes.push(outcome);
+    let each = |ended: Ended| {
+        assert_eq!(ended.seed.0, outcomes.len() as u64 + 1);
+        outcomes.push(ended.outcome);
         ControlFlow::Continue(())
     };
     crew.play_all((1..4).map(Seed), 1, each).expect("a shell starts");

@@ -1,0 +1,252 @@
+//! A failure as a folder: the plan, what happened, what was found, and the disk as it was.
+//!
+//! **Invariant:** a bundle is whole or not there: it is written beside its place and renamed. A later, better
+//! one replaces it in the same way.
+
+use crate::build_info::Build;
+use crate::plan::{Plan, PlanError};
+use crate::runner::{self, PlayOptions};
+use crate::sql::{self, Script};
+use crate::verdict::{Outcome, Played, Signature, Verdict};
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use stormglass_sim::WorldError;
+
+/// The plan's file.
+pub const PLAN: &str = "plan.json";
+/// The file of a SQL script, which has no plan.
+pub const SCRIPT: &str = "script.json";
+/// The trace's file: a record a line.
+pub const TRACE: &str = "trace.jsonl";
+/// The story's file: what `run` prints.
+pub const STORY: &str = "story.txt";
+/// The file that says what was found.
+pub const OUTCOME: &str = "outcome.json";
+/// The folder with the simulated disk's files.
+pub const DISK: &str = "disk";
+
+/// What is played again.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Source {
+    /// A plan.
+    Plan(Box<Plan>),
+    /// A script of the control.
+    Script(Box<Script>),
+}
+
+impl Source {
+    /// Plays it in this process.
+    ///
+    /// # Errors
+    /// [`WorldError`] when there can be no world.
+    pub fn play(&self, keep_trace: bool) -> Result<Played, WorldError> {
+        match self {
+            Source::Plan(plan) => runner::play(plan, PlayOptions { keep_trace, checks: true }),
+            Source::Script(script) => sql::play(script, keep_trace),
+        }
+    }
+
+    /// Its scenario.
+    pub fn scenario(&self) -> &str {
+        match self {
+            Source::Plan(plan) => &plan.scenario,
+            Source::Script(_) => crate::scenario::SQL,
+        }
+    }
+
+    /// The plan, if it is one.
+    pub fn plan(&self) -> Option<&Plan> {
+        match self {
+            Source::Plan(plan) => Some(plan),
+            Source::Script(_) => None,
+        }
+    }
+
+    fn file(&self) -> (&'static str, String) {
+        match self {
+            Source::Plan(plan) => (PLAN, plan.to_json()),
+            Source::Script(script) => {
+                (SCRIPT, serde_json::to_string_pretty(script).expect("a script is plain data"))
+            }
+        }
+    }
+}
+
+/// What `outcome.json` holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recorded {
+    /// The scenario.
+    pub scenario: String,
+    /// The seed that made the plan, as it is given to `--seed`.
+    pub seed: Option<String>,
+    /// The defect that was planted, if one was.
+    pub defect: Option<String>,
+    /// What makes it the same as others.
+    pub signature: Option<Signature>,
+    /// What came of the plan as it lies here.
+    pub outcome: Outcome,
+    /// The command that plays the seed again.
+    pub reproduce: String,
+    /// How much was dropped from the plan, in words; nothing before it is pruned.
+    pub pruned: Option<String>,
+    /// The build that found it.
+    pub build: Build,
+}
+
+impl Recorded {
+    /// The record of an outcome; its signature follows from it.
+    pub fn with_outcome(mut self, outcome: Outcome) -> Recorded {
+        self.signature = Signature::of(&outcome.verdict);
+        self.outcome = outcome;
+        self
+    }
+}
+
+/// Why a path leads to nothing that can be played.
+#[derive(Debug, thiserror::Error)]
+pub enum BundleError {
+    /// A file cannot be read.
+    #[error("{}: {why}", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// What the host says.
+        why: io::Error,
+    },
+    /// A plan that is none.
+    #[error("{}: {why}", path.display())]
+    Plan {
+        /// Its file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: PlanError,
+    },
+    /// Another file that is not what it should be.
+    #[error("{}: not a bundle's {what}: {why}", path.display())]
+    Shape {
+        /// Which.
+        path: PathBuf,
+        /// What it should be.
+        what: &'static str,
+        /// What is wrong with it.
+        why: serde_json::Error,
+    },
+}
+
+/// Reads a bundle's folder, or a plan's file, which has no record.
+///
+/// # Errors
+/// [`BundleError`].
+pub fn read(path: &Path) -> Result<(Source, Option<Recorded>), BundleError> {
+    let text = |path: &Path| {
+        let unreadable = |why| BundleError::Read { path: path.to_path_buf(), why };
+        fs::read_to_string(path).map_err(unreadable)
+    };
+    let plan = |path: PathBuf| {
+        let plan = Plan::from_json(&text(&path)?);
+        let plan = plan.map_err(|why| BundleError::Plan { path, why })?;
+        Ok(Source::Plan(Box::new(plan)))
+    };
+    if !path.is_dir() {
+        return Ok((plan(path.to_path_buf())?, None));
+    }
+    let (script, outcome) = (path.join(SCRIPT), path.join(OUTCOME));
+    let source = if script.is_file() {
+        let read = serde_json::from_str(&text(&script)?);
+        let read = read.map_err(|why| BundleError::Shape { path: script, what: "script", why })?;
+        Source::Script(Box::new(read))
+    } else {
+        plan(path.join(PLAN))?
+    };
+    let recorded = serde_json::from_str(&text(&outcome)?);
+    let recorded =
+        recorded.map_err(|why| BundleError::Shape { path: outcome, what: "outcome", why })?;
+    Ok((source, Some(recorded)))
+}
+
+/// Writes what is known without playing: the plan and the outcome.
+///
+/// # Errors
+/// What the host says.
+pub fn write_plain(folder: &Path, source: &Source, recorded: &Recorded) -> io::Result<()> {
+    let draft = draft_of(folder)?;
+    write_source(&draft, source)?;
+    write_recorded(&draft, recorded)?;
+    put_in_place(&draft, folder)
+}
+
+/// Writes what a run left into a folder that is still a draft: everything but the outcome.
+///
+/// # Errors
+/// What the host says.
+pub fn write_remains(draft: &Path, source: &Source, played: &Played) -> io::Result<()> {
+    fs::create_dir_all(draft)?;
+    write_source(draft, source)?;
+    let mut trace = io::BufWriter::new(fs::File::create(draft.join(TRACE))?);
+    for record in &played.records {
+        writeln!(trace, "{}", serde_json::to_string(record)?)?;
+    }
+    trace.flush()?;
+    let mut story: String = played.story.iter().map(|line| format!("  {line}\n")).collect();
+    story += &format!("\n{}  {}\n", source.scenario(), played.outcome.verdict.in_words());
+    story += &played.moved.iter().map(|fault| format!("moved  {fault:?}\n")).collect::<String>();
+    fs::write(draft.join(STORY), story)?;
+    let Some(disk) = &played.disk else { return Ok(()) };
+    for path in disk.paths() {
+        let file = draft.join(DISK).join(path.trim_start_matches('/'));
+        fs::create_dir_all(file.parent().unwrap_or(draft))?;
+        fs::write(file, disk.contents(path).unwrap_or_default())?;
+    }
+    Ok(())
+}
+
+/// Completes a draft with its outcome and puts it into its place.
+///
+/// # Errors
+/// What the host says.
+pub fn finish(draft: &Path, folder: &Path, recorded: &Recorded) -> io::Result<()> {
+    write_recorded(draft, recorded)?;
+    put_in_place(draft, folder)
+}
+
+/// An empty folder beside the place of a bundle, to be written into.
+///
+/// # Errors
+/// What the host says.
+pub fn draft_of(folder: &Path) -> io::Result<PathBuf> {
+    let draft = folder.with_extension("new");
+    remove(&draft)?;
+    fs::create_dir_all(&draft)?;
+    Ok(draft)
+}
+
+/// What stood there is set aside first, so that one of the two is whole at any moment.
+fn put_in_place(draft: &Path, folder: &Path) -> io::Result<()> {
+    let aside = folder.with_extension("old");
+    remove(&aside)?;
+    if folder.exists() {
+        fs::rename(folder, &aside)?;
+    }
+    fs::rename(draft, folder)?;
+    remove(&aside)
+}
+
+fn remove(folder: &Path) -> io::Result<()> {
+    if folder.exists() { fs::remove_dir_all(folder) } else { Ok(()) }
+}
+
+fn write_source(draft: &Path, source: &Source) -> io::Result<()> {
+    let (file, text) = source.file();
+    fs::write(draft.join(file), text + "\n")
+}
+
+fn write_recorded(draft: &Path, recorded: &Recorded) -> io::Result<()> {
+    fs::write(draft.join(OUTCOME), serde_json::to_string_pretty(recorded)? + "\n")
+}
+
+/// Whether a run's end can be played again in this process: it was judged, and did not take it along.
+pub fn is_judged(verdict: &Verdict) -> bool {
+    matches!(verdict, Verdict::Violated(found) if !(found.invariant == "I21" && found.step_kind == "run"))
+}

@@ -1,0 +1,242 @@
+//! What many runs amounted to.
+//!
+//! **Invariant:** equal runs have equal summaries, host times aside, in whatever order they ended.
+
+use super::canary::Canary;
+use super::findings::bundle_name;
+use super::shares::Shares;
+use crate::verdict::{Outcome, Signature, Verdict};
+use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use stormglass_sim::{Digest, Seed};
+
+/// The exit code of a campaign that was interrupted.
+const EXIT_INTERRUPTED: u8 = 130;
+/// The exit code of a harness that does not work.
+const EXIT_BROKEN: u8 = 3;
+
+/// How a summary is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// All of it.
+    Whole,
+    /// What was found, and the last line.
+    Quiet,
+    /// As one JSON object.
+    Json,
+}
+
+/// What many runs amounted to.
+#[derive(Debug, Default)]
+pub struct Summary {
+    /// What became of the canary, where there was one.
+    pub canary: Option<Canary>,
+    /// How much of each bundle's plan is left, by the bundle's name.
+    pub pruned: BTreeMap<String, String>,
+    /// The host's time.
+    pub elapsed: Duration,
+    /// Whether somebody interrupted it.
+    pub was_interrupted: bool,
+    /// What kept the campaign from going on.
+    pub trouble: Option<io::Error>,
+    folder: PathBuf,
+    passed_count: u64,
+    op_count: u64,
+    counts: BTreeMap<String, u64>,
+    shares: Shares,
+    failures: BTreeMap<Signature, BTreeSet<(Seed, String)>>,
+    broken: BTreeMap<Seed, String>,
+    fingerprints: BTreeMap<Seed, String>,
+}
+
+impl Summary {
+    /// Of no runs yet; their bundles are in `folder`.
+    pub fn new(folder: &Path) -> Summary {
+        Summary { folder: folder.to_path_buf(), ..Summary::default() }
+    }
+
+    /// Adds the run of `seed`.
+    pub fn add(&mut self, seed: Seed, outcome: Outcome) {
+        self.op_count += outcome.op_count;
+        self.shares.add(&outcome.counts);
+        for (what, count) in outcome.counts {
+            *self.counts.entry(what).or_default() += count;
+        }
+        self.fingerprints.insert(seed, outcome.fingerprint);
+        let verdict = outcome.verdict;
+        match (Signature::of(&verdict), &verdict) {
+            (None, _) => self.passed_count += 1,
+            (_, Verdict::HarnessBroken(why)) => drop(self.broken.insert(seed, why.clone())),
+            (Some(signature), _) => {
+                let name = bundle_name(seed, &verdict, &signature);
+                self.failures.entry(signature).or_default().insert((seed, name));
+            }
+        }
+    }
+
+    /// Runs that were played.
+    pub fn run_count(&self) -> u64 {
+        self.fingerprints.len() as u64
+    }
+
+    /// Runs that did not pass.
+    pub fn failed_count(&self) -> u64 {
+        self.run_count() - self.passed_count
+    }
+
+    fn violated_count(&self) -> usize {
+        self.failures.values().map(BTreeSet::len).sum()
+    }
+
+    /// Runs that accuse nobody, and a canary that was missed.
+    fn broken_count(&self) -> usize {
+        self.broken.len() + usize::from(self.canary == Some(Canary::Missed))
+    }
+
+    /// Hash over the fingerprints of all runs, in the order of their seeds.
+    pub fn fingerprint(&self) -> Digest {
+        let all: Vec<&str> = self.fingerprints.values().map(String::as_str).collect();
+        Digest::of(all.join("\n").as_bytes())
+    }
+
+    /// The exit code of the whole.
+    pub fn exit_code(&self) -> u8 {
+        if self.was_interrupted {
+            EXIT_INTERRUPTED
+        } else if self.broken_count() > 0 {
+            EXIT_BROKEN
+        } else {
+            u8::from(!self.failures.is_empty())
+        }
+    }
+
+    /// The summary as it was asked for.
+    pub fn told(&self, told: Told) -> String {
+        let mut lines = match told {
+            Told::Json => return self.to_json().to_string(),
+            Told::Quiet => Vec::new(),
+            Told::Whole => self.happenings(),
+        };
+        lines.extend(self.findings());
+        if told == Told::Whole {
+            let canary = self.canary.as_ref().map(Canary::in_words);
+            lines.extend(canary.map(|words| format!("canary       {words}")));
+            lines.push(format!("runs         {}", self.folder.join(super::folder::RUNS).display()));
+            lines.push(format!("fingerprint  {}", self.fingerprint()));
+        }
+        lines.push(self.last_line());
+        lines.join("\n")
+    }
+
+    fn last_line(&self) -> String {
+        let (runs, found, kinds) = (self.run_count(), self.violated_count(), self.failures.len());
+        let per_second = runs as f64 / self.elapsed.as_secs_f64().max(0.001);
+        let interrupted = if self.was_interrupted { "interrupted: " } else { "" };
+        let broken = self.broken_count();
+        format!(
+            "{interrupted}{runs} runs, {found} findings ({kinds} signatures), {broken} harness \
+             errors, {per_second:.0} runs/s"
+        )
+    }
+
+    /// What happened, a line a group.
+    fn happenings(&self) -> Vec<String> {
+        let mut groups: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        for (name, count) in &self.counts {
+            let (group, rest) = name.split_once(' ').unwrap_or(("", name));
+            groups.entry(group).or_default().push(format!("{rest} {count}"));
+        }
+        groups.entry("disk").or_default().push(format!("operations {}", self.op_count));
+        let line =
+            |(group, words): (&str, Vec<String>)| format!("{group:<12} {}", words.join(", "));
+        groups.into_iter().map(line).chain(self.shares.in_words()).collect()
+    }
+
+    /// What was found: by invariant, a line a signature.
+    fn findings(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for (signature, seeds) in &self.failures {
+            let Some((first, name)) = seeds.first() else { continue };
+            lines.push(format!("VIOLATED {signature}"));
+            lines.push(format!("  seeds      {}, the first {first}", seeds.len()));
+            lines.push(format!("  bundle     {}", self.folder.join(name).display()));
+            let pruned = self.pruned.get(name).map(|words| format!("  pruned     {words}"));
+            lines.extend(pruned);
+        }
+        for (seed, why) in &self.broken {
+            lines.push(format!("HARNESS BROKEN seed {seed}   {why}"));
+            let bundle = self.folder.join(format!("broken-{seed}"));
+            lines.push(format!("  bundle     {}", bundle.display()));
+        }
+        lines
+    }
+
+    fn to_json(&self) -> serde_json::Value {
+        let failures = self.failures.iter().map(|(signature, seeds)| {
+            let name = seeds.first().map_or("", |(_, name)| name);
+            json!({
+                "signature": signature,
+                "seed_count": seeds.len(),
+                "first_seed": seeds.first().map(|(seed, _)| seed.to_string()),
+                "bundle": self.folder.join(name),
+                "pruned": self.pruned.get(name),
+            })
+        });
+        let broken = self.broken.iter().map(|(seed, why)| (seed.to_string(), why));
+        json!({
+            "folder": self.folder,
+            "run_count": self.run_count(),
+            "passed_count": self.passed_count,
+            "violated_count": self.violated_count(),
+            "harness_error_count": self.broken_count(),
+            "was_interrupted": self.was_interrupted,
+            "disk_op_count": self.op_count,
+            "elapsed_ms": self.elapsed.as_millis() as u64,
+            "fingerprint": self.fingerprint().to_string(),
+            "canary": self.canary.as_ref().map(Canary::in_words),
+            "failures": failures.collect::<Vec<_>>(),
+            "harness_broken": broken.collect::<BTreeMap<_, _>>(),
+            "counts": self.counts,
+            "shares": self.shares.tables(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(verdict: Verdict) -> Outcome {
+        let (fingerprint, counts) = ("f".to_string(), BTreeMap::new());
+        Outcome { verdict, fingerprint, op_count: 1, counts }
+    }
+
+    /// A harness that finds nothing where something is must not be told as one that passed.
+    #[test]
+    fn a_campaign_that_misses_its_canary_is_broken() {
+        let mut summary = Summary::new(Path::new("findings"));
+        summary.add(Seed(1), outcome(Verdict::Passed));
+        assert_eq!(summary.exit_code(), 0);
+        summary.canary = Some(Canary::Interrupted);
+        assert_eq!(summary.exit_code(), 0);
+        summary.canary = Some(Canary::Missed);
+        assert_eq!(summary.exit_code(), 3);
+        let told = summary.told(Told::Whole);
+        assert!(told.contains("replay-drops-blobs NOT FOUND within 200 seeds"), "{told}");
+        assert!(told.contains("1 runs, 0 findings (0 signatures), 1 harness errors, "), "{told}");
+        summary.was_interrupted = true;
+        assert_eq!(summary.exit_code(), 130);
+    }
+
+    #[test]
+    fn what_accuses_nobody_outweighs_what_was_found() {
+        let mut summary = Summary::new(Path::new("findings"));
+        summary.add(Seed(7), outcome(Verdict::HarnessBroken("its process died".to_string())));
+        assert_eq!(summary.exit_code(), 3);
+        let told = summary.told(Told::Quiet);
+        assert!(told.contains("HARNESS BROKEN seed 0x7   its process died"), "{told}");
+    }
+}

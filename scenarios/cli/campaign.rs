@@ -1,0 +1,68 @@
+//! `campaign`: many runs, kept and summed up.
+
+use super::{Error, FINDINGS, stopped_by_ctrl_c};
+use clap::Args;
+use std::io::{self, Write};
+use std::num::NonZero;
+use std::ops::Range;
+use std::path::PathBuf;
+use stormglass_scenarios::campaign::{Campaign, Ledger, Progress, Told};
+use stormglass_scenarios::host::{cores, fresh_seed};
+use stormglass_scenarios::what::What;
+use stormglass_sim::Seed;
+
+/// Runs of a campaign whose seeds are not given.
+const RUN_COUNT: u64 = 1_000;
+
+#[derive(Args)]
+pub struct Options {
+    /// The seeds, as a range without its end: 0..1000. If absent, 1000 that no earlier campaign took.
+    #[arg(long, value_parser = seed_range)]
+    seeds: Option<Range<u64>>,
+    /// Processes that play at once. One a core if absent.
+    #[arg(long)]
+    jobs: Option<NonZero<usize>>,
+    #[command(flatten)]
+    what: What,
+    /// The folder for a folder a campaign, in it a line a run and a bundle a failure.
+    #[arg(long, default_value = FINDINGS)]
+    out: PathBuf,
+    /// Prints what was found and the last line, and no progress.
+    #[arg(long)]
+    quiet: bool,
+    /// Prints the summary as one JSON object.
+    #[arg(long, conflicts_with = "quiet")]
+    json: bool,
+}
+
+pub fn run(options: &Options) -> Result<u8, Error> {
+    let Options { seeds, jobs, what, out, quiet, json } = options;
+    what.plant()?;
+    let stop = stopped_by_ctrl_c()?;
+    let ledger = Ledger::open(out)?;
+    let fresh = || ledger.fresh(RUN_COUNT, || fresh_seed().0);
+    let seeds = seeds.clone().unwrap_or_else(fresh);
+    let folder = ledger.take(&seeds, &what.name())?;
+    let told = match (quiet, json) {
+        (true, _) => Told::Quiet,
+        (_, true) => Told::Json,
+        _ => Told::Whole,
+    };
+    if told == Told::Whole {
+        let name = what.scenario.as_deref().unwrap_or("all scenarios");
+        println!("{name}  seeds {:#x}..{:#x}  in {}", seeds.start, seeds.end, folder.display());
+    }
+    let mut progress = Progress::new(seeds.end - seeds.start, *quiet, told != Told::Json);
+    let jobs = jobs.map_or_else(cores, NonZero::get);
+    let campaign = Campaign { what: what.clone(), seeds, jobs, folder, stop };
+    let summary = campaign.play(&mut progress)?;
+    writeln!(io::stdout(), "{}", summary.told(told))?;
+    Ok(summary.exit_code())
+}
+
+fn seed_range(text: &str) -> Result<Range<u64>, String> {
+    let (first, end) = text.split_once("..").ok_or("give a range such as 0..1000")?;
+    let seed = |text: &str| text.parse::<Seed>().map(|seed| seed.0).map_err(|e| e.to_string());
+    let range = seed(first)?..seed(end)?;
+    if range.is_empty() { Err("the range holds no seed".to_string()) } else { Ok(range) }
+}

@@ -1,0 +1,156 @@
+//! `defects`: the known defects, and how long each takes to find.
+
+use super::shrink::in_checkout;
+use super::{EXIT_INTERRUPTED, Error, stopped_by_ctrl_c};
+use clap::Args;
+use std::fs;
+use std::num::NonZero;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use stormglass_scenarios::host::{cores, fresh_seed};
+use stormglass_scenarios::hunt::{self, Hunt};
+use stormglass_scenarios::verdict::{Signature, Verdict};
+use stormglass_sim::Seed;
+
+pub use stormglass_scenarios::defects::plant;
+
+/// Where `--save` puts the plan that finds a defect.
+const DEFECTS: &str = "tests/defects";
+
+#[derive(Args)]
+pub struct Options {
+    /// Plays fresh seeds with each defect until it is found.
+    #[arg(long)]
+    find: bool,
+    /// The defects to find. All if absent.
+    #[arg(requires = "find")]
+    names: Vec<String>,
+    /// Seeds within which a defect is to be found, in each range.
+    #[arg(long, default_value = "500", requires = "find")]
+    seeds_max: NonZero<u64>,
+    /// Ranges of seeds for each defect, one after the other, no seed in two of them.
+    #[arg(long, default_value = "3", requires = "find")]
+    ranges: NonZero<u64>,
+    /// The first seed of the first range. A fresh one if absent.
+    #[arg(long, requires = "find")]
+    first: Option<Seed>,
+    /// Processes that play at once. One a core if absent.
+    #[arg(long, requires = "find")]
+    jobs: Option<NonZero<usize>>,
+    /// Prunes the first finding's plan and writes it to tests/defects, where `cargo test` plays it.
+    #[arg(long, requires = "find")]
+    save: bool,
+}
+
+/// Every known defect in a line.
+pub fn lines() -> Vec<String> {
+    let known = stormglass_scenarios::defects::known().into_iter();
+    let line = |(name, description, found_by)| format!("{name:<22} {description} ({found_by})");
+    known.map(line).collect()
+}
+
+pub fn run(options: &Options) -> Result<u8, Error> {
+    if !options.find {
+        println!("{}", lines().join("\n"));
+        return Ok(0);
+    }
+    for name in &options.names {
+        plant(Some(name))?;
+    }
+    let all = stormglass_scenarios::defects::known().into_iter().map(|(name, ..)| name.to_string());
+    let names = if options.names.is_empty() { all.collect() } else { options.names.clone() };
+    if options.save {
+        in_checkout(DEFECTS)?;
+    }
+    let stop = stopped_by_ctrl_c()?;
+    let first = options.first.unwrap_or_else(fresh_seed);
+    println!(
+        "{:<22} {:<16} {:>6} {:>8}  first violation",
+        "defect", "seeds from", "seeds", "seconds"
+    );
+    let mut failed = Vec::new();
+    for name in &names {
+        if !find(options, name, first, &stop)? {
+            failed.push(name.as_str());
+        }
+        if stop.load(Ordering::Relaxed) {
+            return Ok(EXIT_INTERRUPTED);
+        }
+    }
+    let found = names.len() - failed.len();
+    println!("{found} of {} defects found, each first by a promise of its own", names.len());
+    if !failed.is_empty() {
+        println!("not so: {}", failed.join(", "));
+    }
+    Ok(u8::from(!failed.is_empty()))
+}
+
+/// Hunts one defect in every range. Whether it was found in all, by its own promises.
+fn find(options: &Options, name: &str, first: Seed, stop: &Arc<AtomicBool>) -> Result<bool, Error> {
+    let (invariants, jobs) =
+        (hunt::invariants_of(name), options.jobs.map_or_else(cores, NonZero::get));
+    let (mut hunts, seeds_max) = (Vec::new(), options.seeds_max.get());
+    for range in 0..options.ranges.get() {
+        let start = first.0.wrapping_add(range.wrapping_mul(seeds_max));
+        let hunt = hunt::hunt(name, start..start.saturating_add(seeds_max), jobs, stop)?;
+        if stop.load(Ordering::Relaxed) {
+            return Ok(false);
+        }
+        println!("{}", line(name, &hunt, &invariants));
+        hunts.push(hunt);
+    }
+    let median = |mut all: Vec<f64>| {
+        all.sort_by(f64::total_cmp);
+        all.get(all.len() / 2).copied().unwrap_or(0.0)
+    };
+    let seeds = |hunt: &Hunt| hunt.seed_count().map_or(f64::INFINITY, |count| count as f64);
+    let (seeds, seconds) = (
+        median(hunts.iter().map(seeds).collect()),
+        median(hunts.iter().map(|hunt| hunt.elapsed.as_secs_f64()).collect()),
+    );
+    println!("{name:<22} {:<16} {seeds:>6} {seconds:>8.1}", "median");
+    let is_found = hunts.iter().all(|hunt| hunt.is_own(&invariants));
+    let own = hunts.iter().filter(|hunt| hunt.is_own(&invariants));
+    let first = own.filter_map(|hunt| hunt.found.as_ref()).next();
+    Ok(match first {
+        Some((seed, verdict)) if options.save => save(name, *seed, verdict)? && is_found,
+        _ => is_found,
+    })
+}
+
+fn line(name: &str, hunt: &Hunt, invariants: &[String]) -> String {
+    let seconds = hunt.elapsed.as_secs_f64();
+    let head = |seeds: &str| {
+        let start = Seed(hunt.seeds.start).to_string();
+        format!("{name:<22} {start:<16} {seeds:>6} {seconds:>8.1}")
+    };
+    let (Some((seed, verdict)), Some(count)) = (&hunt.found, hunt.seed_count()) else {
+        return format!("{}  NOT FOUND within {}", head("-"), hunt.seeds.end - hunt.seeds.start);
+    };
+    let words = match (verdict, Signature::of(verdict)) {
+        (Verdict::HarnessBroken(why), _) => format!("HARNESS BROKEN {why}"),
+        (_, Some(signature)) => signature.to_string(),
+        (_, None) => String::new(),
+    };
+    let foreign = match hunt.is_own(invariants) {
+        true => String::new(),
+        false => format!("  NOT ITS OWN: expected {}", invariants.join(", ")),
+    };
+    format!("{}  {words}  seed {seed}{foreign}", head(&count.to_string()))
+}
+
+fn save(name: &str, seed: Seed, verdict: &Verdict) -> Result<bool, Error> {
+    match hunt::plan_of(name, seed, verdict) {
+        Ok((plan, words)) => {
+            let path = in_checkout(DEFECTS)?.join(format!("{name}.json"));
+            fs::write(&path, plan.to_json() + "\n")
+                .map_err(|error| format!("{}: {error}", path.display()))?;
+            println!("{name:<22} kept in {}: {words}", path.display());
+            Ok(true)
+        }
+        Err(why) => {
+            println!("{name:<22} NOT KEPT: {why}");
+            Ok(false)
+        }
+    }
+}

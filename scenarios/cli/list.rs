@@ -1,0 +1,23 @@
+//! `list`: everything that has a name.
+
+use super::{Error, defects};
+use std::io::{self, Write};
+use stormglass_scenarios::scenario;
+
+pub fn run() -> Result<u8, Error> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "scenarios")?;
+    for (name, description) in scenario::all() {
+        writeln!(out, "  {name:<22} {description}")?;
+    }
+    writeln!(out, "\ninvariants")?;
+    for invariant in stormglass_model::violation::ALL {
+        let (id, name, statement) = (invariant.id(), invariant.name(), invariant.statement());
+        writeln!(out, "  {id:<4} {name:<22} {statement}")?;
+    }
+    writeln!(out, "\ndefects, for --defect")?;
+    for line in defects::lines() {
+        writeln!(out, "  {line}")?;
+    }
+    Ok(0)
+}

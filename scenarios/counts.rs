@@ -1,0 +1,112 @@
+//! What is counted in a run, by name: the one place where the names stand.
+//!
+//! **Invariant:** a name is a group, a space, and what of it; a summary sorts by the group. Whoever counts
+//! and whoever reads the counts take the names from here.
+
+use std::fmt;
+use stormglass_sim::{Effect, Ending, Survivors};
+
+/// Readings of the tables that were held against the model.
+pub const READINGS: &str = "check readings";
+/// Observations from which nothing was concluded.
+pub const UNVERIFIED: &str = "check unverified";
+/// Rows that only in-doubt and failed attempts put (I7).
+pub const ORPHANS: &str = "check orphans";
+/// Rows of blobs that appeared.
+pub const BLOBS_PUT: &str = "blobs put";
+/// Rows of blobs that a sweep took.
+pub const BLOBS_SWEPT: &str = "blobs swept";
+/// Answers that name an expired field.
+pub const EXPIRED_READS: &str = "reads of expired fields";
+/// The probe of a replay that put a blob back.
+pub const PUT_BACK: &str = "reached replay put back a missing blob";
+
+/// An answer, by its status or by what it was instead.
+pub fn answer(word: &str) -> String {
+    format!("answer {word}")
+}
+
+/// A fault that struck.
+pub fn fault(effect: &str) -> String {
+    format!("fault {effect}")
+}
+
+/// A fault that struck while the platform was at something.
+pub fn fault_in(effect: &str, phase: Phase) -> String {
+    format!("fault-in {phase}: {effect}")
+}
+
+/// A crash, by its kind and by what it interrupted.
+pub fn crash(ending: &Ending, phase: Phase) -> String {
+    format!("crash {phase}: {}", Effect::Crash(ending.clone()).name())
+}
+
+/// A place of the platform that was reached.
+pub fn reached(place: &str) -> String {
+    format!("reached {place}")
+}
+
+/// A run under this write protocol.
+pub fn protocol(name: &str) -> String {
+    format!("{PROTOCOL}{name}")
+}
+
+/// How the name of [`protocol`] begins.
+pub const PROTOCOL: &str = "protocol ";
+
+/// What the platform was at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// Nothing: between two steps.
+    #[default]
+    Idle,
+    /// Committing an event.
+    Event,
+    /// The event is durable, a blob of it is not.
+    BetweenEventAndBlobs,
+    /// Putting blobs.
+    Blobs,
+    /// Deleting expired blobs.
+    Sweep,
+    /// Writing a snapshot.
+    Snapshot,
+    /// Opening a store, replaying a journal, putting back what is missing.
+    Recovery,
+    /// Reading for a client.
+    Read,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Phase::Idle => "idle",
+            Phase::Event => "event",
+            Phase::BetweenEventAndBlobs => "between event and blobs",
+            Phase::Blobs => "blobs",
+            Phase::Sweep => "sweep",
+            Phase::Snapshot => "snapshot",
+            Phase::Recovery => "recovery",
+            Phase::Read => "read",
+        })
+    }
+}
+
+/// Whether a name counts crashes between an event and its blobs.
+pub fn is_torn_crash(name: &str) -> bool {
+    name.strip_prefix("crash ")
+        .and_then(|rest| rest.strip_prefix(&Phase::BetweenEventAndBlobs.to_string()))
+        .is_some_and(|rest| rest.starts_with(':'))
+}
+
+/// The names of every kind of fault.
+pub fn fault_kinds() -> Vec<&'static str> {
+    let all = [
+        Effect::Eio,
+        Effect::NoSpace,
+        Effect::ShortRead { missing_bytes: 1 },
+        Effect::Slow { ms: 1 },
+        Effect::Crash(Ending::ProcessKill),
+        Effect::Crash(Ending::PowerLoss(Survivors::None)),
+    ];
+    all.iter().map(Effect::name).collect()
+}

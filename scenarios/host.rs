@@ -1,0 +1,40 @@
+//! The host that a campaign runs on: its time, its cores, whether a person watches.
+//!
+//! **Invariant:** nothing of this reaches a run. It belongs to whoever hands out runs and tells of them.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::num::NonZero;
+use std::time::Duration;
+use stormglass_sim::Seed;
+
+/// Host time since it was started.
+#[derive(Clone, Copy)]
+pub struct Stopwatch(std::time::Instant);
+
+impl Stopwatch {
+    /// Starts at 0.
+    #[expect(clippy::disallowed_methods, reason = "how long runs take is told in the host's time")]
+    pub fn start() -> Stopwatch {
+        Stopwatch(std::time::Instant::now())
+    }
+
+    /// Host time since the start.
+    pub fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
+/// Processes that can run at once.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get)
+}
+
+/// Whether this is a job of some continuous integration, which sets `CI`.
+pub fn is_ci() -> bool {
+    std::env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false")
+}
+
+/// A seed that no earlier run took, as far as chance goes; short enough to be read aloud.
+pub fn fresh_seed() -> Seed {
+    Seed(RandomState::new().build_hasher().finish() >> 24)
+}

@@ -1,0 +1,182 @@
+//! What happened in one run, counted while it runs.
+//!
+//! **Invariant:** counting touches nothing of the run: it reads ledgers, answers and rows that are there
+//! anyway. A run that is not counted has the same trace.
+
+use crate::counts::{self, Phase};
+use crate::plan::Action;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use stormglass_model::tables::TenantRows;
+use stormglass_platform::Answer;
+use stormglass_platform::seams::Point;
+use stormglass_sim::fault::Ledger;
+use stormglass_sim::{Crash, Machine};
+
+/// What the platform is at, told by the points that it comes to.
+#[derive(Clone, Default)]
+pub struct Phases(Arc<Mutex<PhasesState>>);
+
+#[derive(Default)]
+struct PhasesState {
+    phase: Phase,
+    /// The last point of each entity's actor: a put right after a look for blobs is a replay's.
+    last_points: BTreeMap<String, &'static str>,
+    ledger: Ledger,
+    struck: BTreeMap<(&'static str, Phase), u64>,
+}
+
+impl PhasesState {
+    /// What has struck since the last turn did so in the phase that ends here.
+    fn turn(&mut self, machine: &Machine, phase: Phase) {
+        let ledger = machine.ledger();
+        for (key, count) in &ledger {
+            let before = self.ledger.get(key).copied().unwrap_or(0);
+            if *count > before {
+                *self.struck.entry((key.0, self.phase)).or_default() += count - before;
+            }
+        }
+        self.ledger = ledger;
+        self.phase = phase;
+    }
+}
+
+impl Phases {
+    /// A task of the running boot goes on from `point`.
+    pub fn point(&self, machine: &Machine, point: &Point<'_>) {
+        let mut state = self.state();
+        let who = format!("{} {}", point.tenant, point.entity);
+        let last = state.last_points.insert(who, point.label).unwrap_or_default();
+        let phase = match point.label {
+            "store.append" => Phase::Event,
+            "store.put" if last == "store.blobs" => Phase::Recovery,
+            "store.put" => Phase::Blobs,
+            "store.sweep" | "sweeper.tenant" => Phase::Sweep,
+            "store.snapshot" => Phase::Snapshot,
+            "store.ready" | "store.journal" => Phase::Recovery,
+            "store.blobs" | "store.events" | "store.entity_ids" => Phase::Read,
+            // Nothing of a store happens from here on until the next point.
+            _ => state.phase,
+        };
+        state.turn(machine, phase);
+    }
+
+    /// The runner's own turn: nothing of the platform runs, or its boot only begins.
+    pub fn set(&self, machine: &Machine, phase: Phase) {
+        self.state().turn(machine, phase);
+    }
+
+    fn state(&self) -> MutexGuard<'_, PhasesState> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The counts of one run.
+pub struct Tally {
+    counts: BTreeMap<String, u64>,
+    /// What the platform is at.
+    pub phases: Phases,
+    /// An event that the last crash left without its blob: it is not the next one's doing.
+    torn: Option<String>,
+    blobs: BTreeSet<(String, String)>,
+    /// The rows that were counted last.
+    rows: Vec<Arc<TenantRows>>,
+}
+
+impl Tally {
+    /// Nothing yet, of a run under this protocol.
+    pub fn new(protocol: &str) -> Tally {
+        let counts = BTreeMap::from([(counts::protocol(protocol), 1)]);
+        Tally {
+            counts,
+            phases: Phases::default(),
+            torn: None,
+            blobs: BTreeSet::new(),
+            rows: Vec::new(),
+        }
+    }
+
+    /// Counts one of `what`.
+    pub fn count(&mut self, what: &str) {
+        self.add(what, 1);
+    }
+
+    fn add(&mut self, what: &str, count: u64) {
+        if count > 0 {
+            *self.counts.entry(what.to_string()).or_default() += count;
+        }
+    }
+
+    /// An answer that a client was given.
+    pub fn answered(&mut self, answer: &Answer) {
+        let names_expired = |value: &Value| value.get("@temper.expired").is_some();
+        let items = answer.body.get("value").and_then(Value::as_array);
+        let among_items = items.is_some_and(|items| items.iter().any(names_expired));
+        if names_expired(&answer.body) || among_items {
+            self.count(counts::EXPIRED_READS);
+        }
+    }
+
+    /// Crashes of one boot, and what they left: an event without its blob, if there is one.
+    pub fn crashed(&mut self, crashes: &[Crash], torn: Option<String>) {
+        let is_fresh = torn.is_some() && torn != self.torn;
+        self.torn = torn;
+        let phase = if is_fresh { Phase::BetweenEventAndBlobs } else { self.phases.state().phase };
+        for crash in crashes {
+            self.count(&counts::crash(&crash.ending, phase));
+        }
+    }
+
+    /// The rows as they were last read: which blobs have come, and which a sweep of a running server
+    /// took. What goes with a crash was never durable.
+    pub fn rows(&mut self, rows: &[Arc<TenantRows>], is_running: bool) {
+        let is_same = |(new, old): (&Arc<_>, &Arc<_>)| Arc::ptr_eq(new, old);
+        if rows.len() == self.rows.len() && rows.iter().zip(&self.rows).all(is_same) {
+            return;
+        }
+        self.rows = rows.to_vec();
+        let names = |tenant: &Arc<TenantRows>| {
+            let name = tenant.tenant.clone();
+            tenant
+                .blobs
+                .iter()
+                .map(move |blob| (name.clone(), blob.key.clone()))
+                .collect::<Vec<_>>()
+        };
+        let blobs: BTreeSet<_> = rows.iter().flat_map(names).collect();
+        self.add(counts::BLOBS_PUT, blobs.difference(&self.blobs).count() as u64);
+        if is_running {
+            self.add(counts::BLOBS_SWEPT, self.blobs.difference(&blobs).count() as u64);
+        }
+        self.blobs = blobs;
+    }
+
+    /// The counts, when the run is over.
+    pub fn into_counts(self, machine: &Machine) -> BTreeMap<String, u64> {
+        let Tally { mut counts, phases, .. } = self;
+        phases.set(machine, Phase::Idle);
+        for ((effect, phase), count) in &phases.state().struck {
+            counts.insert(counts::fault_in(effect, *phase), *count);
+        }
+        counts
+    }
+}
+
+/// What a step is, for the signature of what is found at it.
+pub fn step_kind(action: &Action) -> &'static str {
+    match action {
+        Action::Create { .. } => "create",
+        Action::Act { .. } => "act",
+        Action::Patch { .. } => "patch",
+        Action::Delete { .. } => "delete",
+        Action::Get { .. } => "get",
+        Action::History { .. } => "history",
+        Action::List { .. } => "list",
+        Action::Sweep { .. } => "sweep",
+        Action::Wait { .. } => "wait",
+        Action::StepClock { .. } => "step-clock",
+        Action::Crash { .. } => "crash",
+        Action::Restart => "restart",
+    }
+}

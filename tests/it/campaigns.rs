@@ -1,0 +1,231 @@
+//! Campaigns as people and machines end them: what was found until then is on the host's disk, whatever dies.
+
+use crate::command::{Ran, file, line, passed, stormglass};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+/// An out folder of a test's own, empty.
+fn out(name: &str) -> PathBuf {
+    let out = file(&format!("{name}.out"), "");
+    fs::remove_file(&out).or_else(|_| fs::remove_dir_all(&out)).expect("it was just made");
+    out
+}
+
+fn words(out: &Path, arguments: &[&str]) -> Vec<String> {
+    let out = out.to_str().expect("a path of plain letters");
+    [&["campaign", "--out", out], arguments].concat().into_iter().map(str::to_string).collect()
+}
+
+/// A campaign in the background.
+fn start(out: &Path, arguments: &[&str]) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_stormglass"));
+    command.args(words(out, arguments)).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.spawn().expect("the binary of this package starts")
+}
+
+/// The runs that a campaign has written down: every whole line.
+fn runs(folder: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(folder.join("runs.jsonl")).unwrap_or_default();
+    let whole = text.rsplit_once('\n').map_or("", |(lines, _)| lines);
+    whole.lines().map(|line| serde_json::from_str(line).expect("a line is a run")).collect()
+}
+
+fn verdicts(runs: &[Value], verdict: &str) -> usize {
+    runs.iter().filter(|run| run["verdict"] == verdict).count()
+}
+
+/// Waits until something has happened in other processes.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "other processes are waited for; no run is in this one"
+)]
+fn until(mut happened: impl FnMut() -> bool) {
+    for _ in 0..6_000 {
+        if happened() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("waited in vain");
+}
+
+fn signal(name: &str, process: u32) {
+    let kill = format!("kill -{name} {process}");
+    let status = Command::new("sh").args(["-c", &kill]).status().expect("there is a shell");
+    assert!(status.success(), "{kill}");
+}
+
+/// State and parent of a process, as Linux tells them; nothing once it is gone.
+fn state(process: u32) -> Option<(String, u32)> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    let mut fields = stat.rsplit_once(") ")?.1.split(' ');
+    Some((fields.next()?.to_string(), fields.next()?.parse().ok()?))
+}
+
+fn children(parent: u32) -> Vec<u32> {
+    let processes = fs::read_dir("/proc").expect("Linux has it").filter_map(Result::ok);
+    let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let is_child =
+        |process: &u32| state(*process).is_some_and(|(how, of)| of == parent && how != "Z");
+    numbers.filter(is_child).collect()
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Goal: a run whose process is shot is not lost, and accuses nobody. Method: `kill -9` of a worker in
+/// the middle of a campaign; its seed is played again alone, which goes well.
+#[test]
+fn a_worker_that_is_killed_loses_no_run_and_is_reported_with_its_plan() {
+    let out = out("killed-worker");
+    let folder = out.join("0x0-all");
+    let campaign = start(&out, &["--seeds", "0..150", "--jobs", "2"]);
+    until(|| runs(&folder).len() >= 20);
+    let worker = *children(campaign.id()).first().expect("a campaign has workers");
+    signal("KILL", worker);
+    let output = campaign.wait_with_output().expect("it ends");
+    let told = text(&output);
+    assert_eq!(output.status.code(), Some(3), "{told}");
+
+    let runs = runs(&folder);
+    let seeds: BTreeSet<&str> = runs.iter().filter_map(|run| run["seed"].as_str()).collect();
+    assert_eq!((seeds.len(), runs.len()), (150, 150));
+    assert_eq!((verdicts(&runs, "passed"), verdicts(&runs, "harness-broken")), (149, 1));
+    let broken = runs.iter().find(|run| run["verdict"] == "harness-broken").expect("one");
+    let seed = broken["seed"].as_str().expect("a seed is text");
+    assert!(told.contains(&format!("HARNESS BROKEN seed {seed}")), "{told}");
+    assert!(told.ends_with(" runs/s\n") && told.contains(", 1 harness errors, "), "{told}");
+    let bundle = folder.join(format!("broken-{seed}"));
+    assert!(told.contains(&bundle.display().to_string()), "{told}");
+    let replayed = passed(&["replay", bundle.to_str().expect("plain letters")]);
+    assert!(replayed.contains("\nDIFFERENT "), "{replayed}");
+}
+
+/// Goal: what was found outlives the campaign. Method: `kill -9` of the campaign itself while it finds a
+/// defect again and again.
+#[test]
+fn a_campaign_that_is_killed_leaves_its_runs_and_bundles_and_its_workers_end() {
+    let out = out("killed-campaign");
+    let folder = out.join("0x0-all-replay-drops-blobs");
+    let seeds = ["--seeds", "0..1000000", "--jobs", "2", "--defect", "replay-drops-blobs"];
+    let mut campaign = start(&out, &seeds);
+    until(|| verdicts(&runs(&folder), "violated") >= 5);
+    let workers = children(campaign.id());
+    assert!(workers.len() >= 2, "{workers:?}");
+    signal("KILL", campaign.id());
+    campaign.wait().expect("it is dead");
+    // Who takes in orphans may leave them as zombies.
+    let is_over = |worker: &u32| state(*worker).is_none_or(|(how, _)| how == "Z");
+    until(|| workers.iter().all(is_over));
+
+    let runs = runs(&folder);
+    assert!(runs.len() >= 20, "{} runs", runs.len());
+    // The bundle follows its line: the very last line may have none.
+    for run in runs[..runs.len() - 1].iter().filter(|run| run["verdict"] == "violated") {
+        let signature = serde_json::from_value(run["signature"].clone()).expect("a signature");
+        let signature: stormglass_scenarios::verdict::Signature = signature;
+        let places = ["", ".old"].map(|end| folder.join(signature.short() + end));
+        let bundle = places.iter().find(|place| place.is_dir()).expect("each signature has one");
+        let Ran { code, out, err } = stormglass(&["replay", bundle.to_str().expect("letters")]);
+        assert_eq!(code, Some(1), "{out}{err}");
+        assert!(out.contains("\nsame "), "{out}");
+    }
+}
+
+/// Goal: Ctrl-C ends a campaign and not what it found. Method: SIGINT to the campaign alone, as its
+/// workers, in groups of their own, do not get the terminal's.
+#[test]
+fn an_interrupted_campaign_sums_up_what_was_played() {
+    let out = out("interrupted");
+    let folder = out.join("0x0-all");
+    let campaign = start(&out, &["--seeds", "0..1000000", "--jobs", "2"]);
+    until(|| runs(&folder).len() >= 20);
+    let workers = children(campaign.id());
+    signal("INT", campaign.id());
+    let output = campaign.wait_with_output().expect("it ends");
+    let told = text(&output);
+    assert_eq!(output.status.code(), Some(130), "{told}");
+    let count = runs(&folder).len();
+    let last = format!("interrupted: {count} runs, 0 findings (0 signatures), 0 harness errors, ");
+    assert!(told.lines().last().is_some_and(|line| line.starts_with(&last)), "{last}\n{told}");
+    assert!(workers.iter().all(|worker| state(*worker).is_none_or(|(how, _)| how == "Z")));
+    let noise = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(noise.lines().all(|line| line.contains(" runs/s, ")), "{noise}");
+}
+
+/// Goal: a bundle is all that somebody else needs. Method: a campaign of a defect; its bundles are
+/// replayed, opened and compared with what the summary says of them.
+#[test]
+fn each_signature_is_a_bundle_that_replays_and_whose_disk_opens() {
+    let out = out("bundles");
+    let arguments = ["--seeds", "0..60", "--jobs", "2", "--json", "--defect", "replay-drops-blobs"];
+    let words = words(&out, &arguments);
+    let Ran { code, out: told, err } =
+        stormglass(&words.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(code, Some(1), "{told}{err}");
+    let summary: Value = serde_json::from_str(&told).expect("one JSON object");
+    assert_eq!(summary["run_count"], 60);
+    let failures = summary["failures"].as_array().expect("a list");
+    assert!(!failures.is_empty(), "{told}");
+    for failure in failures {
+        let bundle = Path::new(failure["bundle"].as_str().expect("a path"));
+        let read = |name: &str| fs::read_to_string(bundle.join(name)).expect(name);
+        let recorded: Value = serde_json::from_str(&read("outcome.json")).expect("JSON");
+        assert_eq!(recorded["signature"], failure["signature"]);
+        assert_eq!(recorded["defect"], "replay-drops-blobs");
+        assert_eq!(recorded["pruned"], failure["pruned"]);
+        assert!(recorded["build"]["sqlite"].as_str().expect("text").starts_with("3."));
+        let steps = |text: &str| text.matches("\"id\": ").count();
+        assert!(steps(&read("plan.json")) <= 12, "{}", read("plan.json"));
+        assert!(read("trace.jsonl").lines().count() > 20);
+        assert!(read("story.txt").contains("VIOLATED"));
+        assert!(fs::read(bundle.join("disk/data/tenant-0.db-wal")).is_ok());
+        let database = fs::read(bundle.join("disk/data/tenant-0.db")).expect("a database");
+        assert!(database.is_empty() || database.starts_with(b"SQLite format 3\0"));
+        let Ran { code, out, err } = stormglass(&["replay", bundle.to_str().expect("letters")]);
+        assert_eq!(code, Some(1), "{out}{err}");
+        assert!(out.contains("\nsame ") && !out.contains("\nmoved "), "{out}");
+    }
+}
+
+#[test]
+fn quiet_and_json_say_no_more_than_that() {
+    let out = out("quiet");
+    let run = |arguments: &[&str]| {
+        let words = words(&out, arguments);
+        passed(&words.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    let quiet = run(&["--seeds", "0..3", "--quiet"]);
+    assert!(quiet.starts_with("3 runs, 0 findings (0 signatures), 0 harness errors, "), "{quiet}");
+    assert_eq!(quiet.lines().count(), 1);
+    let json: Value = serde_json::from_str(&run(&["--seeds", "0..3", "--json"])).expect("JSON");
+    assert_eq!((&json["run_count"], &json["passed_count"]), (&Value::from(3), &Value::from(3)));
+    assert!(json["canary"].as_str().is_some_and(|words| words.contains(" found after ")), "{json}");
+    // The same seeds again are another campaign, with a folder of its own.
+    assert_eq!(fs::read_dir(&out).expect("the out folder").count(), 3);
+}
+
+/// Goal: what is left is little and still fails in the same way. Method: the first seed that finds a defect.
+#[test]
+fn shrink_keeps_the_failure_and_drops_the_rest() {
+    let defect = ["--defect", "replay-drops-blobs"];
+    let found = stormglass(&[&["run", "--count", "500", "--seed", "0"], &defect[..]].concat());
+    let (_, seed) = line(&found.out, "reproduce").rsplit_once(' ').expect("a seed at the end");
+    let Ran { code, out, err } = stormglass(&[&["shrink", "--seed", seed], &defect[..]].concat());
+    assert_eq!(code, Some(1), "{out}{err}");
+    // `29 steps to 2, 3 faults to 1 (16 runs)`
+    let words: Vec<&str> = line(&out, "shrunk").split([' ', ',']).collect();
+    let (before, after) = (words[0].parse::<u32>(), words[3].parse::<u32>());
+    assert!(after.expect("a number") * 2 < before.expect("a number"), "{out}");
+    let (_, folder) = out.rsplit_once("cargo stormglass replay ").expect("a command");
+    let Ran { code, out, .. } = stormglass(&["replay", folder.trim()]);
+    assert_eq!(code, Some(1), "{out}");
+    assert!(out.contains("\nsame "), "{out}");
+    let refused = stormglass(&["shrink", "--seed", "0", "--scenario", "sql"]);
+    assert_eq!(refused.code, Some(2));
+}
