@@ -23,11 +23,4 @@ pub fn resident_bytes() -> Option<i64> {
     Some(text.split(' ').nth(1)?.parse::<i64>().ok()? * PAGE)
 }
 
-/// The most bytes that this process ever had in memory (Linux' `VmHWM`).
-pub fn peak_bytes() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
-}
-
 const PAGE: i64 = 4096;

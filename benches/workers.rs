@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** each process times its own runs, without its start and its first ones.
 
-use crate::measure::{peak_bytes, time_us};
+use crate::measure::time_us;
 use crate::mixes::Mix;
 use std::process::{Child, Command, Stdio};
 
@@ -62,4 +62,11 @@ fn together(mix: Mix, count: usize) -> (f64, u64) {
         peak = peak.max(bytes.parse().expect("a number of bytes"));
     }
     (a_second, peak)
+}
+
+/// The most bytes that this process ever had in memory (Linux' `VmHWM`).
+fn peak_bytes() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
 }

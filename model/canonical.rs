@@ -104,7 +104,7 @@ fn first_special(bytes: &[u8]) -> Option<usize> {
         }
         from += block.len();
     }
-    bytes[from..].iter().position(|byte| is_special(byte)).map(|at| from + at)
+    bytes[from..].iter().position(is_special).map(|at| from + at)
 }
 
 /// The key of the blob whose body is `body`.
