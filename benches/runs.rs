@@ -1,7 +1,8 @@
 //! What a run costs, and where its time goes: `cargo bench --bench runs`.
 //!
 //! The platform's requests on the simulated disk and on libsql's `:memory:`; a crash and the way
-//! back; whole runs with and without checks; the memory of a process that plays many. Ratios are of
+//! back; whole runs of two mixes with and without checks; two processes against one; the memory of a
+//! process that plays many. Ratios are of
 //! one process or of one counter, for times drift with the machine's other work. To that end this
 //! program runs itself, with a job and a number of plans. With `-- --memory` the last part plays as
 //! many runs as its aim is set for, which takes minutes.
@@ -16,24 +17,31 @@
 
 mod counter;
 mod measure;
+mod mix;
+mod mixes;
 mod recovery;
 mod requests;
 #[allow(dead_code, reason = "the other bench uses the rest")]
 mod rows;
 mod sampler;
+mod workers;
 
 use counter::Counter;
 use measure::{fastest, resident_bytes, time_us};
+use mixes::{MIXES, Mix};
 use requests::Store;
 use sampler::Sampler;
 use std::array;
-use std::ops::Range;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use stormglass_scenarios::check::Part;
 use stormglass_scenarios::plan::{Action, Plan};
-use stormglass_scenarios::runner::{PlayOptions, play, play_watched};
+use stormglass_scenarios::runner::{PlayOptions, play_watched};
 use stormglass_scenarios::verdict::{Played, Verdict};
+
+/// The command's, so that what is measured is what people run.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// The first argument of this program when it runs itself.
 const JOB: &str = "job";
@@ -59,6 +67,7 @@ fn main() {
             print_stores();
             recovery::print_recoveries();
             print_runs();
+            workers::print(&MIXES);
             print_memory(rest.iter().any(|arg| arg == "--memory"));
         }
     }
@@ -74,6 +83,7 @@ fn run_job(job: &str, counts: &[u64]) {
         ("memory", [count]) => serve_all(*count, Store::Memory),
         ("disk", [count]) => serve_all(*count, Store::Disk),
         ("play", [warm, count]) => memory_of_runs(*warm, *count),
+        ("work", [mix]) => workers::work(MIXES[*mix as usize]),
         _ => panic!("no job is called {job}"),
     }
 }
@@ -135,32 +145,39 @@ fn print_instructions(counter: Counter) {
 
 /// Prints runs per second, and where their time goes.
 fn print_runs() {
-    let plans: Vec<Plan> = (0..TIMED).map(requests::plan).collect();
-    let calm: Vec<Plan> = plans.iter().map(without_faults).collect();
-    let kinds = [
-        ("whole, checks on", &plans, true),
-        ("whole, checks off", &plans, false),
-        ("no crash or fault, checks on", &calm, true),
-        ("no crash or fault, checks off", &calm, false),
-    ];
     println!("\nruns of one core               a second   us each   platform   tables   model");
-    for (name, plans, checks) in kinds {
-        let (mut shares, mut rounds) = ([0.0; 3], Vec::new());
-        for _ in 0..ROUNDS {
-            let sampler: Sampler<3> = Sampler::start();
-            rounds.push(time_us(|| play_all(plans, checks, &sampler.turns())));
-            let times = sampler.stop();
-            shares = array::from_fn(|part| shares[part] + times[part]);
-        }
-        let each_us = fastest(rounds) / plans.len() as f64;
-        let all: f64 = shares.iter().sum();
-        let [platform, tables, model] = shares.map(|share| 100.0 * share / all);
-        println!(
-            "  {name:<30} {:>7.0} {each_us:>9.0} {platform:>8.0} % {tables:>6.0} % {model:>5.0} %",
-            1e6 / each_us
-        );
+    for mix in MIXES {
+        let plans: Vec<Plan> = (0..TIMED).map(|number| mix.plan(number)).collect();
+        let calm: Vec<Plan> = plans.iter().map(without_faults).collect();
+        println!("{}", mix.name());
+        let whole = print_kind("whole, checks on", &plans, true);
+        print_kind("whole, checks off", &plans, false);
+        print_kind("no crash or fault, checks on", &calm, true);
+        print_kind("no crash or fault, checks off", &calm, false);
+        let aim = mix.aim();
+        let holds = if whole >= aim { "holds" } else { "missed" };
+        println!("  aim: {aim:.0} a second, whole, with checks on: {holds}");
     }
     println!("  platform: with its store, the simulated world and the runner's own steps.");
+}
+
+/// Prints one kind of run and returns how many a second there were.
+fn print_kind(name: &str, plans: &[Plan], checks: bool) -> f64 {
+    let (mut shares, mut rounds) = ([0.0; 3], Vec::new());
+    for _ in 0..ROUNDS {
+        let sampler: Sampler<3> = Sampler::start();
+        rounds.push(time_us(|| play_all(plans, checks, &sampler.turns())));
+        let times = sampler.stop();
+        shares = array::from_fn(|part| shares[part] + times[part]);
+    }
+    let each_us = fastest(rounds) / plans.len() as f64;
+    let all: f64 = shares.iter().sum();
+    let [platform, tables, model] = shares.map(|share| 100.0 * share / all);
+    println!(
+        "  {name:<30} {:>7.0} {each_us:>9.0} {platform:>8.0} % {tables:>6.0} % {model:>5.0} %",
+        1e6 / each_us
+    );
+    1e6 / each_us
 }
 
 fn without_faults(plan: &Plan) -> Plan {
@@ -200,15 +217,9 @@ fn print_memory(is_asked: bool) {
 }
 
 fn memory_of_runs(warm: u64, count: u64) {
-    let options = PlayOptions { keep_trace: false, checks: true };
-    let play_some = |numbers: Range<u64>| {
-        for number in numbers {
-            passed(&play(&requests::plan(number), options).expect("one world at a time"));
-        }
-    };
-    play_some(0..warm);
+    Mix::Default.play(0..warm);
     let before = resident_bytes();
-    play_some(warm..count);
+    Mix::Default.play(warm..count);
     let (Some(before), Some(after)) = (before, resident_bytes()) else {
         return println!("\nmemory: this system does not tell it");
     };

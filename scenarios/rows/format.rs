@@ -1,12 +1,13 @@
 //! Tables read by SQLite's file format, and of each row only what has changed.
 //!
-//! **Invariant:** a row is taken from the last reading only where its bytes in the file are the same.
+//! **Invariant:** a row is taken from the last reading only where its record is the very same.
 
 use super::{deadline, entity_key, event_of_text};
 use crate::seams::database_path;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use stormglass_model::entity::EntityKey;
-use stormglass_model::tables::{BlobRow, Body, EventRow, SnapshotRow, TenantRows};
+use stormglass_model::tables::{BlobRow, EventRow, SnapshotRow, TenantRows};
 use stormglass_sim::Disk;
 use stormglass_sim::sqlite_file::{Memory, ReadError, Row, Tables, Value};
 
@@ -14,15 +15,9 @@ use stormglass_sim::sqlite_file::{Memory, ReadError, Row, Tables, Value};
 #[derive(Default)]
 pub struct Known {
     memory: Memory,
-    events: Vec<KnownEvent>,
-    blobs: Vec<BlobRow>,
-}
-
-/// An event and the record that says so. Payloads are long to parse and quick to compare.
-struct KnownEvent {
-    rowid: i64,
-    record: Vec<u8>,
-    event: Arc<EventRow>,
+    /// Rows by the numbers of their records.
+    events: BTreeMap<u64, Arc<EventRow>>,
+    blobs: BTreeMap<u64, BlobRow>,
 }
 
 /// Why rows were not read this way.
@@ -50,12 +45,14 @@ fn read_all(disk: &Disk, tenant: &str, known: &mut Known) -> Result<TenantRows, 
     let mut found = TenantRows { tenant: tenant.to_string(), ..TenantRows::default() };
     // A crash may fall before a table was made: what is not there has no rows.
     if tables.has("events") {
-        known.events = events(&tables, std::mem::take(&mut known.events))?;
-        found.events = known.events.iter().map(|known| Arc::clone(&known.event)).collect();
+        let columns = ["tenant", "entity_type", "entity_id", "sequence_nr", "payload"];
+        found.events = changed(&tables, "events", &columns, &mut known.events, |row| {
+            Ok(Arc::new(event_of_text(key(row)?, number(row, 3)?, row.text(4)?)?))
+        })?;
     }
     if tables.has("blobs") {
-        known.blobs = blobs(&tables, &known.blobs)?;
-        found.blobs = known.blobs.clone();
+        let columns = ["blob_key", "data", "size_bytes", "expires_at"];
+        found.blobs = changed(&tables, "blobs", &columns, &mut known.blobs, blob)?;
     }
     if tables.has("snapshots") {
         let columns = ["tenant", "entity_type", "entity_id", "sequence_nr"];
@@ -67,45 +64,39 @@ fn read_all(disk: &Disk, tenant: &str, known: &mut Known) -> Result<TenantRows, 
     Ok(found)
 }
 
-fn events(tables: &Tables<'_>, known: Vec<KnownEvent>) -> Result<Vec<KnownEvent>, Failed> {
-    let mut found = Vec::with_capacity(known.len() + 1);
-    let mut known = known.into_iter().peekable();
-    let columns = ["tenant", "entity_type", "entity_id", "sequence_nr", "payload"];
-    tables.rows("events", &columns, |row| {
-        let (rowid, record) = (row.rowid(), row.record());
-        // Both come in the order of rowids.
-        while known.next_if(|known| known.rowid < rowid).is_some() {}
-        let before = known.next_if(|known| known.rowid == rowid && known.record == record);
-        found.push(match before {
-            Some(before) => before,
-            None => {
-                let event = event_of_text(key(row)?, number(row, 3)?, row.text(4)?)?;
-                KnownEvent { rowid, record: record.to_vec(), event: Arc::new(event) }
-            }
-        });
+/// The rows of a table, of which those that were known before are not read again.
+fn changed<T: Clone>(
+    tables: &Tables<'_>,
+    table: &str,
+    columns: &[&str],
+    known: &mut BTreeMap<u64, T>,
+    read: impl Fn(&Row<'_>) -> Result<T, Failed>,
+) -> Result<Vec<T>, Failed> {
+    let (before, mut found) = (std::mem::take(known), Vec::with_capacity(known.len() + 1));
+    let is_known = |number| before.contains_key(&number);
+    tables.changed_rows(table, columns, is_known, |number, row| {
+        let value = match row {
+            Some(row) => read(row)?,
+            None => before[&number].clone(),
+        };
+        known.insert(number, value.clone());
+        found.push(value);
         Ok::<(), Failed>(())
     })?;
     Ok(found)
 }
 
-fn blobs(tables: &Tables<'_>, known: &[BlobRow]) -> Result<Vec<BlobRow>, Failed> {
-    let mut found = Vec::with_capacity(known.len() + 1);
-    tables.rows("blobs", &["blob_key", "data", "size_bytes", "expires_at"], |row| {
-        let (key, data) = (row.text(0)?, row.bytes(1)?);
-        let before = known.iter().map(|known| &known.data).find(|body| body[..] == *data);
-        let expires_at = match row.value(3)? {
-            Value::Null => None,
-            _ => Some(row.text(3)?),
-        };
-        found.push(BlobRow {
-            key: key.to_string(),
-            data: before.cloned().unwrap_or_else(|| Body::from(data.to_vec())),
-            size_bytes: number(row, 2)?,
-            expires_at_ms: deadline(expires_at)?,
-        });
-        Ok::<(), Failed>(())
-    })?;
-    Ok(found)
+fn blob(row: &Row<'_>) -> Result<BlobRow, Failed> {
+    let expires_at = match row.value(3)? {
+        Value::Null => None,
+        _ => Some(row.text(3)?),
+    };
+    Ok(BlobRow {
+        key: row.text(0)?.to_string(),
+        data: row.bytes(1)?.to_vec().into(),
+        size_bytes: number(row, 2)?,
+        expires_at_ms: deadline(expires_at)?,
+    })
 }
 
 fn key(row: &Row<'_>) -> Result<EntityKey, Failed> {

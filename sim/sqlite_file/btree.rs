@@ -1,8 +1,8 @@
 //! Table b-trees: every record of a table, in the order of rowids ("Database File Format",
 //! section 1.6).
 //!
-//! **Invariant:** the walk ends, whatever the pages say: no page is met twice more often than there
-//! are pages, and no record is longer than all of them.
+//! **Invariant:** the walk ends, whatever the pages say: no more pages are visited than there are,
+//! and no record is longer than all of them.
 
 use super::log::word;
 use super::pages::{HEADER, Pages};
@@ -14,21 +14,69 @@ const LEAF_TABLE: u8 = 13;
 /// SQLite's own limit of a cursor's depth.
 const DEPTH_MAX: u32 = 20;
 
-struct Walk<'p, 'a> {
-    pages: &'p Pages<'a>,
-    /// Pages that may still be visited.
-    budget: u32,
-    /// A record that is spread over overflow pages.
-    record: Vec<u8>,
+/// A record of a table where it stands: its part in the leaf page, and the rest in overflow pages.
+pub(super) struct Cell<'w, 'a> {
+    pages: &'w Pages<'a>,
+    pub rowid: i64,
+    /// Bytes of the whole record.
+    pub size: usize,
+    pub local: &'w [u8],
+    /// The first overflow page, if there is one.
+    pub overflow: Option<u32>,
 }
 
-/// Hands each record of the table at `root` to `each`, with its rowid.
-pub(super) fn each_record<E: From<ReadError>>(
+impl Cell<'_, '_> {
+    /// The whole record, in `room` if it is spread over pages.
+    pub fn record<'r>(&'r self, room: &'r mut Vec<u8>) -> Result<&'r [u8], ReadError> {
+        if self.overflow.is_none() {
+            return Ok(self.local);
+        }
+        room.clear();
+        room.reserve(self.size);
+        room.extend_from_slice(self.local);
+        let usable = self.pages.usable();
+        self.each_overflow_page(|page_nr| {
+            let page = self.pages.page(page_nr)?;
+            let count = (usable - 4).min(self.size - room.len());
+            room.extend_from_slice(&page[4..4 + count]);
+            Ok(true)
+        })?;
+        Ok(room)
+    }
+
+    /// Hands the number of each overflow page to `each`, in order, until it says that this is enough.
+    pub fn each_overflow_page(
+        &self,
+        mut each: impl FnMut(u32) -> Result<bool, ReadError>,
+    ) -> Result<(), ReadError> {
+        let count = (self.size - self.local.len()).div_ceil(self.pages.usable() - 4);
+        if count > self.pages.count() as usize {
+            return Err(malformed("record longer than its database"));
+        }
+        let mut next = self.overflow.unwrap_or(0);
+        for _ in 0..count {
+            if !each(next)? {
+                break;
+            }
+            next = word(&self.pages.page(next)?, 0);
+        }
+        Ok(())
+    }
+}
+
+struct Walk<'w, 'a> {
+    pages: &'w Pages<'a>,
+    /// Pages that may still be visited.
+    budget: u32,
+}
+
+/// Hands each record of the table at `root` to `each`.
+pub(super) fn each_cell<E: From<ReadError>>(
     pages: &Pages<'_>,
     root: u32,
-    mut each: impl FnMut(i64, &[u8]) -> Result<(), E>,
+    mut each: impl FnMut(&Cell<'_, '_>) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut walk = Walk { pages, budget: pages.count(), record: Vec::new() };
+    let mut walk = Walk { pages, budget: pages.count() };
     walk.visit(root, DEPTH_MAX, &mut each)
 }
 
@@ -37,7 +85,7 @@ impl Walk<'_, '_> {
         &mut self,
         page_nr: u32,
         depth_left: u32,
-        each: &mut impl FnMut(i64, &[u8]) -> Result<(), E>,
+        each: &mut impl FnMut(&Cell<'_, '_>) -> Result<(), E>,
     ) -> Result<(), E> {
         if depth_left == 0 || self.budget == 0 {
             return Err(malformed(format!("b-tree with a loop at page {page_nr}")).into());
@@ -74,25 +122,21 @@ impl Walk<'_, '_> {
         &mut self,
         page: &[u8],
         at: usize,
-        each: &mut impl FnMut(i64, &[u8]) -> Result<(), E>,
+        each: &mut impl FnMut(&Cell<'_, '_>) -> Result<(), E>,
     ) -> Result<(), E> {
         let outside = || malformed("record outside of its page");
         let (size, read) = varint(page, at).ok_or_else(outside)?;
         let (rowid, more) = varint(page, at + read).ok_or_else(outside)?;
         let size = usize::try_from(size).ok().filter(|size| *size <= i32::MAX as usize);
         let size = size.ok_or_else(outside)?;
-        let (start, local) = (at + read + more, self.local_size(size));
-        let here = page.get(start..start + local).ok_or_else(outside)?;
-        if local == size {
-            return each(signed(rowid), here);
-        }
-        if page.len() < start + local + 4 {
-            return Err(outside().into());
-        }
-        self.record.clear();
-        self.record.extend_from_slice(here);
-        self.overflow(word(page, start + local), size)?;
-        each(signed(rowid), &self.record)
+        let (start, count) = (at + read + more, self.local_size(size));
+        let local = page.get(start..start + count).ok_or_else(outside)?;
+        let overflow = match count == size {
+            true => None,
+            false if page.len() < start + count + 4 => return Err(outside().into()),
+            false => Some(word(page, start + count)),
+        };
+        each(&Cell { pages: self.pages, rowid: signed(rowid), size, local, overflow })
     }
 
     /// Bytes of a record that stand in its leaf page.
@@ -104,23 +148,6 @@ impl Walk<'_, '_> {
         }
         let spread = least + (size - least) % (usable - 4);
         if spread <= most { spread } else { least }
-    }
-
-    /// Appends overflow pages until the record has `size` bytes.
-    fn overflow(&mut self, first: u32, size: usize) -> Result<(), ReadError> {
-        let room = self.pages.usable() - 4;
-        if (size - self.record.len()).div_ceil(room) > self.pages.count() as usize {
-            return Err(malformed("record longer than its database"));
-        }
-        self.record.reserve(size - self.record.len());
-        let mut next = first;
-        while self.record.len() < size {
-            let page = self.pages.page(next)?;
-            let count = room.min(size - self.record.len());
-            self.record.extend_from_slice(&page[4..4 + count]);
-            next = word(&page, 0);
-        }
-        Ok(())
     }
 }
 

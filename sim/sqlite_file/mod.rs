@@ -16,15 +16,18 @@ mod columns;
 mod log;
 mod pages;
 mod record;
+mod seen;
 #[cfg(test)]
 mod tests;
 
 pub use record::{Row, Value};
 
 use crate::disk::Disk;
-use columns::Columns;
+use columns::{Column, Columns};
 use log::SeenLog;
 use pages::Pages;
+use seen::SeenRecord;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -50,6 +53,14 @@ pub struct Memory {
     log: SeenLog,
     /// Columns by the text that declares them, those of `sqlite_schema` by none.
     columns: BTreeMap<Vec<u8>, Arc<Columns>>,
+    records: Records,
+}
+
+/// Records by their table, and the last number that one was given.
+#[derive(Default)]
+struct Records {
+    seen: BTreeMap<String, Vec<SeenRecord>>,
+    last_number: u64,
 }
 
 struct Table {
@@ -61,6 +72,7 @@ struct Table {
 pub struct Tables<'a> {
     pages: Pages<'a>,
     tables: BTreeMap<String, Table>,
+    records: RefCell<&'a mut Records>,
 }
 
 impl<'a> Tables<'a> {
@@ -73,7 +85,7 @@ impl<'a> Tables<'a> {
         path: &str,
         memory: &'a mut Memory,
     ) -> Result<Tables<'a>, ReadError> {
-        let Memory { log, columns } = memory;
+        let Memory { log, columns, records } = memory;
         let pages = Pages::open(disk, path, log)?;
         let mut tables = BTreeMap::new();
         if !pages.is_empty() {
@@ -100,7 +112,7 @@ impl<'a> Tables<'a> {
                 Ok::<(), ReadError>(())
             })?;
         }
-        Ok(Tables { pages, tables })
+        Ok(Tables { pages, tables, records: RefCell::new(records) })
     }
 
     /// Whether there is a table of that name.
@@ -119,10 +131,63 @@ impl<'a> Tables<'a> {
         columns: &[&str],
         each: impl FnMut(&Row<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let found = self.tables.get(table);
-        let found = found.ok_or_else(|| malformed(format!("no table `{table}`")))?;
-        read_rows(&self.pages, found, columns, each)
+        read_rows(&self.pages, self.find(table)?, columns, each)
     }
+
+    /// Hands the number of each record of `table` to `each`, and the row itself unless `is_known` says
+    /// that this number is known: what is known is not read. A record has the number that it had at
+    /// the last call with this memory for this table exactly if it is the same row with the same
+    /// bytes; otherwise it has one that none had before.
+    ///
+    /// # Errors
+    /// As [`Tables::rows`]. All records have new numbers then, at the next call.
+    pub fn changed_rows<E: From<ReadError>>(
+        &self,
+        table: &str,
+        columns: &[&str],
+        is_known: impl Fn(u64) -> bool,
+        mut each: impl FnMut(u64, Option<&Row<'_>>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let found = self.find(table)?;
+        let wanted = wanted(found, columns)?;
+        let mut records = self.records.borrow_mut();
+        let mut before = records.seen.remove(table).unwrap_or_default().into_iter().peekable();
+        let (mut met, mut places, mut room) = (Vec::new(), Vec::new(), Vec::new());
+        btree::each_cell(&self.pages, found.root, |cell| {
+            // Both come in the order of rowids.
+            while before.next_if(|seen| seen.is_before(cell)).is_some() {}
+            let same = match before.peek() {
+                Some(seen) if seen.is(cell, &self.pages)? => before.next(),
+                _ => None,
+            };
+            let seen = match same {
+                Some(seen) => seen,
+                None => {
+                    records.last_number += 1;
+                    SeenRecord::new(cell, &self.pages, records.last_number)?
+                }
+            };
+            if is_known(seen.number) {
+                each(seen.number, None)?;
+            } else {
+                let record = cell.record(&mut room)?;
+                record::decode_header(record, &mut places)?;
+                each(seen.number, Some(&Row::new(cell.rowid, record, &places, &wanted)))?;
+            }
+            met.push(seen);
+            Ok::<(), E>(())
+        })?;
+        records.seen.insert(table.to_string(), met);
+        Ok(())
+    }
+
+    fn find(&self, table: &str) -> Result<&Table, ReadError> {
+        self.tables.get(table).ok_or_else(|| malformed(format!("no table `{table}`")))
+    }
+}
+
+fn wanted(table: &Table, names: &[&str]) -> Result<Vec<Column>, ReadError> {
+    names.iter().map(|name| table.columns.find(name)).collect()
 }
 
 fn read_rows<E: From<ReadError>>(
@@ -131,11 +196,11 @@ fn read_rows<E: From<ReadError>>(
     names: &[&str],
     mut each: impl FnMut(&Row<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
-    let wanted = names.iter().map(|name| table.columns.find(name));
-    let wanted = wanted.collect::<Result<Vec<_>, ReadError>>()?;
-    let mut places = Vec::new();
-    btree::each_record(pages, table.root, |rowid, record| {
+    let wanted = wanted(table, names)?;
+    let (mut places, mut room) = (Vec::new(), Vec::new());
+    btree::each_cell(pages, table.root, |cell| {
+        let record = cell.record(&mut room)?;
         record::decode_header(record, &mut places)?;
-        each(&Row::new(rowid, record, &places, &wanted))
+        each(&Row::new(cell.rowid, record, &places, &wanted))
     })
 }

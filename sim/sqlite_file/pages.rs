@@ -4,7 +4,7 @@
 
 use super::log::{Index, SeenLog, word};
 use super::{ReadError, malformed};
-use crate::disk::{Disk, FileId};
+use crate::disk::{Bytes, Disk, FileId};
 use std::borrow::Cow;
 
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
@@ -100,14 +100,23 @@ impl<'a> Pages<'a> {
 
     /// A page's bytes. What lies beyond the file's end reads as zeros, as it does to SQLite.
     pub fn page(&self, page_nr: u32) -> Result<Cow<'a, [u8]>, ReadError> {
+        let (file, offset) = self.place(page_nr)?;
+        Ok(self.disk.bytes(file, offset, self.size))
+    }
+
+    /// The piece in which the disk keeps a page, if it does.
+    pub fn piece(&self, page_nr: u32) -> Option<&'a Bytes> {
+        let (file, offset) = self.place(page_nr).ok()?;
+        self.disk.piece(file, offset, self.size)
+    }
+
+    fn place(&self, page_nr: u32) -> Result<(FileId, u64), ReadError> {
         let Some(file) = self.file.filter(|_| (1..=self.count).contains(&page_nr)) else {
             return Err(malformed(format!("page {page_nr} of {}", self.count)));
         };
-        let in_log =
-            self.log.as_ref().and_then(|(log, index)| Some((*log, index.offset_of(page_nr)?)));
+        let in_log = |(log, index): &(FileId, Index)| Some((*log, index.offset_of(page_nr)?));
         let in_file = || (file, u64::from(page_nr - 1) * self.size as u64);
-        let (file, offset) = in_log.unwrap_or_else(in_file);
-        Ok(self.disk.bytes(file, offset, self.size))
+        Ok(self.log.as_ref().and_then(in_log).unwrap_or_else(in_file))
     }
 }
 

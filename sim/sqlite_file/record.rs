@@ -47,11 +47,6 @@ impl<'a> Row<'a> {
         self.rowid
     }
 
-    /// The whole record as it is stored: equal records of equal rowids are equal rows.
-    pub fn record(&self) -> &'a [u8] {
-        self.record
-    }
-
     /// The value of the column that was asked for as number `index`.
     ///
     /// # Errors

@@ -1,10 +1,15 @@
 //! Tables, and the steps from older schemas to them.
 //!
-//! **Invariant:** every step can be run again. The columns of the older schema keep their meaning.
+//! **Invariant:** every step can be run again. The columns of the older schema keep their meaning. The
+//! file says which steps it has had (`user_version`), by the transaction that took them: a file that was
+//! opened before is opened without any.
 
 use super::StoreError;
 use super::sql::{Database, text};
 use crate::defect;
+
+/// The version of a file that has had every step below.
+const VERSION: i64 = 1;
 
 const TABLES: [&str; 6] = [
     "CREATE TABLE IF NOT EXISTS events (
@@ -79,6 +84,14 @@ pub(super) fn configure(db: &mut Database) -> Result<(), StoreError> {
 
 /// Brings a file of any age to today's tables, and refuses one that is not this tenant's alone.
 pub(super) fn migrate(db: &mut Database, tenant: &str) -> Result<(), StoreError> {
+    let version = db.row("PRAGMA user_version", Vec::new())?.and_then(|row| row.integer(0));
+    if version.unwrap_or(0) < VERSION {
+        take_steps(db)?;
+    }
+    refuse_other_tenants(db, tenant)
+}
+
+fn take_steps(db: &mut Database) -> Result<(), StoreError> {
     for table in TABLES {
         db.execute(table, Vec::new())?;
     }
@@ -91,7 +104,8 @@ pub(super) fn migrate(db: &mut Database, tenant: &str) -> Result<(), StoreError>
             WHERE expires_at IS NOT NULL",
         Vec::new(),
     )?;
-    refuse_other_tenants(db, tenant)
+    db.execute("PRAGMA user_version = 1", Vec::new())?;
+    Ok(())
 }
 
 fn refuse_other_tenants(db: &mut Database, tenant: &str) -> Result<(), StoreError> {

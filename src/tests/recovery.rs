@@ -224,6 +224,27 @@ fn a_database_of_the_older_schema_is_folded_under_todays_spec() {
     });
 }
 
+/// Goal: a file says which steps it has had; whatever it says, it opens with all of them. Method: a file
+/// with every table and no version, as earlier builds left it, then one that is up to date.
+#[test]
+fn a_file_without_a_version_takes_every_step_and_one_with_it_none() {
+    run(async {
+        let world = World::new();
+        let version = || world.sql("acme", "PRAGMA user_version");
+        assert_eq!(word(&world.start().handle(create("a", json!({}))).await), "201");
+        assert_eq!(version().await, ["1"]);
+        world.sql("acme", "PRAGMA user_version = 0").await;
+        world.sql("acme", "DROP INDEX blobs_expires_at").await;
+        assert_eq!(word(&world.start().handle(get("a")).await), "200");
+        assert_eq!(version().await, ["1"]);
+        let index = "SELECT name FROM sqlite_schema WHERE name = 'blobs_expires_at'";
+        assert_eq!(world.sql("acme", index).await, ["blobs_expires_at"]);
+        world.sql("acme", "DROP INDEX blobs_expires_at").await;
+        assert_eq!(word(&world.start().handle(get("a")).await), "200");
+        assert_eq!(world.sql("acme", index).await, [""; 0]);
+    });
+}
+
 #[test]
 fn a_tenant_is_made_by_its_first_creation_only() {
     run(async {
