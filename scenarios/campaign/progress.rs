@@ -37,7 +37,9 @@ impl Progress {
             let template = "{bar:30} {pos}/{len} runs, {msg}, {per_sec}, {eta} left";
             let style = ProgressStyle::with_template(template);
             let bar = ProgressBar::new(total).with_message("0 failed");
-            Shown::Bar(bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())))
+            Shown::Bar(bar.with_style(
+                style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "),
+            ))
         } else {
             Shown::Lines
         };
