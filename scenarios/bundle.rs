@@ -233,7 +233,11 @@ fn put_in_place(draft: &Path, folder: &Path) -> io::Result<()> {
     remove(&aside)
 }
 
-fn remove(folder: &Path) -> io::Result<()> {
+/// Takes a draft, or any folder, away.
+///
+/// # Errors
+/// What the host says.
+pub fn remove(folder: &Path) -> io::Result<()> {
     if folder.exists() { fs::remove_dir_all(folder) } else { Ok(()) }
 }
 
@@ -249,4 +253,64 @@ fn write_recorded(draft: &Path, recorded: &Recorded) -> io::Result<()> {
 /// Whether a run's end can be played again in this process: it was judged, and did not take it along.
 pub fn is_judged(verdict: &Verdict) -> bool {
     matches!(verdict, Verdict::Violated(found) if !(found.invariant == "I21" && found.step_kind == "run"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verdict::Finding;
+    use crate::what::What;
+    use stormglass_sim::Seed;
+
+    fn recorded(source: &Source) -> Recorded {
+        let verdict = Verdict::Violated(Finding {
+            invariant: "I5".to_string(),
+            statement: "no dangling reference".to_string(),
+            place: "row missing".to_string(),
+            step_kind: "act".to_string(),
+            subject: "s1".to_string(),
+            expected: "a row".to_string(),
+            actual: "no row".to_string(),
+            because: String::new(),
+        });
+        Recorded {
+            scenario: source.scenario().to_string(),
+            seed: Some("0x1".to_string()),
+            defect: None,
+            signature: Signature::of(&verdict),
+            outcome: Outcome {
+                verdict,
+                fingerprint: String::new(),
+                op_count: 3,
+                counts: Default::default(),
+            },
+            reproduce: "cargo stormglass run --seed 0x1".to_string(),
+            pruned: None,
+            build: Build::default(),
+        }
+    }
+
+    /// Scripts of the control have no plan; their bundles are read and played all the same.
+    #[test]
+    fn what_was_written_is_read_whether_plan_or_script() {
+        let out = std::env::temp_dir().join(format!("stormglass-bundle-{}", std::process::id()));
+        for scenario in ["overflow", "sql"] {
+            let what = What { scenario: Some(scenario.to_string()), ..What::with_defect(None) };
+            let source = what.source(Seed(1)).unwrap();
+            let (folder, recorded) = (out.join(scenario), recorded(&source));
+            write_plain(&folder, &source, &recorded).unwrap();
+            assert_eq!(read(&folder).unwrap(), (source.clone(), Some(recorded.clone())));
+
+            // A better one takes its place, and nothing is left beside it.
+            let pruned = Recorded { pruned: Some("less".to_string()), ..recorded };
+            let draft = draft_of(&folder).unwrap();
+            write_remains(&draft, &source, &source.play(true).unwrap()).unwrap();
+            finish(&draft, &folder, &pruned).unwrap();
+            assert_eq!(read(&folder).unwrap(), (source, Some(pruned)));
+            assert!(folder.join(TRACE).is_file() && folder.join(STORY).is_file());
+            assert!(!draft.exists() && !folder.with_extension("old").exists());
+        }
+        assert_eq!(fs::read_dir(&out).unwrap().count(), 2);
+        remove(&out).unwrap();
+    }
 }

@@ -15,7 +15,6 @@ pub use progress::Progress;
 pub use summary::{Summary, Told};
 
 use crate::host::Stopwatch;
-use crate::verdict::Verdict;
 use crate::what::What;
 use findings::Findings;
 use folder::Folder;
@@ -63,7 +62,7 @@ impl Campaign {
                     summary.trouble.get_or_insert(error);
                     return ControlFlow::Break(());
                 }
-                if ended.outcome.verdict != Verdict::Passed {
+                if summary.is_news(&ended.outcome.verdict) {
                     progress.failure(&ended, &self.what.command(ended.seed));
                 }
                 summary.add(ended.seed, ended.outcome);

@@ -191,11 +191,11 @@ impl Run<'_> {
         self.world.disarm_all();
         self.world.set_quota(None);
         self.story.tell("check", "faults stop; every entity is read");
-        self.visit_everything(false, false).await?;
+        self.visit_everything(Visit::FirstReads).await?;
         self.pass(PROGRESS_MS).await?;
         self.settle().await?;
         self.story.tell("check", "a minute later every entity is read and written");
-        self.visit_everything(true, true).await?;
+        self.visit_everything(Visit::ReadsAndWrites).await?;
         if let Some(waits_ms) = self.judge.until_swept().await {
             self.story.tell("check", "rows expire and are swept");
             for ms in waits_ms {
@@ -207,27 +207,32 @@ impl Run<'_> {
         self.end_boot(&Ending::ProcessKill);
         self.settle().await?;
         self.story.tell("check", "after a last kill every entity is read, rows are compared");
-        self.visit_everything(true, false).await?;
+        self.visit_everything(Visit::LastReads).await?;
         if is_settled {
             self.judge.same(&before, &self.judge.rows())?;
         }
         self.judge.replays_alike(&self.points, config(self.plan), &self.last_read).await
     }
 
-    /// Reads every entity that was ever asked for, and writes to it if `writes`: that shows whether
-    /// its actor and its journal still agree.
-    async fn visit_everything(&mut self, must_answer: bool, writes: bool) -> Going {
+    /// Reads every entity that was ever asked for; a write shows whether its actor and its journal
+    /// still agree. Histories come from the journal alone: they are read once, at the end.
+    async fn visit_everything(&mut self, visit: Visit) -> Going {
         self.be_up().await?;
         self.last_read.clear();
         for (tenant, entity) in self.judge.asked() {
             let who = Who { tenant, entity };
             let values = vec![("colour".to_string(), Recipe::Words("grey".to_string()))];
-            let patch = writes.then_some(Action::Patch { who, values });
-            let reads = [Action::Get { who }, Action::History { who, page: None }];
-            for action in reads.into_iter().chain(patch) {
+            let more = match visit {
+                Visit::FirstReads => None,
+                Visit::ReadsAndWrites => Some(Action::Patch { who, values }),
+                Visit::LastReads => Some(Action::History { who, page: None }),
+            };
+            for action in [Action::Get { who }].into_iter().chain(more) {
                 let step = aside(action);
                 let doubtful = self.exchange(std::slice::from_ref(&step)).await?;
-                if must_answer && let Some((_, said)) = doubtful.first() {
+                if visit != Visit::FirstReads
+                    && let Some((_, said)) = doubtful.first()
+                {
                     self.judge.unavailable(&step, said)?;
                 }
             }
@@ -439,6 +444,17 @@ impl Run<'_> {
         self.crash_count = crashes.len();
         self.judge.dead(remains)
     }
+}
+
+/// What the runner does with every entity after the last step.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Visit {
+    /// As soon as faults have stopped: what is answered then may still be 503.
+    FirstReads,
+    /// A minute later.
+    ReadsAndWrites,
+    /// After a last kill.
+    LastReads,
 }
 
 /// A step of the runner's own.

@@ -178,6 +178,9 @@ impl Solo<'_> {
     /// # Errors
     /// When a process cannot be started.
     pub fn play(&mut self, order: &Order) -> io::Result<Option<Outcome>> {
+        if self.crew.is_stopped() {
+            return Ok(None);
+        }
         let line = order.to_line();
         let mut worker = self.kept.take().map_or_else(|| Worker::start(self.crew), Ok)?;
         let first = match worker.play(&line, self.crew) {

@@ -7,7 +7,7 @@ use crate::build_info::Build;
 use crate::bundle::{self, Recorded, Source};
 use crate::plan::Plan;
 use crate::prune::{self, Pruned, TRIES_MAX};
-use crate::verdict::{Outcome, Signature, Verdict};
+use crate::verdict::{Signature, Verdict};
 use crate::what::What;
 use crate::workers::{Crew, Ended, Order, Run, Solo};
 use std::collections::{BTreeMap, BTreeSet};
@@ -81,16 +81,23 @@ impl<'a> Findings<'a> {
         let Some(signature) = recorded.signature.clone() else { return Ok(String::new()) };
         let mut solo = self.crew.solo();
         let remains = |solo: &mut Solo<'_>, run: Run, recorded: Recorded| {
-            let order = Order { run, bundle: Some(bundle::draft_of(&folder)?) };
-            let outcome = solo.play(&order)?;
-            let is_same =
-                |outcome: &Outcome| Signature::of(&outcome.verdict).as_ref() == Some(&signature);
-            let Some(outcome) = outcome.filter(is_same) else { return Ok(false) };
-            let draft = order.bundle.unwrap_or_default();
-            bundle::finish(&draft, &folder, &recorded.with_outcome(outcome)).map(|()| true)
+            let draft = bundle::draft_of(&folder)?;
+            let outcome = solo.play(&Order { run, bundle: Some(draft.clone()) })?;
+            match outcome
+                .filter(|outcome| Signature::of(&outcome.verdict).as_ref() == Some(&signature))
+            {
+                Some(outcome) => {
+                    bundle::finish(&draft, &folder, &recorded.with_outcome(outcome))?;
+                    Ok::<_, io::Error>(true)
+                }
+                None => bundle::remove(&draft).map(|()| false),
+            }
         };
         if !remains(&mut solo, Run::Seed(seed), recorded.clone())? {
-            return Ok("not pruned: played once more it ended otherwise, or was interrupted".into());
+            return Ok(
+                "not pruned: it was interrupted, or ended otherwise when it was played once more"
+                    .into(),
+            );
         }
         let Some(plan) = source.plan() else { return Ok("a script, not pruned".to_string()) };
         let pruned = prune_in(&mut solo, plan, &signature)?;

@@ -18,7 +18,7 @@ pub struct Progress {
     total: u64,
     watch: Stopwatch,
     told_at: Duration,
-    /// Whether failures go to standard output as they come.
+    /// Whether the first failure of each kind goes to standard output as it comes.
     tells_failures: bool,
 }
 
@@ -29,7 +29,7 @@ enum Shown {
 }
 
 impl Progress {
-    /// Of `total` runs. `tells_failures` says whether each is told as it comes.
+    /// Of `total` runs. `tells_failures` says whether the first of a kind is told as it comes.
     pub fn new(total: u64, is_quiet: bool, tells_failures: bool) -> Progress {
         let shown = if is_quiet || is_ci() {
             Shown::Nothing
@@ -37,7 +37,9 @@ impl Progress {
             let template = "{bar:30} {pos}/{len} runs, {msg}, {per_sec}, {eta} left";
             let style = ProgressStyle::with_template(template);
             let bar = ProgressBar::new(total).with_message("0 failed");
-            Shown::Bar(bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())))
+            Shown::Bar(bar.with_style(
+                style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "),
+            ))
         } else {
             Shown::Lines
         };
@@ -66,7 +68,7 @@ impl Progress {
         }
     }
 
-    /// A run that did not pass.
+    /// A run that failed unlike those before it.
     pub fn failure(&mut self, ended: &Ended, reproduce: &str) {
         if !self.tells_failures {
             return;

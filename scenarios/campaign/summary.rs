@@ -77,6 +77,13 @@ impl Summary {
         }
     }
 
+    /// Whether a verdict is a failure unlike those that were added.
+    pub fn is_news(&self, verdict: &Verdict) -> bool {
+        let is_broken = matches!(verdict, Verdict::HarnessBroken(_));
+        let is_new = |signature| is_broken || !self.failures.contains_key(&signature);
+        Signature::of(verdict).is_some_and(is_new)
+    }
+
     /// Runs that were played.
     pub fn run_count(&self) -> u64 {
         self.fingerprints.len() as u64

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use stormglass_scenarios::plan::{Plan, PlanError};
 use stormglass_scenarios::runner::{self, PlayOptions};
 use stormglass_scenarios::scenario::{self, Settings};
-use stormglass_sim::Seed;
+use stormglass_sim::{Effect, Fault, Seed, Target, When};
 
 fn plan(seed: u64) -> Plan {
     scenario::plan("overflow", Seed(seed), &Settings::default()).expect("the scenario has plans")
@@ -44,6 +44,23 @@ fn replay_of_a_printed_plan_tells_the_same_run() {
     assert_eq!(line(&replayed, "fingerprint"), line(&played, "fingerprint"));
     let story = |text: &str| text.split("\n\n").next().map(str::to_string);
     assert_eq!(story(&replayed), story(&played));
+}
+
+/// Goal: a plan whose faults have lost their place is not taken for one that still means the same. Method:
+/// a fault at a step that is not there.
+#[test]
+fn replay_names_the_faults_that_never_struck() {
+    let mut plan = plan(42);
+    let target = Target { scope: Some("step 999".to_string()), ..Target::default() };
+    plan.faults = vec![Fault { effect: Effect::Eio, target, when: When::Nth(1) }];
+    let path = file("moved.json", &plan.to_json());
+    let told = passed(&["replay", path.to_str().expect("a path of plain letters")]);
+    let moved = line(&told, "moved ");
+    assert!(moved.starts_with("this fault never struck: ") && moved.contains("step 999"), "{told}");
+    plan.faults.clear();
+    let path = file("unmoved.json", &plan.to_json());
+    let told = passed(&["replay", path.to_str().expect("a path of plain letters")]);
+    assert!(!told.contains("\nmoved "), "{told}");
 }
 
 /// How many objects a value holds, itself included.
