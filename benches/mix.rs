@@ -57,7 +57,14 @@ pub fn plan(number: u64) -> Plan {
 
 fn push(steps: &mut Vec<Step>, action: Action) {
     let id = steps.len() as u32 + 1;
-    steps.push(Step { id, client: id % ACTORS, together: false, key: None, if_match: None, action });
+    steps.push(Step {
+        id,
+        client: id % ACTORS,
+        together: false,
+        key: None,
+        if_match: None,
+        action,
+    });
 }
 
 fn action(stream: &mut Stream, who: Who, at: u32, is_blob: bool) -> Action {

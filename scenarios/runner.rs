@@ -16,10 +16,12 @@ use crate::tally::{Tally, step_kind};
 use crate::verdict::{Finding, Outcome, Played, Verdict, count_faults};
 use crate::{seams, translate};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use stormglass_model::entity::OpId;
 use stormglass_model::violation::Violation;
-use stormglass_platform::{Answer, Config, OverflowMode, SpecText, SweepSettings, WriteProtocol};
+use stormglass_platform::{
+    Answer, Config, OverflowMode, SpecText, Specs, SweepSettings, WriteProtocol,
+};
 use stormglass_sim::{Disk, Ending, Fault, Points, World, WorldError, WorldOptions};
 use tokio::sync::mpsc;
 
@@ -462,11 +464,20 @@ fn aside(action: Action) -> Step {
     Step { id: ASIDE, client: 0, together: false, key: None, if_match: None, action }
 }
 
+/// The workload's specs: read once in a process, for every boot needs them.
+fn specs() -> Specs {
+    static SPECS: LazyLock<Specs> = LazyLock::new(|| {
+        let (file, text) = ("session.ioa.toml".to_string(), SPEC.to_string());
+        Specs::read(&[SpecText { file, text }], false).expect("a test reads the workload's spec")
+    });
+    SPECS.clone()
+}
+
 /// The platform's configuration for a plan.
 pub fn config(plan: &Plan) -> Config {
     let default_inline_max = DEFAULT_CEILING_BYTES;
     Config {
-        specs: vec![SpecText { file: "session.ioa.toml".to_string(), text: SPEC.to_string() }],
+        specs: specs(),
         protocol: match plan.protocol {
             Protocol::EventThenBlobs => WriteProtocol::EventThenBlobs,
             Protocol::BlobsThenEvent => WriteProtocol::BlobsThenEvent,

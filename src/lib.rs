@@ -7,10 +7,11 @@
 //! # Starting
 //!
 //! ```no_run
-//! # use stormglass_platform::{Config, Op, Platform, Request, SpecText, Seams};
+//! # use stormglass_platform::{Config, Op, Platform, Request, SpecText, Specs, Seams};
 //! # async fn run(seams: Seams, text: String) -> Result<(), Box<dyn std::error::Error>> {
 //! let file = "session.ioa.toml".to_owned();
-//! let config = Config { specs: vec![SpecText { file, text }], ..Config::default() };
+//! let specs = Specs::read(&[SpecText { file, text }], false)?;
+//! let config = Config { specs, ..Config::default() };
 //! let platform = Platform::start(config, seams)?;
 //! let body = serde_json::json!({"Id": "s1"}).into();
 //! let op = Op::Create { set: "Sessions".into(), body };
@@ -57,6 +58,7 @@ mod platform;
 mod request;
 pub mod seams;
 pub mod spec;
+mod specs;
 mod store;
 mod sweeper;
 #[cfg(test)]
@@ -65,8 +67,9 @@ pub mod time;
 
 pub use answer::{Answer, RequestError};
 pub use overflow::OverflowMode;
-pub use platform::{Config, Platform, SpecText, StartError, WriteProtocol};
+pub use platform::{Config, Platform, StartError, WriteProtocol};
 pub use request::{BODY_MAX, Body, Op, Request};
 pub use seams::Seams;
+pub use specs::{SpecText, Specs, SpecsError};
 pub use store::{SqlError, StoreError};
 pub use sweeper::SweepSettings;

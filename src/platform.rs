@@ -15,7 +15,8 @@ use crate::intake::{self, Intake};
 use crate::overflow::OverflowMode;
 use crate::request::Request;
 use crate::seams::{self, Point, Seams};
-use crate::spec::{self, Diagnostic, SpecError, TransitionTable};
+use crate::spec::TransitionTable;
+use crate::specs::Specs;
 use crate::store::{Caller, EntityKey, Store, StoreError};
 use crate::sweeper::{self, SweepSettings};
 
@@ -32,22 +33,11 @@ pub enum WriteProtocol {
     Atomic,
 }
 
-/// A spec's text under the name that its errors show.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SpecText {
-    /// Shown in errors.
-    pub file: String,
-    /// IOA, TOML.
-    pub text: String,
-}
-
 /// How a platform runs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Config {
     /// The entity types, served to every tenant.
-    pub specs: Vec<SpecText>,
-    /// Takes unknown keys of specs for warnings.
-    pub lenient: bool,
+    pub specs: Specs,
     /// Order of event and blobs.
     pub protocol: WriteProtocol,
     /// The mode of tenants without their own.
@@ -65,8 +55,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            specs: Vec::new(),
-            lenient: false,
+            specs: Specs::default(),
             protocol: WriteProtocol::default(),
             mode: OverflowMode::default(),
             modes: BTreeMap::new(),
@@ -80,12 +69,6 @@ impl Default for Config {
 /// Why a platform does not start.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StartError {
-    /// A spec that cannot be used.
-    #[error(transparent)]
-    Spec(#[from] SpecError),
-    /// Two specs of one entity type.
-    #[error("entity type `{0}` has two specs")]
-    TwoSpecs(String),
     /// A setting out of range.
     #[error("setting {0} must be at least 1")]
     Zero(&'static str),
@@ -102,7 +85,7 @@ pub(crate) struct Core {
     pub idle_ms: u64,
     /// Changes once, when the platform stops; closed when it is dropped.
     pub stop: watch::Receiver<bool>,
-    tables: BTreeMap<String, TransitionTable>,
+    specs: Specs,
     /// Cloned into every task, so that a stop can wait for all of them.
     alive: Mutex<Option<mpsc::Sender<()>>>,
 }
@@ -110,7 +93,7 @@ pub(crate) struct Core {
 impl Core {
     /// The spec of an entity type that an actor was started for.
     pub fn table(&self, entity_type: &str) -> &TransitionTable {
-        self.tables.get(entity_type).expect("actors are started for known types only")
+        self.specs.table(entity_type).expect("actors are started for known types only")
     }
 
     /// Held by a task while it runs.
@@ -198,17 +181,16 @@ impl Tenant {
 /// the next start on the same databases recovers.
 pub struct Platform {
     shared: Arc<Shared>,
-    warnings: Vec<Diagnostic>,
     stop: watch::Sender<bool>,
     ended: tokio::sync::Mutex<mpsc::Receiver<()>>,
 }
 
 impl Platform {
-    /// Reads the specs, finds the tenants and starts the sweeper. Databases are opened when they
+    /// Finds the tenants and starts the sweeper. Databases are opened when they
     /// are first needed.
     ///
     /// # Errors
-    /// A bad spec or setting; databases that cannot be listed.
+    /// A bad setting; databases that cannot be listed.
     pub fn start(config: Config, seams: Seams) -> Result<Self, StartError> {
         let Config { sweep, snapshot_every, idle_ms, .. } = config;
         let settings = [
@@ -220,16 +202,14 @@ impl Platform {
         if let Some((name, _)) = settings.into_iter().find(|(_, value)| *value == 0) {
             return Err(StartError::Zero(name));
         }
-        let (tables, warnings) = read_specs(&config)?;
         let known = seams.databases.tenants().map_err(StartError::Databases)?;
         let (stop, stopped) = watch::channel(false);
         let (alive, ended) = mpsc::channel(1);
-        let sets = tables.values().map(|one| (one.entity_set(), one.entity_type().to_owned()));
         let shared = Arc::new(Shared {
             sweep,
             mode: config.mode,
             modes: config.modes,
-            sets: sets.collect(),
+            sets: config.specs.sets(),
             known: Mutex::new(known.into_iter().collect()),
             open: Mutex::new(BTreeMap::new()),
             core: Arc::new(Core {
@@ -238,24 +218,19 @@ impl Platform {
                 snapshot_every,
                 idle_ms,
                 stop: stopped,
-                tables,
+                specs: config.specs,
                 alive: Mutex::new(Some(alive)),
             }),
         });
         if sweep.enabled {
             seams::spawn(sweeper::run(Arc::clone(&shared)));
         }
-        Ok(Self { shared, warnings, stop, ended: tokio::sync::Mutex::new(ended) })
-    }
-
-    /// What the specs' authors should know.
-    pub fn spec_warnings(&self) -> &[Diagnostic] {
-        &self.warnings
+        Ok(Self { shared, stop, ended: tokio::sync::Mutex::new(ended) })
     }
 
     /// The spec of an entity type.
     pub fn table(&self, entity_type: &str) -> Option<&TransitionTable> {
-        self.shared.core.tables.get(entity_type)
+        self.shared.core.specs.table(entity_type)
     }
 
     /// Serves one request. Dropping the future leaves the action in doubt; it is not taken back.
@@ -375,22 +350,6 @@ impl Platform {
         // Ends when the last task has dropped its token.
         while self.ended.lock().await.recv().await.is_some() {}
     }
-}
-
-fn read_specs(
-    config: &Config,
-) -> Result<(BTreeMap<String, TransitionTable>, Vec<Diagnostic>), StartError> {
-    let mut tables = BTreeMap::new();
-    let mut warnings = Vec::new();
-    for SpecText { file, text } in &config.specs {
-        let parsed = spec::parse(file, text, config.lenient)?;
-        warnings.extend(parsed.warnings);
-        let name = parsed.automaton.name.clone();
-        if tables.insert(name.clone(), TransitionTable::new(parsed.automaton)).is_some() {
-            return Err(StartError::TwoSpecs(name));
-        }
-    }
-    Ok((tables, warnings))
 }
 
 /// Whether this can name an entity: 1 to 255 bytes without control characters.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use serde_json::Value;
 
 use crate::seams::{BoxFuture, Clock, Databases, Ids, NoPoints, Points};
-use crate::{Answer, Body, Config, Op, Platform, Request, Seams, SpecText};
+use crate::{Answer, Body, Config, Op, Platform, Request, Seams, SpecText, Specs};
 
 /// 2024-01-01 00:00:00 UTC.
 pub const START_MS: i64 = 1_704_067_200_000;
@@ -76,10 +76,11 @@ impl World {
         std::fs::create_dir_all(&folder).unwrap();
         let spec =
             |file: &str, text: &str| SpecText { file: file.to_owned(), text: text.to_owned() };
-        let specs = vec![
+        let specs = [
             spec("session", include_str!("../../tests/specs/session.ioa.toml")),
             spec("job", include_str!("../../tests/specs/job.ioa.toml")),
         ];
+        let specs = Specs::read(&specs, false).unwrap();
         let clock = Arc::new(TestClock(AtomicI64::new(START_MS)));
         Self { clock, config: Config { specs, ..Config::default() }, folder }
     }

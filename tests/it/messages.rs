@@ -7,7 +7,7 @@ use stormglass_model::entity::{BootId, OpId};
 use stormglass_model::oracle::Misuse;
 use stormglass_platform::canonical;
 use stormglass_platform::spec;
-use stormglass_platform::{Answer, RequestError, SqlError, StartError, StoreError};
+use stormglass_platform::{Answer, RequestError, SpecsError, SqlError, StartError, StoreError};
 use stormglass_scenarios::bundle::BundleError;
 use stormglass_scenarios::plan::{Plan, PlanError};
 use stormglass_scenarios::scenario::{self, Settings};
@@ -166,17 +166,17 @@ fn every_message_of_the_store_and_of_a_start() {
         Superseded { .. } | OtherTenants { .. } | NoLog(_) | Damaged(_) => error,
     });
     let spec = spec::parse("x.toml", "[automaton", false).expect_err("no TOML");
-    let start = [
-        StartError::Spec(spec),
-        StartError::TwoSpecs(text("Session")),
-        StartError::Zero("snapshot_every"),
-        StartError::Databases(text("permission denied")),
-    ]
-    .map(|error| match error {
-        StartError::Spec(_) | StartError::TwoSpecs(_) => error,
-        StartError::Zero(_) | StartError::Databases(_) => error,
-    });
-    assert_snapshot!([lines(store), lines(start)].join("\n"));
+    let specs =
+        [SpecsError::Spec(spec), SpecsError::Two(text("Session"))].map(|error| match error {
+            SpecsError::Spec(_) | SpecsError::Two(_) => error,
+        });
+    let start =
+        [StartError::Zero("snapshot_every"), StartError::Databases(text("permission denied"))].map(
+            |error| match error {
+                StartError::Zero(_) | StartError::Databases(_) => error,
+            },
+        );
+    assert_snapshot!([lines(store), lines(specs), lines(start)].join("\n"));
 }
 
 const HEAD: &str = "[automaton]\nname = \"T\"\nstates = [\"A\", \"B\"]\ninitial = \"A\"\n";

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use stormglass_platform::seams::{BoxFuture, Clock, Databases, Ids, NoPoints};
-use stormglass_platform::{Config, Op, Platform, Request, Seams, SpecText};
+use stormglass_platform::{Config, Op, Platform, Request, Seams, SpecText, Specs};
 use stormglass_scenarios::check::panics::caught;
 use stormglass_scenarios::runner::{PlayOptions, play_watched};
 use stormglass_scenarios::scenario::{self, Settings};
@@ -50,11 +50,12 @@ fn a_panic_below_the_platform_on_a_server_is_its_own() {
                 let (clock, points) = (odd.clone(), Arc::new(NoPoints));
                 let seams = Seams { clock, databases: odd.clone(), points, ids: odd };
                 let text = include_str!("../../scenarios/specs/session.ioa.toml").to_string();
-                let specs = vec![SpecText { file: "session.ioa.toml".to_string(), text }];
+                let spec = SpecText { file: "session.ioa.toml".to_string(), text };
+                let specs = Specs::read(&[spec], false).expect("the spec is good");
                 let platform = Platform::start(Config { specs, ..Config::default() }, seams);
                 let set = "Sessions".to_string();
                 let create = Request::new("acme", Op::Create { set, body: "{}".into() });
-                platform.expect("the spec is good").handle(create).await
+                platform.expect("the settings are good").handle(create).await
             });
             let _ = served.await;
         })
