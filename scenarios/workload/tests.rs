@@ -33,12 +33,12 @@ fn a_seed_makes_one_plan_and_other_seeds_make_others() {
 }
 
 /// Goal: no kind of step, size, setting or fault is only in the source. Method: look for each in the
-/// plans of 600 seeds.
+/// plans of 300 seeds of every scenario.
 #[test]
 fn the_seeds_of_every_profile_reach_every_kind_of_step_size_and_fault() {
     for (name, _) in BUILT_IN {
         let profile = Profile::load(name).expect("it is built in");
-        let plans = plans(&profile, 150);
+        let plans = plans(&profile, 300);
         let steps: Vec<&Step> = plans.iter().flat_map(|plan| &plan.steps).collect();
         let kinds: BTreeSet<String> = steps.iter().map(|step| kind(&step.action)).collect();
         assert_eq!(kinds.len(), 12, "{name}: {kinds:?}");
