@@ -309,7 +309,8 @@ impl Answer {
     pub fn settles(&self) -> bool {
         match self {
             Answer::Entity { .. } => true,
-            Answer::History(page) => page.is_last,
+            // A page behind the end is empty, however far before it the journal ends.
+            Answer::History(page) => page.is_last && !page.events.is_empty(),
             Answer::Error { status, code } => crate::decide::NOT_FOUND.admits(*status, code),
             Answer::Empty { .. } | Answer::List(_) => false,
         }
@@ -356,5 +357,11 @@ mod tests {
         assert!(with_id.params().is_empty());
         assert_eq!(create().key("k").entity_id(), Some("k"));
         assert_eq!(create().entity_id(), None);
+    }
+
+    #[test]
+    fn a_page_behind_the_end_does_not_say_where_the_end_is() {
+        let behind = HistoryView { events: Vec::new(), first_nr: 3, is_last: true };
+        assert!(!Answer::History(behind).settles());
     }
 }
