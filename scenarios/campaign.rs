@@ -9,6 +9,7 @@ mod folder;
 mod progress;
 mod shares;
 mod summary;
+mod twins;
 
 pub use folder::{Ledger, Taken};
 pub use progress::Progress;
@@ -75,6 +76,9 @@ impl Campaign {
             return Err(error);
         }
         summary.pruned = pruned;
+        if !crew.is_stopped() {
+            summary.compare(twins::play(&crew, self.jobs, summary.fingerprints())?);
+        }
         summary.elapsed = watch.elapsed();
         summary.was_interrupted = self.stop.load(Ordering::Relaxed);
         Ok(summary)

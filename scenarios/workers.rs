@@ -5,7 +5,7 @@
 
 mod process;
 
-pub use process::RUN_WITHOUT_END;
+pub use process::{RUN_WITHOUT_END, WITHOUT_END};
 
 use crate::host::Stopwatch;
 use crate::plan::Plan;

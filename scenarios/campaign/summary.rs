@@ -5,6 +5,7 @@
 use super::canary::Canary;
 use super::findings::bundle_name;
 use super::shares::Shares;
+use super::twins::Twins;
 use crate::verdict::{Outcome, Signature, Verdict};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,6 +51,7 @@ pub struct Summary {
     failures: BTreeMap<Signature, BTreeSet<(Seed, String)>>,
     broken: BTreeMap<Seed, String>,
     fingerprints: BTreeMap<Seed, String>,
+    twins: Twins,
 }
 
 impl Summary {
@@ -77,6 +79,16 @@ impl Summary {
         }
     }
 
+    /// Takes what became of the runs that were played twice.
+    pub fn compare(&mut self, twins: Twins) {
+        self.twins = twins;
+    }
+
+    /// The fingerprint of each run.
+    pub fn fingerprints(&self) -> &BTreeMap<Seed, String> {
+        &self.fingerprints
+    }
+
     /// Whether a verdict is a failure unlike those that were added.
     pub fn is_news(&self, verdict: &Verdict) -> bool {
         let is_broken = matches!(verdict, Verdict::HarnessBroken(_));
@@ -100,7 +112,8 @@ impl Summary {
 
     /// Runs that accuse nobody, and a canary that was missed.
     fn broken_count(&self) -> usize {
-        self.broken.len() + usize::from(self.canary == Some(Canary::Missed))
+        let is_missed = usize::from(self.canary == Some(Canary::Missed));
+        self.broken.len() + self.twins.different.len() + is_missed
     }
 
     /// Hash over the fingerprints of all runs, in the order of their seeds.
@@ -131,6 +144,7 @@ impl Summary {
         if told == Told::Whole {
             let canary = self.canary.as_ref().map(Canary::in_words);
             lines.extend(canary.map(|words| format!("canary       {words}")));
+            lines.push(format!("determinism  {}", self.twins.in_words()));
             lines.push(format!("runs         {}", self.folder.join(super::folder::RUNS).display()));
             lines.push(format!("fingerprint  {}", self.fingerprint()));
         }
@@ -178,6 +192,11 @@ impl Summary {
             let bundle = self.folder.join(format!("broken-{seed}"));
             lines.push(format!("  bundle     {}", bundle.display()));
         }
+        for (seed, (first, second)) in &self.twins.different {
+            let why = format!("two processes make other runs of it: {first}, {second}");
+            lines.push(format!("HARNESS BROKEN seed {seed}   {why}"));
+            lines.push(format!("  compare    cargo stormglass check-determinism --seed {seed}"));
+        }
         lines
     }
 
@@ -204,6 +223,7 @@ impl Summary {
             "elapsed_ms": self.elapsed.as_millis() as u64,
             "fingerprint": self.fingerprint().to_string(),
             "canary": self.canary.as_ref().map(Canary::in_words),
+            "determinism": self.twins.in_words(),
             "failures": failures.collect::<Vec<_>>(),
             "harness_broken": broken.collect::<BTreeMap<_, _>>(),
             "counts": self.counts,
@@ -245,5 +265,20 @@ mod tests {
         assert_eq!(summary.exit_code(), 3);
         let told = summary.told(Told::Quiet);
         assert!(told.contains("HARNESS BROKEN seed 0x7   its process died"), "{told}");
+    }
+
+    /// A run that is another one in another process must not be told as one that passed.
+    #[test]
+    fn a_run_that_comes_out_otherwise_breaks_the_campaign() {
+        let mut summary = Summary::new(Path::new("findings"));
+        summary.add(Seed(7), outcome(Verdict::Passed));
+        summary.compare(Twins { compared_count: 1, different: BTreeMap::new() });
+        assert_eq!(summary.exit_code(), 0);
+        let different = BTreeMap::from([(Seed(7), ("f".to_string(), "g".to_string()))]);
+        summary.compare(Twins { compared_count: 1, different });
+        assert_eq!(summary.exit_code(), 3);
+        let told = summary.told(Told::Whole);
+        assert!(told.contains("HARNESS BROKEN seed 0x7   two processes make other"), "{told}");
+        assert!(told.contains("determinism  1 runs played once more"), "{told}");
     }
 }

@@ -202,9 +202,12 @@ fn no_panic(end: &End) -> Finding {
     }
 }
 
+/// The fingerprint of a run that left none.
+pub const WITHOUT_END: &str = "(no end)";
+
 /// The outcome of a run that left none.
 fn without_end(verdict: Verdict) -> Outcome {
-    let fingerprint = "(no end)".to_string();
+    let fingerprint = WITHOUT_END.to_string();
     Outcome { verdict, fingerprint, op_count: 0, counts: BTreeMap::new() }
 }
 
