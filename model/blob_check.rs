@@ -106,9 +106,13 @@ impl BlobCheck<'_> {
     fn puts_of<'a>(&self, world: &'a World, before: u64, puts: &mut BTreeMap<&'a str, Vec<Put>>) {
         // From the newest event back: which event wrote over a field.
         let mut overwritten: BTreeMap<&str, u64> = BTreeMap::new();
+        let mut deleted_by = None;
         for event in world.journal.iter().rev() {
+            if event.action == "Deleted" {
+                deleted_by = Some(event.sequence_nr);
+            }
             for (name, written) in &event.writes {
-                let overwritten_by = overwritten.insert(name, event.sequence_nr);
+                let overwritten_by = overwritten.insert(name, event.sequence_nr).or(deleted_by);
                 let Some(deadline) = deadline(event, name) else {
                     continue;
                 };
@@ -189,10 +193,9 @@ impl BlobCheck<'_> {
             return None;
         }
         let earliest_ms = self.clock.span(baseline.at, self.now).lo_ms;
-        let may_come_back = |put: &Put| {
-            put.is_current && put.deadline.is_none_or(|deadline| earliest_ms < deadline.hi_ms)
-        };
-        if puts.iter().any(|put| gives(put) && (put.is_recent || may_come_back(put))) {
+        let is_ahead = |put: &Put| put.deadline.is_none_or(|deadline| earliest_ms < deadline.hi_ms);
+        let may_happen = |put: &Put| (put.is_recent || put.is_current) && is_ahead(put);
+        if puts.iter().any(|put| gives(put) && may_happen(put)) {
             return None;
         }
         let place = match before {

@@ -73,7 +73,7 @@ impl Oracle {
 
     /// I9: rows of a tenant that the background sweeper should have taken, at the last reading.
     pub fn late_sweep(&self, tenant: &str, interval_ms: u64) -> Option<Violation> {
-        self.ledgers.get(tenant)?.late_sweep(interval_ms, self.now)
+        self.ledgers.get(tenant)?.late_sweep(interval_ms, self.boot_began_ms, self.now)
     }
 
     /// A fault has fired, so that the sweeper may be late.

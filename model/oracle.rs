@@ -62,6 +62,8 @@ pub struct Oracle {
     pub(crate) now: Mark,
     pub(crate) boot: BootId,
     pub(crate) is_running: bool,
+    /// When the last boot began, in monotonic time.
+    pub(crate) boot_began_ms: u64,
     pub(crate) ops: BTreeMap<OpId, Op>,
     pub(crate) entities: BTreeMap<EntityKey, Tracked>,
     pub(crate) ledgers: BTreeMap<String, Ledger>,
@@ -82,6 +84,7 @@ impl Oracle {
             now,
             boot: BootId(0),
             is_running: false,
+            boot_began_ms: 0,
             ops: BTreeMap::new(),
             entities: BTreeMap::new(),
             ledgers: BTreeMap::new(),

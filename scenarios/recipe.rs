@@ -39,6 +39,13 @@ pub enum Recipe {
         /// What tells it from others.
         content: u32,
     },
+    /// An object whose keys UTF-8 sorts otherwise than UTF-16, with a text under each.
+    Keys {
+        /// Bytes of each text's canonical JSON.
+        json_bytes: u32,
+        /// What tells it from others.
+        content: u32,
+    },
     /// Objects in one another, with keys in no order and a text at the bottom.
     Object {
         /// How deep.
@@ -79,6 +86,10 @@ impl Recipe {
                 let item = text(*json_bytes, *content, Alphabet::Plain);
                 json!(vec![item; *items as usize])
             }
+            Recipe::Keys { json_bytes, content } => {
+                let text = |n| text(*json_bytes, *content + n, Alphabet::Plain);
+                json!({"\u{1f600}": text(0), "\u{ffff}": text(1), "z": text(2), "Z\u{7f}": text(3)})
+            }
             Recipe::Object { depth, json_bytes, content } => {
                 let bottom = json!(text(*json_bytes, *content, Alphabet::Plain));
                 (0..*depth).fold(bottom, |inner, level| json!({"z": level, "a": inner, "Zz": []}))
@@ -97,6 +108,9 @@ impl Recipe {
             Recipe::Text { json_bytes, content, .. } => format!("{} #{content}", size(*json_bytes)),
             Recipe::List { items, json_bytes, content } => {
                 format!("{items} x {} #{content}", size(*json_bytes))
+            }
+            Recipe::Keys { json_bytes, content } => {
+                format!("4 keys of {} #{content}", size(*json_bytes))
             }
             Recipe::Object { json_bytes, content, .. } => {
                 format!("object of {} #{content}", size(*json_bytes))

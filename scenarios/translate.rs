@@ -192,6 +192,12 @@ pub fn utc_ms(text: &str) -> Option<i64> {
 
 /// The step in a few words.
 pub fn brief(step: &Step) -> String {
+    let key = step.key.map_or(String::new(), |key| format!(" key={key}"));
+    let version = step.if_match.map_or(String::new(), |version| format!(" if-match={version}"));
+    what(step) + &key + &version
+}
+
+fn what(step: &Step) -> String {
     let fields = |values: &Values| {
         let words = values.iter().map(|(name, recipe)| format!(" {name}={}", recipe.brief()));
         words.collect::<String>()

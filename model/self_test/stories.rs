@@ -65,7 +65,7 @@ impl Story {
 /// The fields of `a` after its creation, with some of them changed.
 fn fields(changes: Value) -> Map<String, Value> {
     let fields = json!({
-        "Id": "a", "Status": "Created", "user_message": "", "system_prompt": "", "big": "",
+        "Id": "a", "Status": "Created", "user_message": "", "system_prompt": "", "draft": "", "token": "", "big": "",
         "turns": 0, "ready": false, "notes": [], "tags": [],
     });
     let mut fields = fields.as_object().unwrap().clone();

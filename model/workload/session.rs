@@ -11,6 +11,9 @@ pub const CEILING_BYTES: u64 = 1024;
 /// The time to live of `system_prompt`, in milliseconds.
 pub const SYSTEM_PROMPT_TTL_MS: u64 = 3_600_000;
 
+/// The time to live of `draft`, in milliseconds.
+pub const DRAFT_TTL_MS: u64 = 600_000;
+
 fn variable(name: &'static str, kind: VarKind) -> Variable {
     let initial = match kind {
         VarKind::Text => json!(""),
@@ -36,6 +39,8 @@ pub fn session() -> Automaton {
                 ttl_ms: Some(SYSTEM_PROMPT_TTL_MS),
                 ..small("system_prompt", VarKind::Text)
             },
+            Variable { ttl_ms: Some(DRAFT_TTL_MS), ..small("draft", VarKind::Text) },
+            Variable { ceiling_bytes: Some(0), ..variable("token", VarKind::Text) },
             variable("big", VarKind::Text),
             variable("turns", VarKind::Counter),
             variable("ready", VarKind::Flag),
@@ -54,7 +59,7 @@ fn actions() -> Vec<Action> {
             .to("Configured")
             .effect(Effect::SetFlag("ready", true))
             .params(&["user_message", "system_prompt"]),
-        Action::input("Write").params(&["user_message", "system_prompt", "big"]),
+        Action::input("Write").params(&["user_message", "system_prompt", "draft", "token", "big"]),
         Action::input("Note").effect(Effect::ListAppend("notes")).params(&["notes"]),
         Action::input("Unnote")
             .guard(Guard::ListLengthAtLeast("notes", 1))
@@ -75,6 +80,7 @@ fn actions() -> Vec<Action> {
             .from(&["Running"])
             .guard(Guard::Above("turns", 0))
             .effect(Effect::Decrement("turns")),
+        Action::input("Forget").from(&before_end).effect(Effect::Decrement("turns")),
         Action::input("Pause")
             .from(&["Running"])
             .to("Configured")

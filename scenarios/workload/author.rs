@@ -10,10 +10,12 @@ use crate::recipe::Recipe;
 use std::collections::BTreeMap;
 use stormglass_sim::Fault;
 
-/// The time to live of the workload's expiring field, in milliseconds.
-pub const TTL_MS: i64 = 3_600_000;
 /// The field that expires.
 pub const EXPIRING: &str = "system_prompt";
+/// Its time to live, in milliseconds.
+pub const TTL_MS: i64 = 3_600_000;
+/// The field that expires sooner, and after how many milliseconds.
+const EXPIRING_SOONER: (&str, i64) = ("draft", 600_000);
 /// Distances from a deadline at which reads, sweeps and puts differ, in milliseconds.
 pub const AROUND_MS: [i64; 5] = [-1_000, -1, 0, 1, 1_000];
 
@@ -99,7 +101,7 @@ impl Author {
         let together = is_crowd && self.draw.percent(30);
         let key = (action.is_write() && self.draw.percent(25)).then(|| self.fresh_key());
         let version = action.who().and_then(|who| self.sketch(who)).map(|sketch| sketch.version);
-        let version = version.filter(|_| action.is_write() && self.draw.percent(8));
+        let version = version.filter(|_| action.is_write() && self.draw.percent(10));
         let off = self.draw.pick(&[0, 0, 0, -1, 1]);
         let id = self.push(action);
         let step = self.steps.last_mut().expect("it was just added");
@@ -114,7 +116,7 @@ impl Author {
         self.key_count
     }
 
-    /// The same request with the same key once more, or with other values.
+    /// The same request with the same key once more, or with other values, or another with the same values.
     pub fn repeat(&mut self) {
         let keyed: Vec<usize> =
             (0..self.steps.len()).filter(|at| self.steps[*at].key.is_some()).collect();
@@ -123,14 +125,18 @@ impl Author {
         }
         let original = self.steps[self.draw.pick(&keyed)].clone();
         let mut action = original.action;
-        if self.draw.percent(20)
-            && let Some(who) = action.who()
-        {
-            action = self.write(who);
+        if let Some(who) = action.who() {
+            let values = action.values().to_vec();
+            match self.draw.below(10) {
+                0 | 1 => action = self.write(who),
+                2 => action = write_of(who, values),
+                3 => action = Action::Patch { who, values },
+                _ => {}
+            }
         }
         self.push(action);
         let step = self.steps.last_mut().expect("it was just added");
-        step.key = original.key;
+        (step.key, step.if_match) = (original.key, original.if_match);
     }
 
     fn note(&mut self, action: &Action) {
@@ -139,9 +145,13 @@ impl Author {
             Action::StepClock { by_ms } => self.clock_ms += by_ms,
             _ => {}
         }
+        let ttl_ms = |name: &str| match name {
+            EXPIRING => Some(TTL_MS),
+            _ => Some(EXPIRING_SOONER.1).filter(|_| name == EXPIRING_SOONER.0),
+        };
         let due = |(name, value): &(String, Recipe)| {
-            (name == EXPIRING && is_over(value))
-                .then(|| Due { at_ms: self.clock_ms + TTL_MS, value: value.clone() })
+            let ttl_ms = ttl_ms(name).filter(|_| is_over(value))?;
+            Some(Due { at_ms: self.clock_ms + ttl_ms, value: value.clone() })
         };
         let dues: Vec<Due> = action.values().iter().filter_map(due).collect();
         self.dues.extend(dues);
@@ -208,7 +218,7 @@ impl Author {
 
     /// A creation.
     pub fn create(&mut self, who: Who) -> Action {
-        let values = self.some_of(&["user_message", EXPIRING, "big"]);
+        let values = self.some_of(&["user_message", EXPIRING, "draft", "big"]);
         Action::Create { who, values }
     }
 
@@ -220,7 +230,13 @@ impl Author {
 
     /// A write of texts around their ceiling, legal in every state that does not end an entity.
     pub fn write(&mut self, who: Who) -> Action {
-        let values = self.some_of(&["user_message", EXPIRING]);
+        let names = self.draw.pick(&[
+            ["user_message", EXPIRING],
+            ["user_message", EXPIRING],
+            [EXPIRING, "draft"],
+            ["user_message", "token"],
+        ]);
+        let values = self.some_of(&names);
         write_of(who, values)
     }
 
@@ -251,6 +267,7 @@ impl Author {
             "Start",
             "Tick",
             "Undo",
+            "Forget",
             "Pause",
             "Finish",
             "Approve",
@@ -278,6 +295,22 @@ impl Author {
             _ => Values::new(),
         };
         Action::Act { who, action: action.to_string(), values }
+    }
+
+    /// A request that must be refused: a name that is the platform's, at any depth, or one that effects
+    /// alone may change.
+    pub fn refused(&mut self, who: Who) -> Action {
+        let (name, json) = self.draw.pick(&[
+            ("user_message", r#"{"__temper_blob_ref": "field-overflow/sha256/00.json"}"#),
+            ("user_message", r#"[{"a": {"__temper_blob_size": 1}}]"#),
+            ("__temper_x", "1"),
+            ("Status", "\"Done\""),
+            ("Id", "\"other\""),
+            ("turns", "1"),
+            ("notes", "[]"),
+        ]);
+        let values = vec![(name.to_string(), Recipe::Json(json.to_string()))];
+        if self.draw.percent(50) { Action::Patch { who, values } } else { write_of(who, values) }
     }
 
     /// A page of a history, or all that a page holds.
@@ -329,7 +362,7 @@ impl Sketch {
             ("Created" | "Configured", "Configure") => ("Configured", self.turns),
             ("Configured", "Start") => ("Running", self.turns),
             ("Running", "Tick") => (self.status, self.turns + 1),
-            ("Running", "Undo") => (self.status, self.turns.saturating_sub(1)),
+            ("Running", "Undo" | "Forget") => (self.status, self.turns.saturating_sub(1)),
             ("Running", "Pause") => ("Configured", self.turns),
             ("Running", "Finish") if self.turns > 0 => ("Done", self.turns),
             ("Done", "Reopen") => ("Running", self.turns),

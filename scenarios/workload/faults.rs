@@ -57,6 +57,12 @@ pub fn failed_commit(draw: &mut Draw, step: u32) -> Fault {
     at(Effect::Eio, in_step(step, call), Some(OpKind::Sync), When::Nth(1))
 }
 
+/// The process is killed when its event stands in the log and is not synced.
+pub fn killed_before_the_commit_is_synced(step: u32) -> Fault {
+    let effect = Effect::Crash(Ending::ProcessKill);
+    at(effect, in_step(step, "append"), Some(OpKind::Sync), When::Nth(1))
+}
+
 /// The put of a step fails, however often it is tried within it.
 pub fn failing_put(step: u32) -> Fault {
     at(Effect::Eio, in_step(step, "put"), Some(OpKind::Write), When::FromNth(1))
@@ -71,7 +77,7 @@ pub fn crash_at_the_next_put() -> Fault {
 /// The background sweeper's first write in a boot fails.
 pub fn failing_sweep(draw: &mut Draw, boot: u32) -> Fault {
     let op = draw.pick(&[OpKind::Write, OpKind::Sync]);
-    at(Effect::Eio, format!("sweep of boot {boot}"), Some(op), When::Nth(1))
+    at(Effect::Eio, format!("sweeper of boot {boot}"), Some(op), When::Nth(1))
 }
 
 /// What can be struck in a plan.
@@ -131,9 +137,10 @@ fn crash(draw: &mut Draw, targets: &Targets) -> Fault {
         }
         5 if targets.sweeps => {
             let boot = 1 + draw.below(targets.boots);
+            let who = draw.pick(&["sweep", "sweeper"]);
             let when = When::Nth(u64::from(1 + draw.below(6)));
             let effect = Effect::Crash(draw.of(&ending()));
-            at(effect, format!("sweep of boot {boot}"), None, when)
+            at(effect, format!("{who} of boot {boot}"), None, when)
         }
         6 => {
             let boot = 1 + draw.below(targets.boots);

@@ -122,7 +122,19 @@ pub fn clock_back(author: &mut Author) {
 pub fn covered_loss(author: &mut Author) {
     let who = author.someone();
     let body = author.overflowing();
-    let step = author.push(write_of(who, vec![("user_message".to_string(), body)]));
+    let list = Recipe::List { items: 1, json_bytes: 700, content: author.draw.below(3) };
+    let step = if author.draw.percent(50) {
+        author.push(write_of(who, vec![("user_message".to_string(), body)]))
+    } else {
+        // A list of two overflows, and no event alone holds its body.
+        let note = Action::Act {
+            who,
+            action: "Note".to_string(),
+            values: vec![("notes".to_string(), list)],
+        };
+        author.push(note.clone());
+        author.push(note)
+    };
     author.faults.push(faults::failing_put(step));
     author.faults.push(faults::crash_at_the_next_put());
     author.push(Action::Get { who });
@@ -184,6 +196,51 @@ pub fn repeat_in_doubt(author: &mut Author) {
         author.push(write.clone());
         author.steps.last_mut().expect("it was just added").key = Some(key);
     }
+}
+
+/// What a restart found in the log and showed is there for ever (I2): the first process dies before its
+/// commit is synced, the second one shows it, and the power goes.
+pub fn seen_then_lost(author: &mut Author) {
+    let who = author.someone();
+    let small = Recipe::Number(i64::from(author.draw.below(1_000)));
+    let step = author.push(write_of(who, vec![("user_message".to_string(), small)]));
+    author.faults.push(faults::killed_before_the_commit_is_synced(step));
+    author.push(Action::Get { who });
+    author.push(Action::Crash { ending: Ending::PowerLoss(Survivors::None) });
+    author.push(Action::Get { who });
+}
+
+/// Many keys of one entity, and the first of them again (I3): a key lives as long as its journal.
+pub fn old_key(author: &mut Author) {
+    let who = author.someone();
+    let mut first = None;
+    for _ in 0..6 + author.draw.below(4) {
+        let (write, key) = (author.write(who), author.fresh_key());
+        author.push(write.clone());
+        author.steps.last_mut().expect("it was just added").key = Some(key);
+        first.get_or_insert((write, key));
+    }
+    if author.draw.percent(50) {
+        end_boot(author);
+    }
+    let (write, key) = first.expect("there were at least six");
+    author.push(write);
+    author.steps.last_mut().expect("it was just added").key = Some(key);
+}
+
+/// A deleted entity refers to nothing (I12): its bodies stay away once they are swept, whatever the clock
+/// reads then.
+pub fn deleted_for_good(author: &mut Author) {
+    let who = author.someone();
+    let body = author.overflowing();
+    author.push(expiring(who, body));
+    author.push(Action::Delete { who });
+    author.clock_to(author.clock_ms() + TTL_MS + 1);
+    sweep(author, who);
+    let back_ms = author.draw.pick(&[2, 600_000]);
+    author.push(Action::StepClock { by_ms: -back_ms });
+    end_boot(author);
+    author.push(Action::History { who, page: None });
 }
 
 /// Actors go when they are idle and come back from their snapshots (I11, I20).

@@ -27,6 +27,8 @@ pub fn value(taste: Taste) -> impl Strategy<Value = Recipe> {
         json_bytes: 30,
         content,
     });
+    let keys = (select(vec![20, 260]), content.clone())
+        .prop_map(|(json_bytes, content)| Recipe::Keys { json_bytes, content });
     let object = (1..20_u32, content).prop_map(|(depth, content)| Recipe::Object {
         depth,
         json_bytes: 900,
@@ -38,7 +40,8 @@ pub fn value(taste: Taste) -> impl Strategy<Value = Recipe> {
         1 => any::<bool>().prop_map(Recipe::Bool),
         2 => odd_number(),
         2 => list,
-        2 => object,
+        1 => object,
+        1 => keys,
     ]
 }
 
@@ -101,6 +104,7 @@ pub fn is_over(value: &Recipe) -> bool {
     match value {
         Recipe::Text { json_bytes, .. } => *json_bytes > CEILING_BYTES,
         Recipe::List { items, json_bytes, .. } => items * json_bytes > CEILING_BYTES,
+        Recipe::Keys { json_bytes, .. } => 4 * json_bytes > CEILING_BYTES,
         Recipe::Object { depth, json_bytes, .. } => json_bytes + depth * 20 > CEILING_BYTES,
         _ => false,
     }
