@@ -116,7 +116,9 @@ fn a_plan_that_is_none_is_refused_with_file_and_place() {
         refused_plan("scenario.json", &other_scenario),
         "plan of unknown scenario `nope`; `stormglass list` names those there are"
     );
-    let no_sector = plan.replacen("\"sector_size_bytes\": 512", "\"sector_size_bytes\": 0", 1);
+    let sector = "\"sector_size_bytes\": ";
+    let no_sector = plan.replacen(&format!("{sector}512"), &format!("{sector}0"), 1);
+    let no_sector = no_sector.replacen(&format!("{sector}4096"), &format!("{sector}0"), 1);
     assert_eq!(
         refused_plan("sector.json", &no_sector),
         "plan with a sector_size_bytes of 0, it must be at least 1"
