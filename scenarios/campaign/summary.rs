@@ -19,6 +19,9 @@ const EXIT_INTERRUPTED: u8 = 130;
 /// The exit code of a harness that does not work.
 const EXIT_BROKEN: u8 = 3;
 
+/// Columns of a summary's lines.
+const WIDTH: usize = 110;
+
 /// How a summary is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Told {
@@ -171,9 +174,8 @@ impl Summary {
             groups.entry(group).or_default().push(format!("{rest} {count}"));
         }
         groups.entry("disk").or_default().push(format!("operations {}", self.op_count));
-        let line =
-            |(group, words): (&str, Vec<String>)| format!("{group:<12} {}", words.join(", "));
-        groups.into_iter().map(line).chain(self.shares.in_words()).collect()
+        let lines = groups.into_iter().flat_map(|(group, words)| wrapped(group, &words));
+        lines.chain(self.shares.in_words()).collect()
     }
 
     /// What was found: by invariant, a line a signature.
@@ -230,6 +232,20 @@ impl Summary {
             "shares": self.shares.tables(),
         })
     }
+}
+
+/// A group's words after its name, on as many lines as they need.
+fn wrapped(group: &str, words: &[String]) -> Vec<String> {
+    let mut lines = vec![format!("{group:<12}")];
+    for (at, word) in words.iter().enumerate() {
+        let comma = if at + 1 < words.len() { "," } else { "" };
+        if lines.last().is_some_and(|line| line.len() + word.len() > WIDTH) {
+            lines.push(" ".repeat(12));
+        }
+        let line = lines.last_mut().expect("the first line is there");
+        *line += &format!(" {word}{comma}");
+    }
+    lines
 }
 
 #[cfg(test)]
