@@ -124,6 +124,7 @@ impl Oracle {
         self.clock(moment);
         self.boot = BootId(self.boot.0 + 1);
         self.is_running = true;
+        self.boot_began_ms = moment.mono_ms;
         self.ledgers.values_mut().for_each(Ledger::boot_started);
         Ok(self.boot)
     }

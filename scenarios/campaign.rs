@@ -77,7 +77,7 @@ impl Campaign {
         }
         summary.pruned = pruned;
         if !crew.is_stopped() {
-            summary.compare(twins::play(&crew, self.jobs, summary.fingerprints())?);
+            summary.compare(twins::play(&crew, self.jobs, summary.ends())?);
         }
         summary.elapsed = watch.elapsed();
         summary.was_interrupted = self.stop.load(Ordering::Relaxed);

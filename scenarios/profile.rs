@@ -95,6 +95,14 @@ pub enum ProfileError {
         /// What the host says of the file.
         why: std::io::Error,
     },
+    /// A run without any of these is no run.
+    #[error("profile {name}: the least of {key} is 0, it must be at least 1")]
+    Zero {
+        /// As it was asked for.
+        name: String,
+        /// Which bounds.
+        key: &'static str,
+    },
     /// Its text is no profile.
     #[error("profile {name}: {why}")]
     Text {
@@ -117,7 +125,21 @@ impl Profile {
             None => std::fs::read_to_string(Path::new(name)).map_err(missing)?,
         };
         let unreadable = |why| ProfileError::Text { name: name.to_string(), why: Box::new(why) };
-        toml::from_str(&text).map_err(unreadable)
+        let profile: Profile = toml::from_str(&text).map_err(unreadable)?;
+        profile.check(name)?;
+        Ok(profile)
+    }
+}
+
+impl Profile {
+    fn check(&self, name: &str) -> Result<(), ProfileError> {
+        let Profile { steps, clients, tenants, entities, .. } = self;
+        let all =
+            [("steps", steps), ("clients", clients), ("tenants", tenants), ("entities", entities)];
+        match all.into_iter().find(|(_, bounds)| bounds.min == 0) {
+            Some((key, _)) => Err(ProfileError::Zero { name: name.to_string(), key }),
+            None => Ok(()),
+        }
     }
 }
 
@@ -148,5 +170,15 @@ mod tests {
         let share = text(&|whole| whole.replace("faulty_runs = ", "faulty_runs = 9"));
         assert!(share.contains("line") && share.contains("give 0 to 100"), "{share}");
         assert!(text(&|whole| whole.replace("faults = [", "faults = [9")).contains("the most"));
+    }
+
+    #[test]
+    fn a_run_has_at_least_one_of_everything() {
+        let path = std::env::temp_dir().join(format!("stormglass-profile-{}", std::process::id()));
+        let text = BUILT_IN[0].1.replace("clients = [1", "clients = [0");
+        std::fs::write(&path, text).expect("a folder for temporary files");
+        let error = Profile::load(path.to_str().expect("plain letters")).expect_err("no clients");
+        std::fs::remove_file(&path).expect("it was just written");
+        assert!(error.to_string().ends_with("the least of clients is 0, it must be at least 1"));
     }
 }

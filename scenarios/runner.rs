@@ -295,7 +295,7 @@ impl Run<'_> {
         while let Some((id, said)) = self.in_time(answers.recv(), &open).await? {
             let Some((step, op)) = open.remove(&id) else { continue };
             if matches!(&said, Said::Answer(answer) if answer.status >= 500) {
-                doubtful.push((step.clone(), said.in_words()));
+                doubtful.push((step.clone(), said.in_full()));
             }
             self.answered(step, op, &said)?;
         }
@@ -435,6 +435,8 @@ impl Run<'_> {
         let torn = remains
             .iter()
             .find_map(|look| event_without_its_blob(look.rows.as_ref().ok()?, latest_ms));
+        // What an earlier crash left and nobody has mended is not this one's doing.
+        let torn = self.tally.fresh(torn);
         let crashes = self.world.crashes();
         for crash in &crashes[self.crash_count..] {
             if !std::mem::take(&mut self.was_stopped) {

@@ -69,6 +69,14 @@ impl Said {
             Said::Lost => "lost".to_string(),
         }
     }
+
+    /// The outcome with the reason that an error gives.
+    pub fn in_full(&self) -> String {
+        let words = self.in_words();
+        let Said::Answer(answer) = self else { return words };
+        let reason = answer.body.pointer("/error/message").and_then(serde_json::Value::as_str);
+        reason.map_or(words.clone(), |reason| format!("{words}: {reason}"))
+    }
 }
 
 /// Has the server do what a step says.

@@ -118,11 +118,17 @@ impl Tally {
         }
     }
 
+    /// An event that lacks its blob, unless the last crash left that one already.
+    pub fn fresh(&mut self, torn: Option<String>) -> Option<String> {
+        let is_fresh = torn != self.torn;
+        self.torn.clone_from(&torn);
+        torn.filter(|_| is_fresh)
+    }
+
     /// Crashes of one boot, and what they left: an event without its blob, if there is one.
     pub fn crashed(&mut self, crashes: &[Crash], torn: Option<String>) {
-        let is_fresh = torn.is_some() && torn != self.torn;
-        self.torn = torn;
-        let phase = if is_fresh { Phase::BetweenEventAndBlobs } else { self.phases.state().phase };
+        let phase =
+            if torn.is_some() { Phase::BetweenEventAndBlobs } else { self.phases.state().phase };
         for crash in crashes {
             self.count(&counts::crash(&crash.ending, phase));
         }

@@ -62,16 +62,18 @@ impl<'a> Findings<'a> {
                 for failure in failures {
                     let name = failure.folder.file_name().unwrap_or_default();
                     let name = name.to_string_lossy().into_owned();
-                    pruned.insert(name, self.improve(failure)?);
+                    // The failure is kept as it was found, whatever becomes of this.
+                    let words = self.improve(failure);
+                    pruned.insert(name, words.unwrap_or_else(|why| format!("not pruned: {why}")));
                 }
-                Ok(pruned)
+                pruned
             });
             let (seen, broken_count) = (BTreeSet::new(), 0);
             let mut found = Found { findings: self, seen, broken_count, to_prune, build: None };
             let played = play(&mut found);
             drop(found);
             let pruned = pruner.join().map_err(|_| io::Error::other("pruning panicked"))?;
-            played.and(pruned)
+            played.map(|()| pruned)
         })
     }
 
@@ -138,7 +140,7 @@ impl Found<'_> {
         let folder = folder.join(name);
         bundle::write_plain(&folder, &source, &recorded)?;
         if bundle::is_judged(&outcome.verdict) {
-            // Nobody listens when pruning has failed, which is told at the end.
+            // Nobody listens when pruning has panicked, which is told at the end.
             let _ = self.to_prune.send(Failure { seed: *seed, source, recorded, folder });
         }
         Ok(())

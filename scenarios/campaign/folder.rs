@@ -11,6 +11,9 @@ use std::io::{self, Read, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+/// Draws after which fresh seeds are no longer looked for by chance.
+const DRAWS_MAX: u32 = 1_000;
+
 /// The file with a line a run.
 pub const RUNS: &str = "runs.jsonl";
 /// The file under the out folder with a line a campaign.
@@ -110,7 +113,7 @@ impl Ledger {
 
     /// So many seeds that nobody took: the first that `draw` comes to.
     pub fn fresh(&self, count: u64, mut draw: impl FnMut() -> u64) -> Range<u64> {
-        loop {
+        for _ in 0..DRAWS_MAX {
             let first = draw();
             let range = first..first.saturating_add(count);
             let is_free = |taken: &Taken| range.end <= taken.first || taken.end <= range.start;
@@ -118,6 +121,9 @@ impl Ledger {
                 return range;
             }
         }
+        // Hardly any short seed is left: on from the last that was taken.
+        let first = self.taken.iter().map(|taken| taken.end).max().unwrap_or(0);
+        first..first.saturating_add(count)
     }
 
     /// Takes seeds for what `name` says; returns the folder for it, which no earlier campaign has.

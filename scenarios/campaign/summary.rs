@@ -1,6 +1,7 @@
 //! What many runs amounted to.
 //!
-//! **Invariant:** equal runs have equal summaries, host times aside, in whatever order they ended.
+//! **Invariant:** equal runs have equal counts, shares, signatures and fingerprints, in whatever order they
+//! ended. Which of equal failures became a bundle, and when the canary was found, is the host's doing.
 
 use super::canary::Canary;
 use super::findings::bundle_name;
@@ -54,6 +55,7 @@ pub struct Summary {
     failures: BTreeMap<Signature, BTreeSet<(Seed, String)>>,
     broken: BTreeMap<Seed, String>,
     fingerprints: BTreeMap<Seed, String>,
+    verdicts: BTreeMap<Seed, String>,
     twins: Twins,
 }
 
@@ -70,8 +72,9 @@ impl Summary {
         for (what, count) in outcome.counts {
             *self.counts.entry(what).or_default() += count;
         }
-        self.fingerprints.insert(seed, outcome.fingerprint);
         let verdict = outcome.verdict;
+        self.verdicts.insert(seed, verdict.in_words());
+        self.fingerprints.insert(seed, outcome.fingerprint);
         match (Signature::of(&verdict), &verdict) {
             (None, _) => self.passed_count += 1,
             (_, Verdict::HarnessBroken(why)) => drop(self.broken.insert(seed, why.clone())),
@@ -87,9 +90,10 @@ impl Summary {
         self.twins = twins;
     }
 
-    /// The fingerprint of each run.
-    pub fn fingerprints(&self) -> &BTreeMap<Seed, String> {
-        &self.fingerprints
+    /// Fingerprint and verdict of each run.
+    pub fn ends(&self) -> impl Iterator<Item = (Seed, String)> {
+        let ends = self.fingerprints.iter().zip(self.verdicts.values());
+        ends.map(|((seed, fingerprint), verdict)| (*seed, format!("{fingerprint} {verdict}")))
     }
 
     /// Whether a verdict is a failure unlike those that were added.
@@ -192,7 +196,10 @@ impl Summary {
         for (seed, why) in &self.broken {
             lines.push(format!("HARNESS BROKEN seed {seed}   {why}"));
             let bundle = self.folder.join(format!("broken-{seed}"));
-            lines.push(format!("  bundle     {}", bundle.display()));
+            // There is none of a run that is one of too many.
+            if bundle.is_dir() {
+                lines.push(format!("  bundle     {}", bundle.display()));
+            }
         }
         for (seed, (first, second)) in &self.twins.different {
             let why = format!("two processes make other runs of it: {first}, {second}");

@@ -1,6 +1,6 @@
 //! A part of a campaign's runs, played once more in other processes (I17).
 //!
-//! **Invariant:** a run that comes out otherwise accuses the harness, whatever its verdict was.
+//! **Invariant:** a run that comes out otherwise, in its trace or in its verdict, accuses the harness.
 
 use crate::workers::{Crew, WITHOUT_END};
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ const ONE_IN: usize = 50;
 pub struct Twins {
     /// Runs that were played twice.
     pub compared_count: u64,
-    /// Those that came out otherwise: both fingerprints.
+    /// Those that came out otherwise: fingerprint and verdict of both.
     pub different: BTreeMap<Seed, (String, String)>,
 }
 
@@ -30,19 +30,24 @@ impl Twins {
     }
 }
 
-/// Plays every so-manieth of the runs again, the last one first, so that no process plays what it has
-/// played in the order in which it did.
+/// Plays every so-manieth of the runs again, each given with its fingerprint and verdict: the last one
+/// first, so that no process plays what it has played in the order in which it did.
 ///
 /// # Errors
 /// When a process cannot be started.
-pub fn play(crew: &Crew, jobs: usize, runs: &BTreeMap<Seed, String>) -> io::Result<Twins> {
-    let sample = runs.iter().step_by(ONE_IN).filter(|(_, fingerprint)| *fingerprint != WITHOUT_END);
-    let sample: BTreeMap<Seed, &String> = sample.map(|(seed, print)| (*seed, print)).collect();
+pub fn play(
+    crew: &Crew,
+    jobs: usize,
+    ends: impl Iterator<Item = (Seed, String)>,
+) -> io::Result<Twins> {
+    let sample = ends.step_by(ONE_IN).filter(|(_, end)| !end.starts_with(WITHOUT_END));
+    let sample: BTreeMap<Seed, String> = sample.collect();
     let seeds: Vec<Seed> = sample.keys().rev().copied().collect();
     let mut twins = Twins::default();
     crew.play_all(seeds.into_iter(), jobs, |ended| {
         twins.compared_count += 1;
-        let (first, second) = (sample[&ended.seed], ended.outcome.fingerprint);
+        let first = &sample[&ended.seed];
+        let second = format!("{} {}", ended.outcome.fingerprint, ended.outcome.verdict.in_words());
         if *first != second {
             twins.different.insert(ended.seed, (first.clone(), second));
         }

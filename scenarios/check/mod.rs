@@ -12,7 +12,7 @@
 //! and I14 in `remains`; I11 in `recovery`; I16 in `progress`; I21 in `progress` and `panics`.
 //! **Not verified** by any of them:
 //! - I13 beyond the tenant column of rows; I15: no step of the workload leaves a row of `outbox`.
-//! - I17: no run can see it. `check-determinism` and the tests compare processes.
+//! - I17: no run can see it. `check-determinism`, the tests and a part of each campaign compare processes.
 //! - I22: faults are honest so far and damage nothing, so its errors (`BlobLost`, `EventUndecodable`) are
 //!   answers that I18 refuses, and wrong, older or null values are I4's, I10's and I18's. What is said
 //!   of damaged data remains to be checked with the faults that damage.

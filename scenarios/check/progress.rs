@@ -10,7 +10,7 @@
 //! progress, except as I9 has it. A future that never yields: only the process that waits for it sees
 //! that (I21 of a worker that is silent).
 
-use super::{Going, Judge, violated};
+use super::{Going, Judge, Stop, violated};
 use crate::plan::Step;
 use crate::translate;
 use std::collections::BTreeMap;
@@ -127,12 +127,13 @@ impl Judge<'_> {
         if self.world.op_count() <= OPS_MAX && days <= DAYS_MAX {
             return Ok(());
         }
-        self.endless(&format!("{} disk operations, {days} days", self.world.op_count()))
+        Err(self.endless(&format!("{} disk operations, {days} days", self.world.op_count())))
     }
 
     /// I21: a run that does not end.
-    pub fn endless(&self, actual: &str) -> Going {
-        violated(Mismatch::new(Invariant::I21, "goes on for ever", "an end", actual).at("the run"))
+    pub fn endless(&self, actual: &str) -> Stop {
+        let mismatch = Mismatch::new(Invariant::I21, "goes on for ever", "an end", actual);
+        Stop::Violated(Box::new(mismatch.at("the run")))
     }
 }
 

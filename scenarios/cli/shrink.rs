@@ -1,7 +1,7 @@
 //! `shrink`: the plan of a failure with nothing in it that it does not need.
 
 use super::run::{SeedOptions, reproduce, tell};
-use super::{Error, FINDINGS};
+use super::{EXIT_BROKEN, Error, FINDINGS};
 use clap::Args;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -74,6 +74,11 @@ pub fn run(options: &Options) -> Result<u8, Error> {
         outcome: outcome.clone(),
     };
     let recorded = recorded.with_outcome(outcome);
+    if recorded.signature.as_ref() != Some(&signature) {
+        let found = recorded.outcome.verdict.in_words();
+        println!("HARNESS BROKEN what is left does not fail so again; it ends with: {found}");
+        return Ok(EXIT_BROKEN);
+    }
     let mut last = vec![format!("shrunk       {words}")];
     if *save {
         last.push(format!("kept         {}", saved(&shrunk, &what, &signature)?));

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
@@ -24,6 +25,8 @@ const GRACE: Duration = Duration::from_secs(2);
 const LAST_WORDS_MAX: usize = 2_000;
 /// With this exit code a process says that it was not able to play at all.
 const EXIT_UNABLE: i32 = 2;
+/// The signal that no process can refuse.
+const SIGKILL: i32 = 9;
 
 /// A worker process. It is killed when it is dropped.
 pub struct Worker {
@@ -141,7 +144,11 @@ impl End {
     /// Whether it is no run that ended so, but the harness that was unable to play one.
     fn is_inability(&self) -> bool {
         match &self.manner {
-            Manner::Died(status) => status.and_then(|status| status.code()) == Some(EXIT_UNABLE),
+            // A kill comes from outside: from whoever looks after the host's memory, say.
+            Manner::Died(Some(status)) => {
+                status.code() == Some(EXIT_UNABLE) || status.signal() == Some(SIGKILL)
+            }
+            Manner::Died(None) => false,
             Manner::Babbled(_) => true,
             Manner::Silent(_) | Manner::Stopped => false,
         }

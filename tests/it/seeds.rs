@@ -8,6 +8,7 @@
 use crate::command::{passed, plans_in, stormglass};
 use std::env;
 use std::io::{self, Write};
+use std::num::NonZero;
 use std::ops::ControlFlow;
 use std::str::FromStr;
 use stormglass_scenarios::verdict::Verdict;
@@ -28,9 +29,12 @@ fn setting<T: FromStr>(name: &str) -> Option<T> {
 fn play(seeds: impl Iterator<Item = Seed> + Send, arguments: &[&str]) {
     let worker = [&["worker"], arguments].concat().into_iter().map(str::to_string);
     let crew = Crew::new(env!("CARGO_BIN_EXE_stormglass").into(), worker.collect());
-    let jobs = setting("MADSIM_TEST_JOBS").unwrap_or_else(host::cores);
-    let mut failure = None;
-    crew.play_all(seeds, jobs, |ended| {
+    let jobs = setting("MADSIM_TEST_JOBS").map_or_else(host::cores, NonZero::get);
+    let (mut failure, mut played_count) = (None, 0);
+    let seeds: Vec<Seed> = seeds.collect();
+    let count = seeds.len();
+    crew.play_all(seeds.into_iter(), jobs, |ended| {
+        played_count += 1;
         if ended.outcome.verdict == Verdict::Passed {
             return ControlFlow::Continue(());
         }
@@ -48,13 +52,14 @@ fn play(seeds: impl Iterator<Item = Seed> + Send, arguments: &[&str]) {
     if let Some(failure) = failure {
         panic!("{failure}");
     }
+    assert_eq!(played_count, count, "every seed is played");
 }
 
 /// The seeds that are drawn for this commit, or that the environment names.
 fn drawn() -> (Seed, u64) {
     let of_commit = || build_info::commit()?.parse().ok();
     let first = setting("MADSIM_TEST_SEED").or_else(of_commit).unwrap_or(Seed(0));
-    (first, setting("MADSIM_TEST_NUM").unwrap_or(DRAWN_COUNT))
+    (first, setting("MADSIM_TEST_NUM").map_or(DRAWN_COUNT, NonZero::get))
 }
 
 fn range((first, count): (Seed, u64)) -> impl Iterator<Item = Seed> {
