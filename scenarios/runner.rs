@@ -3,30 +3,28 @@
 //! **Invariant:** the plan decides everything; the judge only watches. A run with the checks off has the
 //! same trace.
 
-use crate::check::{
-    DEFAULT_CEILING_BYTES, Going, Judge, PROGRESS_MS, Part, Stop, event_without_its_blob, panics,
-};
+mod config;
+mod finish;
+
+pub use config::config;
+
+use crate::check::{Going, Judge, PROGRESS_MS, Part, Stop, event_without_its_blob, panics};
 use crate::counts::{self, Phase};
 use crate::patience::{bounded, unless};
-use crate::plan::{Action, Mode, Plan, Protocol, Step, Who};
-use crate::recipe::Recipe;
+use crate::plan::{Action, Plan, Step};
 use crate::server::{Said, Server, ask};
 use crate::story::Story;
 use crate::tally::{Tally, step_kind};
 use crate::verdict::{Finding, Outcome, Played, Verdict, count_faults};
 use crate::{seams, translate};
 use std::collections::BTreeMap;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use stormglass_model::entity::OpId;
 use stormglass_model::violation::Violation;
-use stormglass_platform::{
-    Answer, Config, OverflowMode, SpecText, Specs, SweepSettings, WriteProtocol,
-};
+use stormglass_platform::Answer;
 use stormglass_sim::{Disk, Ending, Fault, Points, World, WorldError, WorldOptions};
 use tokio::sync::mpsc;
 
-/// The workload's spec.
-const SPEC: &str = include_str!("specs/session.ioa.toml");
 /// The number of steps that are not the plan's but the runner's own.
 pub const ASIDE: u32 = 0;
 
@@ -184,62 +182,6 @@ impl Run<'_> {
             self.settle().await?;
         }
         Ok(())
-    }
-
-    /// Faults stop; everything must answer, and a recovered store must have the same rows.
-    async fn finish(&mut self) -> Going {
-        self.step_kind = "check";
-        self.moved = self.world.idle_faults();
-        self.world.disarm_all();
-        self.world.set_quota(None);
-        self.story.tell("check", "faults stop; every entity is read");
-        self.visit_everything(Visit::FirstReads).await?;
-        self.pass(PROGRESS_MS).await?;
-        self.settle().await?;
-        self.story.tell("check", "a minute later every entity is read and written");
-        self.visit_everything(Visit::ReadsAndWrites).await?;
-        if let Some(waits_ms) = self.judge.until_swept().await {
-            self.story.tell("check", "rows expire and are swept");
-            for ms in waits_ms {
-                self.pass(ms).await?;
-                self.settle().await?;
-            }
-        }
-        let (before, is_settled) = (self.judge.rows(), self.judge.is_settled());
-        self.end_boot(&Ending::ProcessKill);
-        self.settle().await?;
-        self.story.tell("check", "after a last kill every entity is read, rows are compared");
-        self.visit_everything(Visit::LastReads).await?;
-        if is_settled {
-            self.judge.same(&before, &self.judge.rows())?;
-        }
-        self.judge.replays_alike(&self.points, config(self.plan), &self.last_read).await
-    }
-
-    /// Reads every entity that was ever asked for; a write shows whether its actor and its journal
-    /// still agree. Histories come from the journal alone: they are read once, at the end.
-    async fn visit_everything(&mut self, visit: Visit) -> Going {
-        self.be_up().await?;
-        self.last_read.clear();
-        for (tenant, entity) in self.judge.asked() {
-            let who = Who { tenant, entity };
-            let values = vec![("colour".to_string(), Recipe::Words("grey".to_string()))];
-            let more = match visit {
-                Visit::FirstReads => None,
-                Visit::ReadsAndWrites => Some(Action::Patch { who, values }),
-                Visit::LastReads => Some(Action::History { who, page: None }),
-            };
-            for action in [Action::Get { who }].into_iter().chain(more) {
-                let step = aside(action);
-                let doubtful = self.exchange(std::slice::from_ref(&step)).await?;
-                if visit != Visit::FirstReads
-                    && let Some((_, said)) = doubtful.first()
-                {
-                    self.judge.unavailable(&step, said)?;
-                }
-            }
-        }
-        self.settle().await
     }
 
     /// Starts the next boot, if none runs.
@@ -450,52 +392,7 @@ impl Run<'_> {
     }
 }
 
-/// What the runner does with every entity after the last step.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Visit {
-    /// As soon as faults have stopped: what is answered then may still be 503.
-    FirstReads,
-    /// A minute later.
-    ReadsAndWrites,
-    /// After a last kill.
-    LastReads,
-}
-
 /// A step of the runner's own.
 fn aside(action: Action) -> Step {
     Step { id: ASIDE, client: 0, together: false, key: None, if_match: None, action }
-}
-
-/// The workload's specs: read once in a process, for every boot needs them.
-fn specs() -> Specs {
-    static SPECS: LazyLock<Specs> = LazyLock::new(|| {
-        let (file, text) = ("session.ioa.toml".to_string(), SPEC.to_string());
-        Specs::read(&[SpecText { file, text }], false).expect("a test reads the workload's spec")
-    });
-    SPECS.clone()
-}
-
-/// The platform's configuration for a plan.
-pub fn config(plan: &Plan) -> Config {
-    let default_inline_max = DEFAULT_CEILING_BYTES;
-    Config {
-        specs: specs(),
-        protocol: match plan.protocol {
-            Protocol::EventThenBlobs => WriteProtocol::EventThenBlobs,
-            Protocol::BlobsThenEvent => WriteProtocol::BlobsThenEvent,
-            Protocol::Atomic => WriteProtocol::Atomic,
-        },
-        mode: match plan.mode {
-            Mode::BlobRefs => OverflowMode::BlobRefs { default_inline_max },
-            Mode::InlineTruncate => OverflowMode::InlineTruncate { default_inline_max },
-        },
-        sweep: SweepSettings {
-            interval_ms: plan.sweep_interval_ms.unwrap_or(SweepSettings::default().interval_ms),
-            batch: plan.sweep_batch,
-            enabled: plan.sweep_interval_ms.is_some(),
-        },
-        snapshot_every: plan.snapshot_every,
-        idle_ms: plan.idle_ms,
-        ..Config::default()
-    }
 }

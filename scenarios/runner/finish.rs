@@ -1,0 +1,78 @@
+//! The end of a run: faults stop, everything is visited, and the store is recovered once more.
+//!
+//! **Invariant:** nothing here depends on what the steps were: every run ends in the same way.
+
+use super::{Run, aside, config};
+use crate::check::{Going, PROGRESS_MS};
+use crate::plan::{Action, Who};
+use crate::recipe::Recipe;
+use stormglass_sim::Ending;
+
+/// What the runner does with every entity after the last step.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Visit {
+    /// As soon as faults have stopped: what is answered then may still be 503.
+    FirstReads,
+    /// A minute later.
+    ReadsAndWrites,
+    /// After a last kill.
+    LastReads,
+}
+
+impl Run<'_> {
+    /// Faults stop; everything must answer, and a recovered store must have the same rows.
+    pub(super) async fn finish(&mut self) -> Going {
+        self.step_kind = "check";
+        self.moved = self.world.idle_faults();
+        self.world.disarm_all();
+        self.world.set_quota(None);
+        self.story.tell("check", "faults stop; every entity is read");
+        self.visit_everything(Visit::FirstReads).await?;
+        self.pass(PROGRESS_MS).await?;
+        self.settle().await?;
+        self.story.tell("check", "a minute later every entity is read and written");
+        self.visit_everything(Visit::ReadsAndWrites).await?;
+        if let Some(waits_ms) = self.judge.until_swept().await {
+            self.story.tell("check", "rows expire and are swept");
+            for ms in waits_ms {
+                self.pass(ms).await?;
+                self.settle().await?;
+            }
+        }
+        let (before, is_settled) = (self.judge.rows(), self.judge.is_settled());
+        self.end_boot(&Ending::ProcessKill);
+        self.settle().await?;
+        self.story.tell("check", "after a last kill every entity is read, rows are compared");
+        self.visit_everything(Visit::LastReads).await?;
+        if is_settled {
+            self.judge.same(&before, &self.judge.rows())?;
+        }
+        self.judge.replays_alike(&self.points, config(self.plan), &self.last_read).await
+    }
+
+    /// Reads every entity that was ever asked for; a write shows whether its actor and its journal
+    /// still agree. Histories come from the journal alone: they are read once, at the end.
+    async fn visit_everything(&mut self, visit: Visit) -> Going {
+        self.be_up().await?;
+        self.last_read.clear();
+        for (tenant, entity) in self.judge.asked() {
+            let who = Who { tenant, entity };
+            let values = vec![("colour".to_string(), Recipe::Words("grey".to_string()))];
+            let more = match visit {
+                Visit::FirstReads => None,
+                Visit::ReadsAndWrites => Some(Action::Patch { who, values }),
+                Visit::LastReads => Some(Action::History { who, page: None }),
+            };
+            for action in [Action::Get { who }].into_iter().chain(more) {
+                let step = aside(action);
+                let doubtful = self.exchange(std::slice::from_ref(&step)).await?;
+                if visit != Visit::FirstReads
+                    && let Some((_, said)) = doubtful.first()
+                {
+                    self.judge.unavailable(&step, said)?;
+                }
+            }
+        }
+        self.settle().await
+    }
+}
