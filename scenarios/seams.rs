@@ -78,8 +78,8 @@ fn scope(boot: u32, label: &str, origin: &str) -> String {
         (Some("snapshot"), "") => format!("passivation of boot {boot}"),
         (Some(call), origin) if origin.starts_with("step ") => format!("{origin}/{call}"),
         (None, origin) if origin.starts_with("step ") => origin.to_string(),
-        (_, "sweeper") => format!("sweeper of boot {boot}"),
-        _ => format!("sweep of boot {boot}"),
+        (_, "sweeper") => format!("sweep of boot {boot}/sweeper"),
+        _ => format!("sweep of boot {boot}/asked"),
     }
 }
 

@@ -77,7 +77,7 @@ pub fn crash_at_the_next_put() -> Fault {
 /// The background sweeper's first write in a boot fails.
 pub fn failing_sweep(draw: &mut Draw, boot: u32) -> Fault {
     let op = draw.pick(&[OpKind::Write, OpKind::Sync]);
-    at(Effect::Eio, format!("sweeper of boot {boot}"), Some(op), When::Nth(1))
+    at(Effect::Eio, format!("sweep of boot {boot}/sweeper"), Some(op), When::Nth(1))
 }
 
 /// What can be struck in a plan.
@@ -137,10 +137,9 @@ fn crash(draw: &mut Draw, targets: &Targets) -> Fault {
         }
         5 if targets.sweeps => {
             let boot = 1 + draw.below(targets.boots);
-            let who = draw.pick(&["sweep", "sweeper"]);
             let when = When::Nth(u64::from(1 + draw.below(6)));
             let effect = Effect::Crash(draw.of(&ending()));
-            at(effect, format!("{who} of boot {boot}"), None, when)
+            at(effect, format!("sweep of boot {boot}"), None, when)
         }
         6 => {
             let boot = 1 + draw.below(targets.boots);

@@ -83,7 +83,8 @@ fn a_sweep_above_its_batch_breaks_i20() {
 fn a_sweeper_that_ends_at_an_error_breaks_i9() {
     let mut plan = plan(vec![create(0, "system_prompt"), wait(TTL_MS + 60_000)]);
     plan.sweep_interval_ms = Some(600_000);
-    let target = Target { scope: Some("sweeper of boot 1".to_string()), op: None, file: None };
+    let target =
+        Target { scope: Some("sweep of boot 1/sweeper".to_string()), op: None, file: None };
     plan.faults = vec![Fault { effect: Effect::Eio, target, when: When::Nth(1) }];
     breaks("I9", "expired row still there", "sweeper-stops", &plan);
 }
