@@ -1,7 +1,7 @@
 //! `defects`: the known defects, and how long each takes to find.
 
 use super::shrink::in_checkout;
-use super::{EXIT_INTERRUPTED, Error, stopped_by_ctrl_c};
+use super::{EXIT_BROKEN, EXIT_INTERRUPTED, Error, stopped_by_ctrl_c};
 use clap::Args;
 use std::fs;
 use std::num::NonZero;
@@ -68,9 +68,11 @@ pub fn run(options: &Options) -> Result<u8, Error> {
         "{:<22} {:<16} {:>6} {:>8}  first violation",
         "defect", "seeds from", "seeds", "seconds"
     );
-    let mut failed = Vec::new();
+    let (mut failed, mut worst) = (Vec::new(), 0);
     for name in &names {
-        if !find(options, name, first, &stop)? {
+        let code = find(options, name, first, &stop)?;
+        worst = worst.max(code);
+        if code != 0 {
             failed.push(name.as_str());
         }
         if stop.load(Ordering::Relaxed) {
@@ -82,11 +84,11 @@ pub fn run(options: &Options) -> Result<u8, Error> {
     if !failed.is_empty() {
         println!("not so: {}", failed.join(", "));
     }
-    Ok(u8::from(!failed.is_empty()))
+    Ok(worst)
 }
 
-/// Hunts one defect in every range. Whether it was found in all, by its own promises.
-fn find(options: &Options, name: &str, first: Seed, stop: &Arc<AtomicBool>) -> Result<bool, Error> {
+/// Hunts one defect in every range. The exit code: 0 if it was found in all, by its own promises.
+fn find(options: &Options, name: &str, first: Seed, stop: &Arc<AtomicBool>) -> Result<u8, Error> {
     let (invariants, jobs) =
         (hunt::invariants_of(name), options.jobs.map_or_else(cores, NonZero::get));
     let (mut hunts, seeds_max) = (Vec::new(), options.seeds_max.get());
@@ -94,7 +96,7 @@ fn find(options: &Options, name: &str, first: Seed, stop: &Arc<AtomicBool>) -> R
         let start = first.0.wrapping_add(range.wrapping_mul(seeds_max));
         let hunt = hunt::hunt(name, start..start.saturating_add(seeds_max), jobs, stop)?;
         if stop.load(Ordering::Relaxed) {
-            return Ok(false);
+            return Ok(EXIT_INTERRUPTED);
         }
         println!("{}", line(name, &hunt, &invariants));
         hunts.push(hunt);
@@ -112,9 +114,14 @@ fn find(options: &Options, name: &str, first: Seed, stop: &Arc<AtomicBool>) -> R
     let is_found = hunts.iter().all(|hunt| hunt.is_own(&invariants));
     let own = hunts.iter().filter(|hunt| hunt.is_own(&invariants));
     let first = own.filter_map(|hunt| hunt.found.as_ref()).next();
-    Ok(match first {
-        Some((seed, verdict)) if options.save => save(name, *seed, verdict)? && is_found,
-        _ => is_found,
+    let is_kept = match first {
+        Some((seed, verdict)) if options.save => save(name, *seed, verdict)?,
+        _ => true,
+    };
+    let is_broken = |hunt: &Hunt| matches!(hunt.found, Some((_, Verdict::HarnessBroken(_))));
+    Ok(match hunts.iter().any(is_broken) {
+        true => EXIT_BROKEN,
+        false => u8::from(!(is_found && is_kept)),
     })
 }
 
