@@ -6,6 +6,7 @@ use crate::runner::{self, PlayOptions};
 use crate::sql::{self, Script};
 use crate::verdict::Played;
 use crate::workload::SCENARIOS;
+use crate::workload::draw::at_weight;
 use stormglass_sim::{Seed, WorldError};
 
 /// The control: SQL scripts without a platform.
@@ -20,13 +21,9 @@ pub fn all() -> Vec<(&'static str, &'static str)> {
 /// The scenario that a seed plays when none is named: one of the platform's.
 pub fn of_seed(seed: Seed) -> &'static str {
     let total: u64 = SCENARIOS.iter().map(|known| known.weight).sum();
-    let mut at = seed.stream("scenario").below(total);
-    let drawn = SCENARIOS.iter().find(|known| {
-        let here = at < known.weight;
-        at = at.saturating_sub(known.weight);
-        here
-    });
-    drawn.expect("the draw is below the sum of the weights").name
+    let at = seed.stream("scenario").below(total);
+    let drawn = at_weight(SCENARIOS.iter().map(|known| (known.name, known.weight)), at);
+    drawn.expect("the draw is below the sum of the weights")
 }
 
 /// What a person chose for all runs, in place of what each seed draws.

@@ -5,7 +5,7 @@
 
 use crate::counts::{self, Phase};
 use crate::plan::Action;
-use serde_json::Value;
+use crate::translate;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use stormglass_model::tables::TenantRows;
@@ -110,10 +110,7 @@ impl Tally {
 
     /// An answer that a client was given.
     pub fn answered(&mut self, answer: &Answer) {
-        let names_expired = |value: &Value| value.get("@temper.expired").is_some();
-        let items = answer.body.get("value").and_then(Value::as_array);
-        let among_items = items.is_some_and(|items| items.iter().any(names_expired));
-        if names_expired(&answer.body) || among_items {
+        if !translate::expired(&answer.body).is_empty() {
             self.count(counts::EXPIRED_READS);
         }
     }

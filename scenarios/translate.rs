@@ -141,6 +141,14 @@ fn history_event(event: &Value) -> Option<model::HistoryEvent> {
     })
 }
 
+/// Everything that a body, or an item of it, says has expired.
+pub fn expired(body: &Value) -> Vec<&Value> {
+    let own = body.get("@temper.expired");
+    let items = body.get("value").and_then(Value::as_array);
+    let of_items = items.into_iter().flatten().filter_map(|item| item.get("@temper.expired"));
+    own.into_iter().chain(of_items).collect()
+}
+
 fn list(body: &Value) -> Option<model::Answer> {
     let item = |item: &Value| {
         if let Some(error) = item.get("@temper.error") {

@@ -238,7 +238,7 @@ impl Scenario {
 
 fn write(author: &mut Author, kinds: &[(Kind, u32)], step_count: usize) {
     for entity in 0..author.cast.entities {
-        let who = crate::plan::Who { tenant: entity % author.cast.tenants, entity };
+        let who = author.cast.member(entity);
         let create = author.create(who);
         author.send(create);
     }

@@ -12,7 +12,6 @@ use crate::plan::{Action, Step, tenant_name};
 use crate::server::Server;
 use crate::tally::Phases;
 use crate::{seams, translate};
-use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use stormglass_model::entity::EntityKey;
@@ -185,7 +184,7 @@ fn difference(expected: &Answer, actual: Option<&Answer>) -> Option<Mismatch> {
     // The clock stands still between the two: what expires in one of them alone has two deadlines.
     let moves_a_deadline = actual.is_some_and(|actual| {
         actual.sequence_nr == expected.sequence_nr
-            && expired(&actual.body) != expired(&expected.body)
+            && translate::expired(&actual.body) != translate::expired(&expected.body)
     });
     let (invariant, place) = if moves_a_deadline {
         (Invariant::I12, "replay moves a deadline")
@@ -196,17 +195,10 @@ fn difference(expected: &Answer, actual: Option<&Answer>) -> Option<Mismatch> {
     Some(Mismatch::new(invariant, place, words(expected), actual))
 }
 
-/// Everything that a body, or an item of it, says has expired.
-fn expired(body: &Value) -> Vec<&Value> {
-    let own = body.get("@temper.expired");
-    let items = body.get("value").and_then(Value::as_array);
-    let of_items = items.into_iter().flatten().filter_map(|item| item.get("@temper.expired"));
-    own.into_iter().chain(of_items).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::Value;
 
     #[test]
     fn a_replay_that_answers_otherwise_is_told() {

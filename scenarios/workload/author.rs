@@ -8,14 +8,15 @@ use super::values::{self, Taste, is_over};
 use crate::plan::{Action, Page, Step, Values, Who};
 use crate::recipe::Recipe;
 use std::collections::BTreeMap;
+use stormglass_model::workload::session;
 use stormglass_sim::Fault;
 
 /// The field that expires.
 pub const EXPIRING: &str = "system_prompt";
 /// Its time to live, in milliseconds.
-pub const TTL_MS: i64 = 3_600_000;
+pub const TTL_MS: i64 = session::SYSTEM_PROMPT_TTL_MS as i64;
 /// The field that expires sooner, and after how many milliseconds.
-const EXPIRING_SOONER: (&str, i64) = ("draft", 600_000);
+const EXPIRING_SOONER: (&str, i64) = ("draft", session::DRAFT_TTL_MS as i64);
 /// Distances from a deadline at which reads, sweeps and puts differ, in milliseconds.
 pub const AROUND_MS: [i64; 5] = [-1_000, -1, 0, 1, 1_000];
 
@@ -32,6 +33,13 @@ pub struct Cast {
     pub taste: Taste,
     /// Milliseconds after which an idle actor goes.
     pub idle_ms: u64,
+}
+
+impl Cast {
+    /// The entity of this number, with its tenant.
+    pub fn member(&self, entity: u32) -> Who {
+        Who { tenant: entity % self.tenants, entity }
+    }
 }
 
 /// What an entity has come to, as far as its steps went well.
@@ -93,6 +101,21 @@ impl Author {
         id
     }
 
+    /// Adds a step with this key.
+    pub fn push_keyed(&mut self, action: Action, key: u32) -> u32 {
+        let id = self.push(action);
+        self.last().key = Some(key);
+        id
+    }
+
+    /// The step that was added last.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn last(&mut self) -> &mut Step {
+        self.steps.last_mut().expect("a step was just added")
+    }
+
     /// Adds a step as a client would send it: at times together with the one before, with an idempotency
     /// key or with a version that the entity must have.
     pub fn send(&mut self, action: Action) -> u32 {
@@ -104,7 +127,7 @@ impl Author {
         let version = version.filter(|_| action.is_write() && self.draw.percent(10));
         let off = self.draw.pick(&[0, 0, 0, -1, 1]);
         let id = self.push(action);
-        let step = self.steps.last_mut().expect("it was just added");
+        let step = self.last();
         (step.together, step.key) = (together, key);
         step.if_match = version.map(|version| version.saturating_add_signed(off));
         id
@@ -135,7 +158,7 @@ impl Author {
             }
         }
         self.push(action);
-        let step = self.steps.last_mut().expect("it was just added");
+        let step = self.last();
         (step.key, step.if_match) = (original.key, original.if_match);
     }
 
@@ -187,18 +210,15 @@ impl Author {
     /// An entity of the cast.
     pub fn someone(&mut self) -> Who {
         let entity = self.draw.below(self.cast.entities);
-        Who { tenant: entity % self.cast.tenants, entity }
+        self.cast.member(entity)
     }
 
     /// An entity of the tenant that is not this one, if there is one.
     pub fn other_than(&mut self, who: Who) -> Who {
-        let others = (0..self.cast.entities)
-            .filter(|entity| *entity != who.entity && entity % self.cast.tenants == who.tenant);
-        let others: Vec<u32> = others.collect();
-        if others.is_empty() {
-            return who;
-        }
-        Who { tenant: who.tenant, entity: self.draw.pick(&others) }
+        let members = (0..self.cast.entities).map(|entity| self.cast.member(entity));
+        let others: Vec<Who> =
+            members.filter(|other| *other != who && other.tenant == who.tenant).collect();
+        if others.is_empty() { who } else { self.draw.pick(&others) }
     }
 
     /// An overflowing text.

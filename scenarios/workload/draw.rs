@@ -61,12 +61,19 @@ impl Draw {
         if total == 0 {
             return None;
         }
-        let mut at = self.below(total);
-        let drawn = choices.iter().find(|(_, weight)| {
-            let is_here = at < *weight;
-            at = at.saturating_sub(*weight);
-            is_here
-        });
-        drawn.map(|(choice, _)| *choice)
+        let at = u64::from(self.below(total));
+        let choices = choices.iter().map(|(choice, weight)| (*choice, u64::from(*weight)));
+        at_weight(choices, at)
     }
+}
+
+/// The choice in whose share of the weights, laid end to end, `at` falls.
+pub fn at_weight<T>(choices: impl IntoIterator<Item = (T, u64)>, mut at: u64) -> Option<T> {
+    let mut choices = choices.into_iter();
+    let drawn = choices.find(|(_, weight)| {
+        let is_here = at < *weight;
+        at = at.saturating_sub(*weight);
+        is_here
+    });
+    drawn.map(|(choice, _)| choice)
 }

@@ -47,8 +47,13 @@ pub fn between_event_and_blobs(draw: &mut Draw, step: u32) -> Fault {
 /// A crash anywhere in a step's event or blobs.
 pub fn crash_in(draw: &mut Draw, step: u32) -> Fault {
     let call = draw.pick(&["append", "append", "put", ""]);
-    let when = When::Nth(u64::from(1 + draw.below(10)));
-    at(Effect::Crash(draw.of(&ending())), in_step(step, call), None, when)
+    crash_within(draw, in_step(step, call), 10)
+}
+
+/// A crash at one of the first operations of a scope.
+fn crash_within(draw: &mut Draw, scope: String, op_count: u32) -> Fault {
+    let when = When::Nth(u64::from(1 + draw.below(op_count)));
+    at(Effect::Crash(draw.of(&ending())), scope, None, when)
 }
 
 /// A sync that fails under a commit of a step: nobody knows whether it is there.
@@ -137,15 +142,11 @@ fn crash(draw: &mut Draw, targets: &Targets) -> Fault {
         }
         5 if targets.sweeps => {
             let boot = 1 + draw.below(targets.boots);
-            let when = When::Nth(u64::from(1 + draw.below(6)));
-            let effect = Effect::Crash(draw.of(&ending()));
-            at(effect, format!("sweep of boot {boot}"), None, when)
+            crash_within(draw, format!("sweep of boot {boot}"), 6)
         }
         6 => {
             let boot = 1 + draw.below(targets.boots);
-            let when = When::Nth(u64::from(1 + draw.below(6)));
-            let effect = Effect::Crash(draw.of(&ending()));
-            at(effect, format!("passivation of boot {boot}"), None, when)
+            crash_within(draw, format!("passivation of boot {boot}"), 6)
         }
         _ => {
             let step = some_write(draw, targets);
@@ -192,8 +193,7 @@ fn in_recovery(draw: &mut Draw, targets: &Targets, profile: &Profile) -> Fault {
     let boot = 1 + draw.below(targets.boots);
     let scope = format!("recovery of boot {boot}");
     if draw.share(profile.crashes) {
-        let when = When::Nth(u64::from(1 + draw.below(16)));
-        return at(Effect::Crash(draw.of(&ending())), scope, None, when);
+        return crash_within(draw, scope, 16);
     }
     let nth = u64::from(1 + draw.below(4));
     match draw.below(3) {

@@ -184,8 +184,7 @@ pub fn repeat_in_doubt(author: &mut Author) {
     let (body, key) = (author.overflowing(), author.fresh_key());
     let field = author.draw.pick(&["user_message", "system_prompt"]);
     let write = write_of(who, vec![(field.to_string(), body)]);
-    let step = author.push(write.clone());
-    author.steps.last_mut().expect("it was just added").key = Some(key);
+    let step = author.push_keyed(write.clone(), key);
     let fault = match author.draw.below(3) {
         0 => faults::between_event_and_blobs(&mut author.draw, step),
         1 => faults::failed_commit(&mut author.draw, step),
@@ -193,8 +192,7 @@ pub fn repeat_in_doubt(author: &mut Author) {
     };
     author.faults.push(fault);
     for _ in 0..1 + author.draw.below(2) {
-        author.push(write.clone());
-        author.steps.last_mut().expect("it was just added").key = Some(key);
+        author.push_keyed(write.clone(), key);
     }
 }
 
@@ -216,16 +214,14 @@ pub fn old_key(author: &mut Author) {
     let mut first = None;
     for _ in 0..6 + author.draw.below(4) {
         let (write, key) = (author.write(who), author.fresh_key());
-        author.push(write.clone());
-        author.steps.last_mut().expect("it was just added").key = Some(key);
+        author.push_keyed(write.clone(), key);
         first.get_or_insert((write, key));
     }
     if author.draw.percent(50) {
         end_boot(author);
     }
     let (write, key) = first.expect("there were at least six");
-    author.push(write);
-    author.steps.last_mut().expect("it was just added").key = Some(key);
+    author.push_keyed(write, key);
 }
 
 /// A deleted entity refers to nothing (I12): its bodies stay away once they are swept, whatever the clock
@@ -274,8 +270,7 @@ pub fn crowd(author: &mut Author) {
             _ => author.write(who),
         };
         author.push(action);
-        let step = author.steps.last_mut().expect("it was just added");
-        step.together = at > 0;
+        author.last().together = at > 0;
     }
     author.push(Action::Get { who });
 }
@@ -288,8 +283,7 @@ pub fn list_in_motion(author: &mut Author) {
     let top = 1 + author.draw.below(2);
     author.push(list(top));
     author.push(Action::Delete { who });
-    let step = author.steps.last_mut().expect("it was just added");
-    step.together = true;
+    author.last().together = true;
     author.push(list(top));
 }
 

@@ -6,9 +6,10 @@
 use crate::recipe::{Alphabet, Recipe};
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use proptest::sample::select;
+use stormglass_model::workload::session;
 
 /// The ceiling of the workload's small fields, in bytes.
-pub const CEILING_BYTES: u32 = 1_024;
+pub const CEILING_BYTES: u32 = session::CEILING_BYTES as u32;
 
 /// What the values of one run are made of.
 #[derive(Clone, Copy, Debug)]
