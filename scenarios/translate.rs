@@ -77,7 +77,7 @@ pub fn for_model(step: &Step) -> Option<model::Request> {
         }
         Action::List { tenant, top } => {
             let top = top.map_or(DEFAULT_TOP, |top| top as usize);
-            (*tenant, model::Kind::List { top }, Map::new())
+            (*tenant, model::Kind::List(model::Page::first(top)), Map::new())
         }
         _ => return None,
     };
