@@ -46,13 +46,20 @@ pub enum Mode {
 }
 
 /// Who is asked: a tenant's entity, by number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Who {
     /// The tenant.
     pub tenant: u32,
     /// The entity.
     pub entity: u32,
+    /// The entity set: the place of its spec among the plan's, or the workload's.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub set: u32,
+}
+
+fn is_first(set: &u32) -> bool {
+    *set == 0
 }
 
 /// A part of a history.
@@ -117,6 +124,9 @@ pub enum Action {
     List {
         /// Which tenant.
         tenant: u32,
+        /// Of which entity set, as in [`Who`].
+        #[serde(default, skip_serializing_if = "is_first")]
+        set: u32,
         /// At most so many.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         top: Option<u32>,
@@ -158,6 +168,14 @@ impl Action {
             | Action::Get { who }
             | Action::History { who, .. } => Some(*who),
             _ => None,
+        }
+    }
+
+    /// The entity set that is asked; the first for a step that asks none.
+    pub fn set(&self) -> u32 {
+        match self {
+            Action::List { set, .. } => *set,
+            other => other.who().map_or(0, |who| who.set),
         }
     }
 

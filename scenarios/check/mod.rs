@@ -27,9 +27,9 @@ mod sweeps;
 pub use progress::PROGRESS_MS;
 pub use remains::event_without_its_blob;
 
-use crate::plan::{Mode, Plan, Step, entity_id, tenant_name};
+use crate::plan::{Mode, Plan, Step, Who, entity_id, tenant_name};
 use crate::rows::{Look, Reader};
-use crate::translate;
+use crate::translate::{self, Sets};
 use progress::Calm;
 use recovery::Standing;
 use remains::Remains;
@@ -90,7 +90,8 @@ pub struct Judge<'a> {
     /// Violations that answers showed, until the tables are read.
     held: Vec<Violation>,
     /// Every entity that was ever asked for.
-    asked: BTreeSet<(u32, u32)>,
+    asked: BTreeSet<Who>,
+    sets: Sets,
     standing: Standing,
     calm: Calm,
     sweeps: Sweeps,
@@ -125,6 +126,7 @@ impl<'a> Judge<'a> {
             oracle,
             held: Vec::new(),
             asked: BTreeSet::new(),
+            sets: Sets::of(plan),
             standing: Standing::default(),
             calm: Calm::default(),
             sweeps: Sweeps::new(plan.sweep_interval_ms),
@@ -136,9 +138,14 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// Every entity that was ever asked for, as tenant and number.
-    pub fn asked(&self) -> Vec<(u32, u32)> {
+    /// Every entity that was ever asked for.
+    pub fn asked(&self) -> Vec<Who> {
         self.asked.iter().copied().collect()
+    }
+
+    /// The entity sets of the run.
+    pub fn sets(&self) -> &Sets {
+        &self.sets
     }
 
     /// Observations from which nothing was concluded, because too much was in doubt.
@@ -178,11 +185,11 @@ impl<'a> Judge<'a> {
 
     /// A step's request is sent; nothing if the step is none.
     pub fn sent(&mut self, step: &Step) -> Option<OpId> {
-        let request = translate::for_model(step)?;
+        let request = translate::for_model(step, &self.sets)?;
         if let Some(who) = step.action.who() {
-            self.asked.insert((who.tenant, who.entity));
+            self.asked.insert(who);
             if step.action.is_write() {
-                self.standing.write_sent(&tenant_name(who.tenant), &entity_id(who));
+                self.standing.write_sent(&self.key(who));
             }
         }
         let op = self.ask(|oracle, now| oracle.send(now, request));
@@ -199,7 +206,7 @@ impl<'a> Judge<'a> {
     /// A request was answered.
     pub fn answered(&mut self, step: &Step, op: OpId, said: &Answer) -> Going {
         let was_calm = self.calm.answered(self.world, op);
-        let Some(answer) = translate::answer(step, said) else {
+        let Some(answer) = translate::answer(step, said, &self.sets) else {
             let mismatch = Mismatch::new(
                 Invariant::I18,
                 "answer of another shape",
@@ -222,8 +229,7 @@ impl<'a> Judge<'a> {
     /// Keeps what an answer says of its tenant's store and of its entity.
     fn note_standing(&mut self, step: &Step, answer: &Answer) {
         let Some(who) = step.action.who() else { return };
-        let (tenant, set) = (tenant_name(who.tenant), translate::SET.to_string());
-        let key = EntityKey { tenant, set, id: entity_id(who) };
+        let key = self.key(who);
         let is_write = step.action.is_write();
         if answer.status >= 500 {
             self.standing.in_doubt(&key);
@@ -233,6 +239,11 @@ impl<'a> Judge<'a> {
                 self.standing.shown(key, shown);
             }
         }
+    }
+
+    fn key(&self, who: Who) -> EntityKey {
+        let (tenant, set) = (tenant_name(who.tenant), self.sets.name(who.set));
+        EntityKey { tenant, set, id: entity_id(who) }
     }
 
     /// Whether no tenant's store has anything left that may be overwritten.
@@ -336,7 +347,7 @@ impl<'a> Judge<'a> {
     }
 
     fn tenants(&self) -> BTreeSet<String> {
-        self.asked.iter().map(|(tenant, _)| tenant_name(*tenant)).collect()
+        self.asked.iter().map(|who| tenant_name(who.tenant)).collect()
     }
 
     /// The rows of every tenant as they were last read.

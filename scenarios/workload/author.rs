@@ -38,7 +38,7 @@ pub struct Cast {
 impl Cast {
     /// The entity of this number, with its tenant.
     pub fn member(&self, entity: u32) -> Who {
-        Who { tenant: entity % self.tenants, entity }
+        Who { tenant: entity % self.tenants, entity, set: 0 }
     }
 }
 
@@ -202,7 +202,7 @@ impl Author {
     pub fn who(&mut self) -> Who {
         if self.draw.percent(6) {
             let tenant = self.draw.below(self.cast.tenants);
-            return Who { tenant, entity: self.draw.below(self.cast.entities + 1) };
+            return Who { tenant, entity: self.draw.below(self.cast.entities + 1), set: 0 };
         }
         self.someone()
     }
