@@ -181,5 +181,6 @@ pub fn step_kind(action: &Action) -> &'static str {
         Action::StepClock { .. } => "step-clock",
         Action::Crash { .. } => "crash",
         Action::Restart => "restart",
+        Action::Reconfigure { .. } => "reconfigure",
     }
 }

@@ -255,6 +255,7 @@ fn what(step: &Step) -> String {
         Action::StepClock { by_ms } => format!("clock set by {by_ms} ms"),
         Action::Crash { .. } => "crash".to_string(),
         Action::Restart => "restart".to_string(),
+        Action::Reconfigure { change } => format!("next boot: {}", change.brief()),
     }
 }
 

@@ -27,7 +27,8 @@ mod sweeps;
 pub use progress::PROGRESS_MS;
 pub use remains::event_without_its_blob;
 
-use crate::plan::{Mode, Plan, Step, Who, entity_id, tenant_name};
+use crate::change::{Change, model_mode};
+use crate::plan::{Plan, Step, Who, entity_id, tenant_name};
 use crate::rows::{Look, Reader};
 use crate::translate::{self, Sets};
 use progress::Calm;
@@ -35,13 +36,14 @@ use recovery::Standing;
 use remains::Remains;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use stormglass_model::automaton::Automaton;
 use stormglass_model::clock::Moment;
 use stormglass_model::entity::{EntityKey, OpId};
 use stormglass_model::observe::Observation;
 use stormglass_model::oracle::Oracle;
 use stormglass_model::tables::{Sight, TenantRows};
 use stormglass_model::violation::{Invariant, Mismatch, Violation};
-use stormglass_model::{automaton, workload};
+use stormglass_model::workload;
 use stormglass_platform::Answer;
 use stormglass_sim::World;
 use sweeps::Sweeps;
@@ -87,6 +89,8 @@ pub struct Judge<'a> {
     is_on: bool,
     watch: &'a dyn Fn(Part),
     oracle: Oracle,
+    /// What the model takes for the specs in force.
+    automata: Vec<Automaton>,
     /// Violations that answers showed, until the tables are read.
     held: Vec<Violation>,
     /// Every entity that was ever asked for.
@@ -112,18 +116,15 @@ impl<'a> Judge<'a> {
         plan: &Plan,
         (is_on, watch): (bool, &'a dyn Fn(Part)),
     ) -> Judge<'a> {
-        let default_inline_max = DEFAULT_CEILING_BYTES;
-        let mode = match plan.mode {
-            Mode::BlobRefs => automaton::Mode::BlobRefs { default_inline_max },
-            Mode::InlineTruncate => automaton::Mode::InlineTruncate { default_inline_max },
-        };
-        let mut oracle = Oracle::new(mode, moment(world));
-        oracle.set_spec(workload::session::session());
+        let automata = vec![workload::session::session()];
+        let mut oracle = Oracle::new(model_mode(plan.mode), moment(world));
+        automata.iter().cloned().for_each(|automaton| oracle.set_spec(automaton));
         Judge {
             world,
             is_on,
             watch,
             oracle,
+            automata,
             held: Vec::new(),
             asked: BTreeSet::new(),
             sets: Sets::of(plan),
@@ -168,6 +169,15 @@ impl<'a> Judge<'a> {
     /// The latest reading of the wall clock in this run.
     pub fn latest_clock_ms(&self) -> i64 {
         self.remains.latest_ms()
+    }
+
+    /// From the boot that starts next on, this holds.
+    pub fn reconfigured(&mut self, change: &Change) {
+        change.apply_to_model(&mut self.automata);
+        self.automata.iter().cloned().for_each(|automaton| self.oracle.set_spec(automaton));
+        if let Change::Mode { tenant, mode } = change {
+            self.oracle.set_mode(&tenant_name(*tenant), model_mode(*mode));
+        }
     }
 
     /// A server process runs.

@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** nothing here depends on what the steps were: every run ends in the same way.
 
-use super::{Run, aside, config};
+use super::{Run, aside};
 use crate::check::{Going, PROGRESS_MS};
 use crate::plan::Action;
 use crate::recipe::Recipe;
@@ -47,7 +47,8 @@ impl Run<'_> {
         if is_settled {
             self.judge.same(&before, &self.judge.rows())?;
         }
-        self.judge.replays_alike(&self.points, config(self.plan), &self.last_read).await
+        let config = self.config()?;
+        self.judge.replays_alike(&self.points, config, &self.last_read).await
     }
 
     /// Reads every entity that was ever asked for; a write shows whether its actor and its journal
