@@ -379,6 +379,7 @@ impl Run<'_> {
     /// Waits until nothing moves, buries a dead boot, and has the judge look.
     async fn settle(&mut self) -> Going {
         bounded(&self.judge, self.points.quiet()).await?;
+        self.judge.delayed(&self.tally.phases.take_delayed(self.world));
         if self.world.is_running() || self.server.is_none() {
             let quiet = self.judge.quiet().await;
             self.tally.rows(&self.judge.rows(), true);

@@ -6,12 +6,13 @@
 //! the run's verdict.
 //!
 //! **Verified** here, by asking the model: I1, I2, I3 (events against requests, by every answer and
-//! reading), I4, I10, I18 (every answer), I5, I6, I7, I8, I12, I19, I20 for snapshots (every reading); how
+//! reading), I4, I10, I18 (every answer), I5, I6, I7, I8, I12, I13 (rows, blobs, files), I19, I20 for snapshots
+//! (every reading); how
 //! far each goes stands at the head of the model's file. I7's orphans are counted: `check orphans`.
 //! **Verified** in the files beside this one: I8, I9 and I20 for sweeps in `sweeps`; I2 by write protocol
 //! and I14 in `remains`; I11 in `recovery`; I16 in `progress`; I21 in `progress` and `panics`.
 //! **Not verified** by any of them:
-//! - I13 beyond the tenant column of rows; I15: no step of the workload leaves a row of `outbox`.
+//! - I15: no step of the workload leaves a row of `outbox`.
 //! - I17: no run can see it. `check-determinism`, the tests and a part of each campaign compare processes.
 //! - I22: faults are honest so far and damage nothing, so its errors (`BlobLost`, `EventUndecodable`) are
 //!   answers that I18 refuses, and wrong, older or null values are I4's, I10's and I18's. What is said
@@ -28,8 +29,9 @@ pub use progress::PROGRESS_MS;
 pub use remains::event_without_its_blob;
 
 use crate::change::{Change, model_mode};
-use crate::plan::{Plan, Step, Who, entity_id, tenant_name};
+use crate::plan::{Action, Plan, Step, Who, entity_id, tenant_name};
 use crate::rows::{Look, Reader};
+use crate::seams::tenants_on;
 use crate::translate::{self, Sets};
 use progress::Calm;
 use recovery::Standing;
@@ -95,6 +97,8 @@ pub struct Judge<'a> {
     held: Vec<Violation>,
     /// Every entity that was ever asked for.
     asked: BTreeSet<Who>,
+    /// Tenants for which a creation was ever sent: the only ones that may have a file (I13).
+    created: BTreeSet<String>,
     sets: Sets,
     standing: Standing,
     calm: Calm,
@@ -127,6 +131,7 @@ impl<'a> Judge<'a> {
             automata,
             held: Vec::new(),
             asked: BTreeSet::new(),
+            created: BTreeSet::new(),
             sets: Sets::of(plan),
             standing: Standing::default(),
             calm: Calm::default(),
@@ -198,6 +203,9 @@ impl<'a> Judge<'a> {
         let request = translate::for_model(step, &self.sets)?;
         if let Some(who) = step.action.who() {
             self.asked.insert(who);
+            if let Action::Create { .. } = step.action {
+                self.created.insert(tenant_name(who.tenant));
+            }
             if step.action.is_write() {
                 self.standing.write_sent(&self.key(who));
             }
@@ -268,9 +276,6 @@ impl<'a> Judge<'a> {
             self.held.clear();
             return Ok(());
         }
-        if self.sweeps.is_delayed(self.calm.fault_count(self.world)) {
-            self.oracle.fault_fired();
-        }
         let mut found = Vec::new();
         if self.world.op_count() != self.read_at_op || self.standing.has_news {
             self.standing.note_errors(self.world);
@@ -321,7 +326,7 @@ impl<'a> Judge<'a> {
     }
 
     fn judge_rows(&mut self, looks: Vec<Look>, is_dead: bool) -> Vec<Violation> {
-        let mut found = Vec::new();
+        let mut found: Vec<Violation> = self.files_of_nobody().collect();
         for look in looks {
             self.reading_count += 1;
             let rows = match remains::whole(look) {
@@ -346,6 +351,16 @@ impl<'a> Judge<'a> {
             }
         }
         found
+    }
+
+    /// I13: files of tenants that nobody has written to.
+    fn files_of_nobody(&self) -> impl Iterator<Item = Violation> {
+        let mut tenants = tenants_on(&self.world.image());
+        tenants.retain(|tenant| !self.created.contains(tenant));
+        tenants.into_iter().map(|tenant| {
+            let place = "file of a tenant that nobody wrote to";
+            Mismatch::new(Invariant::I13, place, "no file", "a file").at(tenant)
+        })
     }
 
     /// The model's turn.
