@@ -1,0 +1,2 @@
+//! The platform as a server.
+fn main() {}
