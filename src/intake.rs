@@ -8,7 +8,7 @@ use crate::answer::RequestError;
 use crate::entity::EntityOp;
 use crate::list::Choice;
 use crate::overflow::{RESERVED_PREFIX, is_reserved_param, reserved_key};
-use crate::platform::is_valid_id;
+use crate::platform::{is_valid_id, is_valid_tenant};
 use crate::request::{BODY_MAX, Body, Op, Request};
 use crate::seams::Ids;
 use crate::spec::TransitionTable;
@@ -108,14 +108,6 @@ fn check_names(request: &Request) -> Result<(), RequestError> {
         }
     }
     Ok(())
-}
-
-/// `[a-z0-9][a-z0-9_-]{0,62}`
-fn is_valid_tenant(tenant: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    (1..=63).contains(&tenant.len())
-        && plain(tenant.as_bytes()[0])
-        && tenant.bytes().all(|byte| plain(byte) || byte == b'_' || byte == b'-')
 }
 
 fn parse_body(body: &Body) -> Result<Map<String, Value>, RequestError> {

@@ -55,6 +55,8 @@ pub mod http;
 mod hydrate;
 mod intake;
 mod list;
+#[cfg(not(madsim))]
+pub mod live;
 pub mod metrics;
 pub mod overflow;
 mod platform;

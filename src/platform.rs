@@ -326,6 +326,14 @@ pub(crate) fn is_valid_id(id: &str) -> bool {
     (1..=255).contains(&id.len()) && !id.chars().any(char::is_control)
 }
 
+/// `[a-z0-9][a-z0-9_-]{0,62}`
+pub(crate) fn is_valid_tenant(tenant: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    (1..=63).contains(&tenant.len())
+        && plain(tenant.as_bytes()[0])
+        && tenant.bytes().all(|byte| plain(byte) || byte == b'_' || byte == b'-')
+}
+
 /// Nothing that panics runs under these locks, so a poisoned one is whole.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
