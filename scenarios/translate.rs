@@ -54,7 +54,8 @@ pub fn request(step: &Step, sets: &Sets) -> Option<platform::Request> {
         }
         Action::List { tenant, set: number, top } => {
             let who = Who { tenant: *tenant, entity: 0, set: *number };
-            (who, platform::Op::List { set, top: top.map(u64::from), skip: 0 })
+            let (top, select, filter) = (top.map(u64::from), None, None);
+            (who, platform::Op::List { set, top, skip: 0, select, filter })
         }
         _ => return None,
     };

@@ -57,7 +57,7 @@ impl Store {
         puts: &[Put],
         now_ms: i64,
     ) -> Result<(), StoreError> {
-        self.write("store.append", caller, |db, tenant| {
+        let written = self.write("store.append", caller, |db, tenant| {
             let key = EntityKey {
                 entity_type: event.entity_type.clone(),
                 entity_id: event.entity_id.clone(),
@@ -69,10 +69,11 @@ impl Store {
             }
             insert_event(db, tenant, event)?;
             insert_intents(db, tenant, event)?;
-            put_all(db, puts, PutCause::Live, now_ms)?;
-            Ok(())
-        })
-        .await
+            put_all(db, puts, PutCause::Live, now_ms)
+        });
+        let written = written.await?;
+        self.metrics.blobs_put.add(written);
+        Ok(())
     }
 
     /// The snapshot and the events after it, as of one moment.

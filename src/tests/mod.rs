@@ -3,4 +3,4 @@
 mod lifecycle;
 mod recovery;
 mod time;
-mod world;
+pub mod world;

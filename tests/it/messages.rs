@@ -125,6 +125,9 @@ fn request_errors() -> Vec<RequestError> {
         ReservedName(text("Status")),
         InvalidName { what: "tenant", name: text("../x") },
         NotSupported(text("$orderby")),
+        MissingTenant,
+        UnknownPath(text("/metric")),
+        MethodNotAllowed { method: text("PUT"), allowed: "GET, HEAD, POST" },
         UnknownSet(text("Sesions")),
         UnknownAction { entity_type: text("Session"), action: text("Wirte") },
         EntityNotFound(text("s1")),
@@ -141,6 +144,7 @@ fn request_errors() -> Vec<RequestError> {
     for error in &errors {
         match error {
             InvalidBody(_) | ReservedName(_) | InvalidName { .. } | NotSupported(_) => {}
+            MissingTenant | UnknownPath(_) | MethodNotAllowed { .. } => {}
             UnknownSet(_) | UnknownAction { .. } | EntityNotFound(_) | WrongState { .. } => {}
             GuardFalse { .. } | EntityExists(_) | KeyReused(_) | PreconditionFailed { .. } => {}
             BodyTooLarge(_) | BlobLost { .. } | EventUndecodable { .. } | Unavailable(_) => {}
