@@ -5,6 +5,7 @@
 
 use super::draw::Draw;
 use super::values::{self, Taste, is_over};
+use crate::malformed::{self, Malformed};
 use crate::plan::{Action, Page, Part, Step, Values, Who};
 use crate::recipe::Recipe;
 use std::collections::BTreeMap;
@@ -369,6 +370,14 @@ impl Author {
             names.iter().map(|name| name.to_string()).collect()
         });
         Part { skip, filter, select }
+    }
+
+    /// A request that is none.
+    pub fn malformed(&mut self, who: Who) -> Action {
+        let what = self.draw.pick(&malformed::ALL);
+        // Eight megabytes take their time: rarely.
+        let is_taken = what != Malformed::BodyTooLarge || self.draw.percent(20);
+        Action::Malformed { who, what: if is_taken { what } else { Malformed::DuplicateKey } }
     }
 
     /// A page of a history, or all that a page holds.
