@@ -53,6 +53,9 @@ use sweeps::Sweeps;
 /// The ceiling of fields without one of their own, in bytes: the platform's default.
 pub const DEFAULT_CEILING_BYTES: u64 = 131_072;
 
+/// The place of an answer that acknowledges what is to be rejected.
+const ACKNOWLEDGED: &str = "answer not allowed: success";
+
 /// Why a run stops.
 pub enum Stop {
     /// The platform broke a promise.
@@ -324,8 +327,15 @@ impl<'a> Judge<'a> {
     }
 
     /// The first violation of a moment, in the order of the ids; tables before answers.
-    fn decide(&mut self, found: Vec<Violation>) -> Going {
+    fn decide(&mut self, mut found: Vec<Violation>) -> Going {
         let held = std::mem::take(&mut self.held);
+        // What was wrongly acknowledged stands in the journal as it was said: the answer is the fault.
+        let is_said = |one: &Violation| {
+            let mut said = held.iter().filter(|said| said.place == ACKNOWLEDGED);
+            let is_of_journal = matches!(one.invariant, Invariant::I2 | Invariant::I11);
+            is_of_journal && said.any(|said| said.entity == one.entity)
+        };
+        found.retain(|one| !is_said(one));
         let first = |found: Vec<Violation>| found.into_iter().min_by_key(|one| one.invariant);
         first(found).or_else(|| first(held)).map_or(Ok(()), violated)
     }
