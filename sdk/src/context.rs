@@ -31,7 +31,7 @@ impl Context {
 
     /// The value at the end of a path of member names.
     pub fn at(&self, path: &[&str]) -> Option<Value<'_>> {
-        Value::parse(&self.text)?.at(path)
+        Value::of(&self.text).at(path)
     }
 
     /// The string at the end of a path of member names; nothing if there is something else.
@@ -107,7 +107,10 @@ mod tests {
             size
         });
         assert_eq!(read, Ok(b"aa".to_vec()));
-        assert_eq!(read_whole("x", |buffer| buffer.len() as i32 + 1), Err(Error::Invalid("x".to_owned())));
+        assert_eq!(
+            read_whole("x", |buffer| buffer.len() as i32 + 1),
+            Err(Error::Invalid("x".to_owned()))
+        );
     }
 
     #[test]

@@ -3,6 +3,9 @@
 //! **Invariant:** what is found is what the text says; a text that is no JSON gives `None` at the place where that is
 //! met, and never a panic. It is not a validator: what is passed over is only looked at as far as needed to pass it.
 
+/// What may stand between two parts of a text.
+const SPACES: &[char] = &[' ', '\t', '\n', '\r'];
+
 /// One value, as its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Value<'a> {
@@ -15,7 +18,12 @@ impl<'a> Value<'a> {
         let mut reader = Reader { text, at: 0 };
         let value = reader.value()?;
         reader.space();
-        (reader.at == text.len()).then(|| value)
+        (reader.at == text.len()).then_some(value)
+    }
+
+    /// The value that a text is said to be: looked at only where somebody asks, because a context may be large.
+    pub(crate) fn of(text: &'a str) -> Value<'a> {
+        Value { json: text.trim_matches(SPACES) }
     }
 
     /// The value's text, as it stands.
@@ -223,7 +231,7 @@ impl<'a> Reader<'a> {
         while matches!(self.peek(), Some(b'0'..=b'9' | b'a'..=b'z' | b'E' | b'+' | b'-' | b'.')) {
             self.at += 1;
         }
-        (self.at > start).then(|| ())
+        (self.at > start).then_some(())
     }
 }
 
@@ -247,6 +255,7 @@ mod tests {
         assert_eq!(at(&["n"]).unwrap().as_integer(), Some(-12));
         assert_eq!(at(&["big"]).unwrap().json(), "1e300");
         assert_eq!(at(&["big"]).unwrap().as_integer(), None);
+        assert_eq!(Value::of(CONTEXT).at(&["n"]).unwrap().as_integer(), Some(-12));
     }
 
     #[test]
@@ -267,7 +276,14 @@ mod tests {
         }
         assert_eq!(Value::parse(r#"{"a" 1}"#).unwrap().get("a"), None);
         assert_eq!(Value::parse(r#"[1 2]"#).unwrap().items().count(), 1);
-        for text in [r#""\u12""#, r#""\ud800""#, r#""\ud800\u0041""#, r#""\udc00""#, r#""\u+123""#, r#""\x""#] {
+        for text in [
+            r#""\u12""#,
+            r#""\ud800""#,
+            r#""\ud800\u0041""#,
+            r#""\udc00""#,
+            r#""\u+123""#,
+            r#""\x""#,
+        ] {
             assert_eq!(Value::parse(text).unwrap().as_text(), None, "{text}");
         }
     }
@@ -278,7 +294,13 @@ mod tests {
         for end in (0..CONTEXT.len()).filter(|end| CONTEXT.is_char_boundary(*end)) {
             for start in (0..end).filter(|start| CONTEXT.is_char_boundary(*start)) {
                 let value = Value { json: &CONTEXT[start..end] };
-                let _ = (value.at(&["a", "b/c"]), value.as_text(), value.items().count(), Value::parse(value.json));
+                let _ = (
+                    value.at(&["a", "b/c"]),
+                    value.as_text(),
+                    value.items().count(),
+                    Value::parse(value.json),
+                    Value::of(value.json).at(&["a"]),
+                );
             }
         }
     }

@@ -23,6 +23,11 @@
 
 #![deny(missing_docs, unsafe_code)]
 
+/// The example of the README is code, too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 mod context;
 mod error;
 mod host;

@@ -43,7 +43,8 @@ impl Host {
     pub fn run<A: Answer>(self, guest: impl FnOnce(&Context) -> A) -> Host {
         HOST.with(|host| *host.borrow_mut() = Some(self));
         let returned = crate::run(guest);
-        let mut host = HOST.with(|host| host.borrow_mut().take()).expect("a guest cannot take its host away");
+        let mut host =
+            HOST.with(|host| host.borrow_mut().take()).expect("a guest cannot take its host away");
         host.returned = returned;
         host
     }
@@ -70,7 +71,9 @@ impl Host {
 }
 
 fn with<T>(call: impl FnOnce(&mut Host) -> T) -> T {
-    HOST.with(|host| call(host.borrow_mut().as_mut().expect("a guest runs under `testing::Host::run`")))
+    HOST.with(|host| {
+        call(host.borrow_mut().as_mut().expect("a guest runs under `testing::Host::run`"))
+    })
 }
 
 fn give(value: &[u8], buffer: &mut [u8]) -> i32 {

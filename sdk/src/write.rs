@@ -108,8 +108,15 @@ mod tests {
     #[test]
     fn members_stand_in_the_order_in_which_they_were_given() {
         let inner = Object::new().text("b", "x").integer("a", u64::MAX);
-        let outer = Object::new().boolean("t", true).object("o", &inner).object("e", &Object::new()).json("n", "null");
-        assert_eq!(outer.to_json(), r#"{"t":true,"o":{"b":"x","a":18446744073709551615},"e":{},"n":null}"#);
+        let outer = Object::new()
+            .boolean("t", true)
+            .object("o", &inner)
+            .object("e", &Object::new())
+            .json("n", "null");
+        assert_eq!(
+            outer.to_json(),
+            r#"{"t":true,"o":{"b":"x","a":18446744073709551615},"e":{},"n":null}"#
+        );
     }
 
     #[test]
@@ -117,7 +124,9 @@ mod tests {
         let text: String = (0..0x3000).chain(0x1f300..0x1f400).filter_map(char::from_u32).collect();
         let json = Object::new().text("text", &text).to_json();
         assert_eq!(Value::parse(&json).unwrap().at(&["text"]).unwrap().as_text(), Some(text));
-        for escaped in [r"\u0000\u0001", r"\u001f !\", r"[\\]", r"\b\t\n\u000b\f\r\u000e", "~\u{7f}"] {
+        for escaped in
+            [r"\u0000\u0001", r"\u001f !\", r"[\\]", r"\b\t\n\u000b\f\r\u000e", "~\u{7f}"]
+        {
             assert!(json.contains(escaped), "{escaped}");
         }
     }

@@ -35,6 +35,9 @@ mod tests {
         let run = host().refused("system_prompt", -4).run(echo);
         assert_eq!(run.result(), r#"{"success":false,"error":"system_prompt: expired"}"#);
         let run = Host::new(r#"{"integration_config":{}}"#).run(echo);
-        assert_eq!(run.result(), r#"{"success":false,"error":"integration_config.field: no such field"}"#);
+        assert_eq!(
+            run.result(),
+            r#"{"success":false,"error":"integration_config.field: no such field"}"#
+        );
     }
 }

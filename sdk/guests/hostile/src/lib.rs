@@ -82,11 +82,17 @@ mod tests {
         assert_eq!(run("not_json", "").result(), r#"{"success":true"#);
         assert_eq!(run("reserved", "").result(), r#"{"success":true,"params":{"__temper_x":1}}"#);
         assert_eq!(run("named_action", "").result(), r#"{"success":true,"action":"Ring"}"#);
-        assert_eq!(run("large", "").result().len(), (300 << 10) + r#"{"success":true,"params":{"payload":""}}"#.len());
+        assert_eq!(
+            run("large", "").result().len(),
+            (300 << 10) + r#"{"success":true,"params":{"payload":""}}"#.len()
+        );
         assert_eq!(run("silent", "").result_count(), 0);
         assert_eq!(run("returns_nonzero", "").returned(), 7);
         let twice = run("twice", "");
-        assert_eq!((twice.result_count(), twice.result(), twice.returned()), (2, r#"{"success":true}"#, 0));
+        assert_eq!(
+            (twice.result_count(), twice.result(), twice.returned()),
+            (2, r#"{"success":true}"#, 0)
+        );
         assert_eq!(run("whatever", "").result(), r#"{"success":true}"#);
     }
 }

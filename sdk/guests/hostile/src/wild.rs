@@ -30,7 +30,14 @@ pub fn pointers() -> Outcome {
 
 /// Lengths below 0, at addresses inside memory and outside.
 pub fn negative() -> Outcome {
-    every_call_refuses(&[(16, -1), (16, -2), (16, i32::MIN), (0, -1), (-1, -1), (i32::MIN, i32::MIN)])
+    every_call_refuses(&[
+        (16, -1),
+        (16, -2),
+        (16, i32::MIN),
+        (0, -1),
+        (-1, -1),
+        (i32::MIN, i32::MIN),
+    ])
 }
 
 /// Tries each range as each pointer of each function.

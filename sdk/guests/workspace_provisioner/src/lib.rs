@@ -25,7 +25,9 @@ mod tests {
         let digest = "0c69f3d5a35bad976c102db70586545f94a49f8b8b50d9f7a1f82dd1c1b5b842";
         assert_eq!(
             run.result(),
-            format!(r#"{{"success":true,"params":{{"message_bytes":4,"message_sha256":"{digest}"}}}}"#)
+            format!(
+                r#"{{"success":true,"params":{{"message_bytes":4,"message_sha256":"{digest}"}}}}"#
+            )
         );
         assert_eq!(run.returned(), 0);
     }
