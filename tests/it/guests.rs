@@ -101,6 +101,9 @@ fn what_never_ends_is_ended_by_its_limit() {
     assert_eq!(hostile("trap", None).end, End::Trapped(Trap::UnreachableCodeReached));
     assert_eq!(hostile("loop", None).end, End::Trapped(Trap::OutOfFuel));
     assert_eq!(hostile("memory", None).end, End::Trapped(Trap::UnreachableCodeReached));
+    let panic = hostile("panic", None);
+    assert_eq!(panic.end, End::Trapped(Trap::UnreachableCodeReached));
+    assert!(panic.lines[0].starts_with("0 panicked at 'the glass broke'"), "{:?}", panic.lines);
     let recursion = hostile("recurse", None);
     assert!(matches!(recursion.end, End::Trapped(Trap::MemoryOutOfBounds | Trap::StackOverflow)));
     assert!(recursion.fuel < 1_000_000, "a small stack ends soon");
@@ -110,9 +113,14 @@ fn what_never_ends_is_ended_by_its_limit() {
 fn bad_pointers_lengths_and_buffers_are_tried_and_a_wrong_answer_is_noticed() {
     assert_eq!(hostile("pointers", None).result(), r#"{"success":true}"#);
     assert_eq!(hostile("negative", None).result(), r#"{"success":true}"#);
+    assert_eq!(hostile("encoding", None).result(), r#"{"success":true}"#);
     assert_eq!(hostile("short", None).result(), r#"{"success":true,"params":{"needed":6}}"#);
     assert_eq!(hostile("exact", None).result(), r#"{"success":true,"params":{"read":6}}"#);
-    for (mode, wrong) in [("pointers", Wrong::EndUnchecked), ("negative", Wrong::NegativeIsEmpty)] {
+    for (mode, wrong) in [
+        ("pointers", Wrong::EndUnchecked),
+        ("negative", Wrong::NegativeIsEmpty),
+        ("encoding", Wrong::TextIsMended),
+    ] {
         assert!(hostile(mode, Some(wrong)).result().starts_with(r#"{"success":false"#), "{mode}");
     }
     for (mode, wrong) in [("short", Wrong::ShortIsFilled), ("exact", Wrong::ExactIsShort)] {

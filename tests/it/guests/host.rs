@@ -25,6 +25,8 @@ pub enum Wrong {
     EndUnchecked,
     /// A negative length is taken for none.
     NegativeIsEmpty,
+    /// Text is mended until it is UTF-8.
+    TextIsMended,
 }
 
 /// How a guest ended.
@@ -36,11 +38,12 @@ pub enum End {
     Trapped(Trap),
 }
 
-/// A guest's end, its results in order, and the fuel that it took.
+/// A guest's end, its results and lines in order, and the fuel that it took.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ran {
     pub end: End,
     pub results: Vec<String>,
+    pub lines: Vec<String>,
     pub fuel: u64,
 }
 
@@ -63,6 +66,7 @@ pub struct Given {
 struct Invocation {
     given: Given,
     results: Vec<String>,
+    lines: Vec<String>,
     limits: StoreLimits,
 }
 
@@ -84,7 +88,8 @@ impl Guest {
     /// Runs it in a fresh instance.
     pub fn run(&self, given: &Given) -> Ran {
         let limits = StoreLimitsBuilder::new().memory_size(MEMORY_MAX_BYTES).build();
-        let invocation = Invocation { given: given.clone(), results: Vec::new(), limits };
+        let (results, lines) = (Vec::new(), Vec::new());
+        let invocation = Invocation { given: given.clone(), results, lines, limits };
         let mut store = Store::new(&self.engine, invocation);
         store.limiter(|invocation| &mut invocation.limits);
         store.set_fuel(FUEL_MAX).unwrap();
@@ -95,7 +100,8 @@ impl Guest {
             Err(error) => End::Trapped(*error.downcast_ref::<Trap>().expect("a guest only traps")),
         };
         let fuel = FUEL_MAX - store.get_fuel().unwrap();
-        Ran { end, results: store.into_data().results, fuel }
+        let Invocation { results, lines, .. } = store.into_data();
+        Ran { end, results, lines, fuel }
     }
 }
 
@@ -112,8 +118,16 @@ fn linker(engine: &Engine) -> Linker<Invocation> {
         caller.data_mut().results.push(result);
         0
     };
-    let log = |mut caller: Caller<'_, Invocation>, _level: i32, ptr: i32, len: i32| {
-        text(&mut caller, ptr, len).map_or(REFUSED, |_| 0)
+    let log = |mut caller: Caller<'_, Invocation>, level: i32, ptr: i32, len: i32| match text(
+        &mut caller,
+        ptr,
+        len,
+    ) {
+        Some(line) if (0..=3).contains(&level) => {
+            caller.data_mut().lines.push(format!("{level} {line}"));
+            0
+        }
+        _ => REFUSED,
     };
     let read_field =
         |mut caller: Caller<'_, Invocation>, name: i32, name_len: i32, buf: i32, len: i32| {
@@ -160,7 +174,11 @@ fn memory<'a>(caller: &'a mut Caller<'_, Invocation>) -> &'a mut [u8] {
 
 fn text(caller: &mut Caller<'_, Invocation>, ptr: i32, len: i32) -> Option<String> {
     let range = range(caller, ptr, len)?;
-    String::from_utf8(memory(caller)[range].to_vec()).ok()
+    let bytes = memory(caller)[range].to_vec();
+    if caller.data().given.wrong == Some(Wrong::TextIsMended) {
+        return Some(String::from_utf8_lossy(&bytes).into_owned());
+    }
+    String::from_utf8(bytes).ok()
 }
 
 fn give(
