@@ -20,7 +20,9 @@ use crate::decide::{Decision, decide, decide_alone};
 use crate::entity::{BootId, EntityKey, Event, Existence, Kept, OpId, Origin, State};
 use crate::observe::Observation;
 use crate::oracle::Oracle;
-use crate::request::{Answer, EntityView, HistoryEvent, HistoryView, Kind, Listed, Request, Rules};
+use crate::request::{
+    Answer, EntityView, HistoryEvent, HistoryView, Kind, Listed, Page, Request, Rules,
+};
 use crate::sweep_check::Sweep;
 use crate::tables::{BlobRow, EventRow, KeptRow, Sight, SnapshotRow, TenantRows};
 use crate::violation::{Invariant, Violation};
@@ -208,7 +210,7 @@ impl Run {
             10 => (Kind::Patch { id }, json!({"system_prompt": text, "user_message": null})),
             11 if self.random.one_in(8) => (Kind::Delete { id }, json!({})),
             12 => (Kind::History { id }, json!({})),
-            13 => (Kind::List { top: 100 }, json!({})),
+            13 => (Kind::List(Page::first(100)), json!({})),
             _ => (Kind::Read { id }, json!({})),
         };
         let mut request = Request::new(TENANT, SET, kind).body(body.as_object().unwrap());

@@ -4,6 +4,7 @@
 pub mod build_info;
 pub mod bundle;
 pub mod campaign;
+pub mod change;
 pub mod check;
 pub mod counts;
 pub mod defects;

@@ -4,6 +4,7 @@
 //! does, the crash states and the schedule included, follows from the plan alone. A plan outlives
 //! changes of the generator.
 
+use crate::change::Change;
 use crate::recipe::Recipe;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -45,14 +46,31 @@ pub enum Mode {
     InlineTruncate,
 }
 
+impl Mode {
+    /// As plans write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Mode::BlobRefs => "blob-refs",
+            Mode::InlineTruncate => "inline-truncate",
+        }
+    }
+}
+
 /// Who is asked: a tenant's entity, by number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Who {
     /// The tenant.
     pub tenant: u32,
     /// The entity.
     pub entity: u32,
+    /// The entity set: the place of its spec among the plan's, or the workload's.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub set: u32,
+}
+
+fn is_first(set: &u32) -> bool {
+    *set == 0
 }
 
 /// A part of a history.
@@ -117,6 +135,9 @@ pub enum Action {
     List {
         /// Which tenant.
         tenant: u32,
+        /// Of which entity set, as in [`Who`].
+        #[serde(default, skip_serializing_if = "is_first")]
+        set: u32,
         /// At most so many.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         top: Option<u32>,
@@ -145,6 +166,11 @@ pub enum Action {
     },
     /// Stops the server as an administrator does, and starts it again.
     Restart,
+    /// Changes what the next boot reads of its specs and settings.
+    Reconfigure {
+        /// What changes.
+        change: Change,
+    },
 }
 
 impl Action {
@@ -158,6 +184,14 @@ impl Action {
             | Action::Get { who }
             | Action::History { who, .. } => Some(*who),
             _ => None,
+        }
+    }
+
+    /// The entity set that is asked; the first for a step that asks none.
+    pub fn set(&self) -> u32 {
+        match self {
+            Action::List { set, .. } => *set,
+            other => other.who().map_or(0, |who| who.set),
         }
     }
 
@@ -265,6 +299,9 @@ pub enum PlanError {
     /// A setting that no run can have.
     #[error("plan with a {0} of 0, it must be at least 1")]
     Zero(&'static str),
+    /// A change of the specs after which they are none.
+    #[error("plan with a change that no platform takes: {0}")]
+    Change(#[from] stormglass_platform::SpecsError),
     /// A step's number that is 0 or another step's.
     #[error("plan with step number {0}, which is taken; 0 is the runner's own")]
     StepId(u32),
@@ -301,6 +338,13 @@ impl Plan {
         ];
         if let Some((name, _)) = settings.into_iter().find(|(_, value)| *value == 0) {
             return Err(PlanError::Zero(name));
+        }
+        let mut changes = Vec::new();
+        for step in &self.steps {
+            if let Action::Reconfigure { change } = &step.action {
+                changes.push(change.clone());
+                crate::runner::changed(self, &changes)?;
+            }
         }
         let mut taken = BTreeSet::from([0]);
         match self.steps.iter().find(|step| !taken.insert(step.id)) {

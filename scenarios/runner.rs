@@ -6,8 +6,9 @@
 mod config;
 mod finish;
 
-pub use config::config;
+pub use config::{changed, config};
 
+use crate::change::Change;
 use crate::check::{Going, Judge, PROGRESS_MS, Part, Stop, event_without_its_blob, panics};
 use crate::counts::{self, Phase};
 use crate::patience::{bounded, unless};
@@ -21,7 +22,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use stormglass_model::entity::OpId;
 use stormglass_model::violation::Violation;
-use stormglass_platform::Answer;
+use stormglass_platform::{Answer, Config};
 use stormglass_sim::{Disk, Ending, Fault, Points, World, WorldError, WorldOptions};
 use tokio::sync::mpsc;
 
@@ -73,6 +74,8 @@ pub fn play_watched(
         crash_count: 0,
         was_stopped: false,
         last_read: Vec::new(),
+        announced: Vec::new(),
+        in_force: Vec::new(),
     };
     let verdict = match panics::caught(|| runtime.block_on(run.play())) {
         Ok(Ok(())) => Verdict::Passed,
@@ -131,6 +134,9 @@ struct Run<'a> {
     was_stopped: bool,
     /// What the runner's own reads were answered when everything was last visited.
     last_read: Vec<(Step, Answer)>,
+    /// Changes that the next boot starts with, and those that the last one did.
+    announced: Vec<Change>,
+    in_force: Vec<Change>,
 }
 
 impl Run<'_> {
@@ -176,12 +182,18 @@ impl Run<'_> {
                 Action::Wait { .. }
                 | Action::StepClock { .. }
                 | Action::Crash { .. }
-                | Action::Restart => self.alone(first).await?,
+                | Action::Restart
+                | Action::Reconfigure { .. } => self.alone(first).await?,
                 _ => self.send(group).await?,
             }
             self.settle().await?;
         }
         Ok(())
+    }
+
+    /// The platform's configuration in force.
+    fn config(&self) -> Result<Config, Stop> {
+        changed(self.plan, &self.in_force).map_err(|error| Stop::Broken(error.to_string()))
     }
 
     /// Starts the next boot, if none runs.
@@ -193,7 +205,12 @@ impl Run<'_> {
             self.tally.phases.set(self.world, Phase::Recovery);
             let alive = Arc::new(());
             let seams = seams::of(self.world, (&self.points, &self.tally.phases), &boot, &alive);
-            let started = Server::start(boot, config(self.plan), (seams, alive)).await;
+            for change in std::mem::take(&mut self.announced) {
+                self.judge.reconfigured(&change);
+                self.in_force.push(change);
+            }
+            let config = self.config()?;
+            let started = Server::start(boot, config, (seams, alive)).await;
             self.server = Some(started.map_err(|error| Stop::Broken(error.to_string()))?);
             self.judge.boot_started()?;
             self.story.tell(&format!("boot {number}"), "server up");
@@ -228,8 +245,9 @@ impl Run<'_> {
             open.insert(step.id, (step, self.judge.sent(step)));
             self.world.request(format!("client {}", step.client), translate::brief(step));
             let (connection, results, step) = (connection.clone(), results.clone(), step.clone());
+            let sets = self.judge.sets().clone();
             madsim::task::spawn(async move {
-                let said = ask(&connection, &step).await;
+                let said = ask(&connection, &step, &sets).await;
                 let _ = results.send((step.id, said));
             });
         }
@@ -319,6 +337,10 @@ impl Run<'_> {
                 self.story.step(step, "");
             }
             Action::Crash { ending } => self.end_boot(ending),
+            Action::Reconfigure { change } => {
+                self.announced.push(change.clone());
+                self.story.step(step, "");
+            }
             Action::Restart => {
                 if let Some(connection) = self.server.as_ref().map(Server::connection) {
                     let open = BTreeMap::from([(step.id, (step, None))]);
@@ -357,6 +379,7 @@ impl Run<'_> {
     /// Waits until nothing moves, buries a dead boot, and has the judge look.
     async fn settle(&mut self) -> Going {
         bounded(&self.judge, self.points.quiet()).await?;
+        self.judge.delayed(&self.tally.phases.take_delayed(self.world));
         if self.world.is_running() || self.server.is_none() {
             let quiet = self.judge.quiet().await;
             self.tally.rows(&self.judge.rows(), true);

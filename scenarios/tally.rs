@@ -14,6 +14,9 @@ use stormglass_platform::seams::Point;
 use stormglass_sim::fault::Ledger;
 use stormglass_sim::{Crash, Machine};
 
+/// The effect's name for an operation that takes long.
+const SLOW: &str = "slow";
+
 /// What the platform is at, told by the points that it comes to.
 #[derive(Clone, Default)]
 pub struct Phases(Arc<Mutex<PhasesState>>);
@@ -25,6 +28,18 @@ struct PhasesState {
     last_points: BTreeMap<String, &'static str>,
     ledger: Ledger,
     struck: BTreeMap<(&'static str, Phase), u64>,
+    /// The tenant of the last point: what follows it is done for this one.
+    tenant: String,
+    delayed: Delayed,
+}
+
+/// Whose work faults have held up since the runner last asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Delayed {
+    /// Everybody's: time was lost.
+    pub all: bool,
+    /// That of these tenants.
+    pub tenants: BTreeSet<String>,
 }
 
 impl PhasesState {
@@ -35,6 +50,8 @@ impl PhasesState {
             let before = self.ledger.get(key).copied().unwrap_or(0);
             if *count > before {
                 *self.struck.entry((key.0, self.phase)).or_default() += count - before;
+                self.delayed.all |= key.0 == SLOW || self.tenant.is_empty();
+                self.delayed.tenants.insert(self.tenant.clone());
             }
         }
         self.ledger = ledger;
@@ -60,6 +77,15 @@ impl Phases {
             _ => state.phase,
         };
         state.turn(machine, phase);
+        point.tenant.clone_into(&mut state.tenant);
+    }
+
+    /// Whose work was held up since the last call.
+    pub fn take_delayed(&self, machine: &Machine) -> Delayed {
+        let mut state = self.state();
+        let phase = state.phase;
+        state.turn(machine, phase);
+        std::mem::take(&mut state.delayed)
     }
 
     /// The runner's own turn: nothing of the platform runs, or its boot only begins.
@@ -181,5 +207,6 @@ pub fn step_kind(action: &Action) -> &'static str {
         Action::StepClock { .. } => "step-clock",
         Action::Crash { .. } => "crash",
         Action::Restart => "restart",
+        Action::Reconfigure { .. } => "reconfigure",
     }
 }

@@ -2,19 +2,35 @@
 //!
 //! **Invariant:** nothing is decided here. What the platform answered reaches the model as it was said.
 
-use crate::plan::{Action, Page, Step, Values, Who, entity_id, tenant_name};
+use crate::plan::{Action, Page, Plan, Step, Values, Who, entity_id, tenant_name};
 use serde_json::{Map, Value};
+use std::sync::Arc;
 use stormglass_model::request as model;
+use stormglass_model::workload::session::session;
 use stormglass_platform as platform;
 
-/// The entity set of the workload's spec.
-pub const SET: &str = "Sessions";
+/// The entity sets that a plan's steps name by number. Clones are the same sets.
+#[derive(Clone, Debug)]
+pub struct Sets(Arc<[String]>);
+
+impl Sets {
+    /// The sets of the plan's specs.
+    pub fn of(_plan: &Plan) -> Sets {
+        Sets([session().set()].into())
+    }
+
+    /// The name of a set; one that no spec has for a number that is none.
+    pub fn name(&self, set: u32) -> String {
+        self.0.get(set as usize).cloned().unwrap_or_else(|| format!("Unknown{set}s"))
+    }
+}
+
 /// Items of a list whose request names no number (contract, section 8).
 const DEFAULT_TOP: usize = 100;
 
 /// What the platform is asked; none for a step that is no request.
-pub fn request(step: &Step) -> Option<platform::Request> {
-    let set = SET.to_string();
+pub fn request(step: &Step, sets: &Sets) -> Option<platform::Request> {
+    let set = sets.name(step.action.set());
     let body = |values: &Values| platform::Body::from(Value::Object(object(values)));
     let (who, op) = match &step.action {
         Action::Create { who, values } => {
@@ -36,8 +52,8 @@ pub fn request(step: &Step) -> Option<platform::Request> {
             let skip = page.map_or(0, |page| u64::from(page.skip));
             (*who, platform::Op::History { set, id, top, skip })
         }
-        Action::List { tenant, top } => {
-            let who = Who { tenant: *tenant, entity: 0 };
+        Action::List { tenant, set: number, top } => {
+            let who = Who { tenant: *tenant, entity: 0, set: *number };
             let (top, select, filter) = (top.map(u64::from), None, None);
             (who, platform::Op::List { set, top, skip: 0, select, filter })
         }
@@ -55,7 +71,7 @@ pub fn request(step: &Step) -> Option<platform::Request> {
 }
 
 /// What the model is told of the same step.
-pub fn for_model(step: &Step) -> Option<model::Request> {
+pub fn for_model(step: &Step, sets: &Sets) -> Option<model::Request> {
     let (tenant, kind, values) = match &step.action {
         Action::Create { who, values } => {
             let mut values = object(values);
@@ -76,13 +92,14 @@ pub fn for_model(step: &Step) -> Option<model::Request> {
         Action::History { who, .. } => {
             (who.tenant, model::Kind::History { id: entity_id(*who) }, Map::new())
         }
-        Action::List { tenant, top } => {
+        Action::List { tenant, top, .. } => {
             let top = top.map_or(DEFAULT_TOP, |top| top as usize);
-            (*tenant, model::Kind::List { top }, Map::new())
+            (*tenant, model::Kind::List(model::Page::first(top)), Map::new())
         }
         _ => return None,
     };
-    let mut request = model::Request::new(&tenant_name(tenant), SET, kind).body(&values);
+    let set = sets.name(step.action.set());
+    let mut request = model::Request::new(&tenant_name(tenant), &set, kind).body(&values);
     request.if_match = step.if_match;
     Some(match step.key {
         Some(key) => request.key(&format!("key-{key}")),
@@ -95,7 +112,7 @@ fn object(values: &Values) -> Map<String, Value> {
 }
 
 /// What the platform answered, for the model; none when it is nothing that the contract knows.
-pub fn answer(step: &Step, answer: &platform::Answer) -> Option<model::Answer> {
+pub fn answer(step: &Step, answer: &platform::Answer, sets: &Sets) -> Option<model::Answer> {
     let status = answer.status;
     if !answer.is_success() {
         let code = answer.code.unwrap_or_default().to_string();
@@ -106,7 +123,7 @@ pub fn answer(step: &Step, answer: &platform::Answer) -> Option<model::Answer> {
     }
     match &step.action {
         Action::History { page, .. } => history(&answer.body, page.map_or(0, |page| page.skip)),
-        Action::List { .. } => list(&answer.body),
+        Action::List { set, .. } => list(&answer.body, &sets.name(*set)),
         _ => {
             let view = model::EntityView::from_body(&answer.body)?;
             Some(model::Answer::Entity { status, view })
@@ -150,11 +167,11 @@ pub fn expired(body: &Value) -> Vec<&Value> {
     own.into_iter().chain(of_items).collect()
 }
 
-fn list(body: &Value) -> Option<model::Answer> {
+fn list(body: &Value, set: &str) -> Option<model::Answer> {
     let item = |item: &Value| {
         if let Some(error) = item.get("@temper.error") {
             let code = error.get("code")?.as_str()?.to_string();
-            let id = id_of_address(item.get("@odata.id")?.as_str()?)?;
+            let id = id_of_address(set, item.get("@odata.id")?.as_str()?)?;
             return Some((id, model::Listed::Failed { code }));
         }
         let id = item.get("entity_id")?.as_str()?.to_string();
@@ -165,8 +182,8 @@ fn list(body: &Value) -> Option<model::Answer> {
 }
 
 /// The id in `Sessions('id')`: percent-encoded, a quote doubled.
-fn id_of_address(address: &str) -> Option<String> {
-    let quoted = address.strip_prefix(SET)?.strip_prefix("('")?.strip_suffix("')")?;
+fn id_of_address(set: &str, address: &str) -> Option<String> {
+    let quoted = address.strip_prefix(set)?.strip_prefix("('")?.strip_suffix("')")?;
     let mut bytes = Vec::new();
     let mut rest = quoted.as_bytes();
     while let Some((first, after)) = rest.split_first() {
@@ -211,9 +228,12 @@ fn what(step: &Step) -> String {
         let words = values.iter().map(|(name, recipe)| format!(" {name}={}", recipe.brief()));
         words.collect::<String>()
     };
-    let name = |who: &Who| match who.tenant {
-        0 => format!("s{}", who.entity),
-        tenant => format!("tenant-{tenant}/s{}", who.entity),
+    let name = |who: &Who| {
+        let set = Some(who.set).filter(|set| *set > 0).map(|set| format!("set {set} "));
+        match who.tenant {
+            0 => format!("{}s{}", set.unwrap_or_default(), who.entity),
+            tenant => format!("{}tenant-{tenant}/s{}", set.unwrap_or_default(), who.entity),
+        }
     };
     match &step.action {
         Action::Create { who, values } => format!("Create {}{}", name(who), fields(values)),
@@ -227,8 +247,8 @@ fn what(step: &Step) -> String {
         Action::History { who, page: Some(Page { skip, top }) } => {
             format!("GET {}/History, {top} after {skip}", name(who))
         }
-        Action::List { tenant, top: None } => format!("GET all of tenant-{tenant}"),
-        Action::List { tenant, top: Some(top) } => {
+        Action::List { tenant, top: None, .. } => format!("GET all of tenant-{tenant}"),
+        Action::List { tenant, top: Some(top), .. } => {
             format!("GET the first {top} of tenant-{tenant}")
         }
         Action::Sweep { tenant, max_rows } => format!("sweep tenant-{tenant}, {max_rows} rows"),
@@ -236,6 +256,7 @@ fn what(step: &Step) -> String {
         Action::StepClock { by_ms } => format!("clock set by {by_ms} ms"),
         Action::Crash { .. } => "crash".to_string(),
         Action::Restart => "restart".to_string(),
+        Action::Reconfigure { change } => format!("next boot: {}", change.brief()),
     }
 }
 
@@ -245,8 +266,11 @@ mod tests {
 
     #[test]
     fn ids_are_read_from_addresses() {
-        assert_eq!(id_of_address("Sessions('s1%20o''%C3%A9')").as_deref(), Some("s1 o'\u{e9}"));
-        assert_eq!(id_of_address("Others('s1')"), None);
+        assert_eq!(
+            id_of_address("Sessions", "Sessions('s1%20o''%C3%A9')").as_deref(),
+            Some("s1 o'\u{e9}")
+        );
+        assert_eq!(id_of_address("Sessions", "Others('s1')"), None);
     }
 
     #[test]

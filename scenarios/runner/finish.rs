@@ -2,9 +2,9 @@
 //!
 //! **Invariant:** nothing here depends on what the steps were: every run ends in the same way.
 
-use super::{Run, aside, config};
+use super::{Run, aside};
 use crate::check::{Going, PROGRESS_MS};
-use crate::plan::{Action, Who};
+use crate::plan::Action;
 use crate::recipe::Recipe;
 use stormglass_sim::Ending;
 
@@ -47,7 +47,8 @@ impl Run<'_> {
         if is_settled {
             self.judge.same(&before, &self.judge.rows())?;
         }
-        self.judge.replays_alike(&self.points, config(self.plan), &self.last_read).await
+        let config = self.config()?;
+        self.judge.replays_alike(&self.points, config, &self.last_read).await
     }
 
     /// Reads every entity that was ever asked for; a write shows whether its actor and its journal
@@ -55,8 +56,7 @@ impl Run<'_> {
     async fn visit_everything(&mut self, visit: Visit) -> Going {
         self.be_up().await?;
         self.last_read.clear();
-        for (tenant, entity) in self.judge.asked() {
-            let who = Who { tenant, entity };
+        for who in self.judge.asked() {
             let values = vec![("colour".to_string(), Recipe::Words("grey".to_string()))];
             let more = match visit {
                 Visit::FirstReads => None,

@@ -29,6 +29,8 @@ pub struct Cast {
     pub tenants: u32,
     /// Entities.
     pub entities: u32,
+    /// Whether entities of several tenants have the same ids.
+    pub has_namesakes: bool,
     /// Values.
     pub taste: Taste,
     /// Milliseconds after which an idle actor goes.
@@ -38,7 +40,8 @@ pub struct Cast {
 impl Cast {
     /// The entity of this number, with its tenant.
     pub fn member(&self, entity: u32) -> Who {
-        Who { tenant: entity % self.tenants, entity }
+        let number = if self.has_namesakes { entity / self.tenants } else { entity };
+        Who { tenant: entity % self.tenants, entity: number, set: 0 }
     }
 }
 
@@ -202,7 +205,7 @@ impl Author {
     pub fn who(&mut self) -> Who {
         if self.draw.percent(6) {
             let tenant = self.draw.below(self.cast.tenants);
-            return Who { tenant, entity: self.draw.below(self.cast.entities + 1) };
+            return Who { tenant, entity: self.draw.below(self.cast.entities + 1), set: 0 };
         }
         self.someone()
     }
@@ -219,6 +222,13 @@ impl Author {
         let others: Vec<Who> =
             members.filter(|other| *other != who && other.tenant == who.tenant).collect();
         if others.is_empty() { who } else { self.draw.pick(&others) }
+    }
+
+    /// Its namesake in another tenant, or itself if there is no other.
+    pub fn elsewhere(&mut self, who: Who) -> Who {
+        let tenants: Vec<u32> = (0..self.cast.tenants).filter(|one| *one != who.tenant).collect();
+        let tenant = if tenants.is_empty() { who.tenant } else { self.draw.pick(&tenants) };
+        Who { tenant, ..who }
     }
 
     /// An overflowing text.

@@ -25,6 +25,14 @@ fn zeroed(plan: &str, name: &str) -> String {
     format!("{before}\"{name}\": 0{rest}")
 }
 
+/// The plan with a change of its specs for its first step.
+fn with_a_change(plan: &str, change: &str) -> String {
+    let mut plan: serde_json::Value = serde_json::from_str(plan).expect("it is a plan");
+    let change: serde_json::Value = serde_json::from_str(change).expect("it is JSON");
+    plan["steps"][0]["do"] = serde_json::json!({"reconfigure": {"change": change}});
+    plan.to_string()
+}
+
 #[test]
 fn every_message_about_a_plan() {
     let plan = scenario::plan("overflow", Seed(2), &Settings::default())
@@ -40,6 +48,8 @@ fn every_message_about_a_plan() {
         plan.replacen("\"sweep_batch\": ", "\"sweep_batch\": -", 1),
         zeroed(&plan, "sector_size_bytes"),
         plan.replacen("\"id\": 3", "\"id\": 2", 1),
+        with_a_change(&plan, r#"{"ttl": {"field": "notes", "seconds": 60}}"#),
+        with_a_change(&plan, r#"{"ttl": {"field": "draft", "seconds": 0}}"#),
         "{\"version\": 2".to_string(),
         "[]".to_string(),
     ];
@@ -47,7 +57,7 @@ fn every_message_about_a_plan() {
         let error = Plan::from_json(&text).expect_err("each text has a flaw");
         match error {
             PlanError::Shape(_) | PlanError::Version { .. } | PlanError::Scenario(_) => error,
-            PlanError::Zero(_) | PlanError::StepId(_) => error,
+            PlanError::Zero(_) | PlanError::StepId(_) | PlanError::Change(_) => error,
         }
     });
     assert_snapshot!(lines(errors));
