@@ -11,6 +11,7 @@ pub mod defects;
 pub mod determinism;
 pub mod host;
 pub mod hunt;
+pub mod live;
 pub mod patience;
 pub mod plan;
 pub mod profile;
