@@ -139,7 +139,10 @@ fn place_of(code: &str) -> &'static str {
 pub fn shows(world: &World, version: u64, view: &EntityView, span: Span) -> Result<(), Mismatch> {
     let state = world.state(version);
     let is_asked = |name: &String| state.fields.contains_key(name) && view.shows(name);
-    if let Some(extra) = view.fields.keys().find(|name| !is_asked(name)) {
+    // What was asked for by name and is not there is shown as null.
+    let is_blank =
+        |name: &String| view.select.is_some() && view.shows(name) && view.fields[name].is_null();
+    if let Some(extra) = view.fields.keys().find(|name| !is_asked(name) && !is_blank(name)) {
         let actual = format!("{extra} = {}", brief(&view.fields[extra]));
         return Err(Mismatch::new(Invariant::I4, "field of no write", "no such field", actual));
     }

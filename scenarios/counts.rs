@@ -26,6 +26,11 @@ pub fn answer(word: &str) -> String {
     format!("answer {word}")
 }
 
+/// A request that was rejected: by the kind of its flaw, or by the code.
+pub fn rejected(why: &str) -> String {
+    format!("rejected {why}")
+}
+
 /// A fault that struck.
 pub fn fault(effect: &str) -> String {
     format!("fault {effect}")

@@ -5,6 +5,7 @@
 //! changes of the generator.
 
 use crate::change::Change;
+use crate::malformed::Malformed;
 use crate::recipe::Recipe;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -83,6 +84,37 @@ pub struct Page {
     pub top: u32,
 }
 
+/// What a list leaves out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Part {
+    /// So many of the first.
+    #[serde(default)]
+    pub skip: u32,
+    /// Those whose field is not this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<(String, Recipe)>,
+    /// Fields that are not among these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub select: Option<Vec<String>>,
+}
+
+impl Part {
+    /// Whether nothing is left out.
+    pub fn is_all(&self) -> bool {
+        *self == Part::default()
+    }
+
+    /// What is left out, in a few words.
+    pub fn brief(&self) -> String {
+        let skip = (self.skip > 0).then(|| format!(" after {}", self.skip));
+        let filter = self.filter.as_ref();
+        let filter = filter.map(|(name, value)| format!(" where {name} is {}", value.brief()));
+        let select = self.select.as_ref().map(|names| format!(", only {}", names.join(" and ")));
+        [skip, filter, select].into_iter().flatten().collect()
+    }
+}
+
 /// Fields or params, by name.
 pub type Values = Vec<(String, Recipe)>;
 
@@ -141,6 +173,16 @@ pub enum Action {
         /// At most so many.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         top: Option<u32>,
+        /// Which of them, and what of each.
+        #[serde(default, skip_serializing_if = "Part::is_all")]
+        part: Part,
+    },
+    /// Sends a request that is none, and must be refused.
+    Malformed {
+        /// Of which entity it would be.
+        who: Who,
+        /// What is wrong with it.
+        what: Malformed,
     },
     /// Deletes expired blobs.
     Sweep {
@@ -191,6 +233,7 @@ impl Action {
     pub fn set(&self) -> u32 {
         match self {
             Action::List { set, .. } => *set,
+            Action::Malformed { who, .. } => who.set,
             other => other.who().map_or(0, |who| who.set),
         }
     }
@@ -223,7 +266,7 @@ impl Action {
 
     /// Whether it is sent to the server as a request.
     pub fn is_request(&self) -> bool {
-        self.who().is_some() || matches!(self, Action::List { .. })
+        self.who().is_some() || matches!(self, Action::List { .. } | Action::Malformed { .. })
     }
 }
 

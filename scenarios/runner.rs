@@ -11,6 +11,7 @@ pub use config::{changed, config};
 use crate::change::Change;
 use crate::check::{Going, Judge, PROGRESS_MS, Part, Stop, event_without_its_blob, panics};
 use crate::counts::{self, Phase};
+use crate::http::Answer;
 use crate::patience::{bounded, unless};
 use crate::plan::{Action, Plan, Step};
 use crate::server::{Said, Server, ask};
@@ -22,7 +23,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use stormglass_model::entity::OpId;
 use stormglass_model::violation::Violation;
-use stormglass_platform::{Answer, Config};
+use stormglass_platform::Config;
 use stormglass_sim::{Disk, Ending, Fault, Points, World, WorldError, WorldOptions};
 use tokio::sync::mpsc;
 
@@ -295,13 +296,15 @@ impl Run<'_> {
         self.world.answer(format!("client {}", step.client), words.as_str());
         self.tally.count(&counts::answer(words.split(' ').next().unwrap_or_default()));
         if let Said::Answer(answer) = said {
-            self.tally.answered(answer);
+            self.tally.answered(step, answer);
         }
         // The runner's own reads are many: they are told when they fail.
         if step.id != ASIDE || !matches!(said, Said::Answer(answer) if answer.status < 500) {
             self.story.step(step, &words);
         }
         match (op, said) {
+            (_, Said::Odd(why)) => self.judge.odd(step, why),
+            (None, Said::Answer(answer)) => self.judge.refused(step, answer),
             (Some(op), Said::Answer(answer)) => {
                 if step.id == ASIDE && !step.action.is_write() {
                     self.last_read.push((step.clone(), answer.clone()));

@@ -4,12 +4,12 @@
 //! anyway. A run that is not counted has the same trace.
 
 use crate::counts::{self, Phase};
-use crate::plan::Action;
+use crate::http::Answer;
+use crate::plan::{Action, Step};
 use crate::translate;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use stormglass_model::tables::TenantRows;
-use stormglass_platform::Answer;
 use stormglass_platform::seams::Point;
 use stormglass_sim::fault::Ledger;
 use stormglass_sim::{Crash, Machine};
@@ -135,7 +135,12 @@ impl Tally {
     }
 
     /// An answer that a client was given.
-    pub fn answered(&mut self, answer: &Answer) {
+    pub fn answered(&mut self, step: &Step, answer: &Answer) {
+        if let Action::Malformed { what, .. } = step.action {
+            self.count(&counts::rejected(&what.name()));
+        } else if let Some(code) = answer.code.as_ref().filter(|_| answer.status < 500) {
+            self.count(&counts::rejected(code));
+        }
         if !translate::expired(&answer.body).is_empty() {
             self.count(counts::EXPIRED_READS);
         }
@@ -202,6 +207,7 @@ pub fn step_kind(action: &Action) -> &'static str {
         Action::Get { .. } => "get",
         Action::History { .. } => "history",
         Action::List { .. } => "list",
+        Action::Malformed { .. } => "malformed",
         Action::Sweep { .. } => "sweep",
         Action::Wait { .. } => "wait",
         Action::StepClock { .. } => "step-clock",

@@ -53,6 +53,7 @@ enum Kind {
     Get,
     History,
     List,
+    Malformed,
     Sweep,
     Wait,
     ToDeadline,
@@ -82,6 +83,7 @@ pub const SCENARIOS: &[Scenario] = &[
             (Kind::Get, 3),
             (Kind::History, 2),
             (Kind::List, 2),
+            (Kind::Malformed, 1),
             (Kind::Sweep, 2),
             (Kind::Wait, 2),
             (Kind::ToDeadline, 2),
@@ -205,6 +207,34 @@ pub const SCENARIOS: &[Scenario] = &[
         contents: Bounds { min: 1, max: 3 },
         has_namesakes: true,
         sweep_intervals_ms: &[0, MINUTES_10, MINUTES_10],
+    },
+    Scenario {
+        name: "http",
+        description: "every way to ask: pages, filters, versions, keys, and requests that are none",
+        weight: 1,
+        kinds: &[
+            (Kind::Write, 6),
+            (Kind::Legal, 3),
+            (Kind::AnyAct, 3),
+            (Kind::Refused, 3),
+            (Kind::Malformed, 8),
+            (Kind::Patch, 3),
+            (Kind::Create, 3),
+            (Kind::Delete, 2),
+            (Kind::Get, 3),
+            (Kind::History, 4),
+            (Kind::List, 8),
+            (Kind::EndBoot, 1),
+            (Kind::Repeat, 3),
+            (Kind::ToDeadline, 1),
+            (Kind::Motif(motif::repeat_in_doubt), 1),
+            (Kind::Motif(motif::old_key), 1),
+            (Kind::Motif(motif::list_in_motion), 3),
+            (Kind::Motif(motif::crowd), 2),
+        ],
+        contents: Bounds { min: 1, max: 4 },
+        has_namesakes: false,
+        sweep_intervals_ms: &[0, MINUTES_10],
     },
     Scenario {
         name: "sweeper",
@@ -343,8 +373,9 @@ fn write_one(author: &mut Author, kind: Kind) {
         Kind::History => author.history(who),
         Kind::List => {
             let top = author.draw.pick(&[None, Some(1), Some(2), Some(1_000)]);
-            Action::List { tenant: who.tenant, set: who.set, top }
+            Action::List { tenant: who.tenant, set: who.set, top, part: author.part() }
         }
+        Kind::Malformed => author.malformed(who),
         Kind::Sweep => {
             let max_rows = author.draw.pick(&[1, 2, 1_000]);
             Action::Sweep { tenant: who.tenant, max_rows }

@@ -29,6 +29,7 @@ pub use progress::PROGRESS_MS;
 pub use remains::event_without_its_blob;
 
 use crate::change::{Change, model_mode};
+use crate::http::Answer;
 use crate::plan::{Action, Plan, Step, Who, entity_id, tenant_name};
 use crate::rows::{Look, Reader};
 use crate::seams::tenants_on;
@@ -46,7 +47,6 @@ use stormglass_model::oracle::Oracle;
 use stormglass_model::tables::{Sight, TenantRows};
 use stormglass_model::violation::{Invariant, Mismatch, Violation};
 use stormglass_model::workload;
-use stormglass_platform::Answer;
 use stormglass_sim::World;
 use sweeps::Sweeps;
 
@@ -225,13 +225,7 @@ impl<'a> Judge<'a> {
     pub fn answered(&mut self, step: &Step, op: OpId, said: &Answer) -> Going {
         let was_calm = self.calm.answered(self.world, op);
         let Some(answer) = translate::answer(step, said, &self.sets) else {
-            let mismatch = Mismatch::new(
-                Invariant::I18,
-                "answer of another shape",
-                "the shape of the contract's section 8",
-                said.body.to_string(),
-            );
-            return violated(mismatch.at(translate::brief(step)));
+            return self.odd(step, &said.body.to_string());
         };
         let found = self.ask(|oracle, now| oracle.answer(now, op, &answer)).map_err(broken)?;
         if found.is_empty() {
@@ -242,6 +236,27 @@ impl<'a> Judge<'a> {
             self.held.extend(progress::unavailable(step, &answer));
         }
         Ok(())
+    }
+
+    /// An answer is none of the contract's.
+    pub fn odd(&self, step: &Step, actual: &str) -> Going {
+        let (place, expected) =
+            ("answer of another shape", "the shape of the contract's section 8");
+        let mismatch = Mismatch::new(Invariant::I18, place, expected, actual);
+        if self.is_on { violated(mismatch.at(translate::brief(step))) } else { Ok(()) }
+    }
+
+    /// A request that is none was answered: with its rejection, whatever the platform is at (I18).
+    pub fn refused(&mut self, step: &Step, said: &Answer) -> Going {
+        let Action::Malformed { what, .. } = &step.action else { return Ok(()) };
+        let (status, code) = what.rejection();
+        if !self.is_on || (said.status == status && said.code.as_deref() == Some(code)) {
+            return Ok(());
+        }
+        let actual = format!("{} {}", said.status, said.code.as_deref().unwrap_or("success"));
+        let place = "answer to a request that is none";
+        let mismatch = Mismatch::new(Invariant::I18, place, format!("{status} {code}"), actual);
+        violated(mismatch.at(translate::brief(step)))
     }
 
     /// Keeps what an answer says of its tenant's store and of its entity.

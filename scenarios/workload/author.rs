@@ -5,7 +5,8 @@
 
 use super::draw::Draw;
 use super::values::{self, Taste, is_over};
-use crate::plan::{Action, Page, Step, Values, Who};
+use crate::malformed::{self, Malformed};
+use crate::plan::{Action, Page, Part, Step, Values, Who};
 use crate::recipe::Recipe;
 use std::collections::BTreeMap;
 use stormglass_model::workload::session;
@@ -343,6 +344,42 @@ impl Author {
         if self.draw.percent(50) { Action::Patch { who, values } } else { write_of(who, values) }
     }
 
+    /// What a list leaves out: mostly nothing.
+    pub fn part(&mut self) -> Part {
+        if self.draw.percent(50) {
+            return Part::default();
+        }
+        let skip = self.draw.below(3);
+        let filter = match self.draw.below(4) {
+            0 => {
+                let status = self.draw.pick(&["Created", "Configured", "Running"]);
+                Some(("Status".to_string(), Recipe::Words(status.to_string())))
+            }
+            1 => Some(("turns".to_string(), Recipe::Number(i64::from(self.draw.below(2))))),
+            2 if !self.dues.is_empty() => {
+                let at = self.draw.below(self.dues.len() as u32);
+                let value = self.dues[at as usize].value.clone();
+                let value = if self.draw.percent(30) { Recipe::Null } else { value };
+                Some((EXPIRING.to_string(), value)).filter(|(_, value)| is_short(value))
+            }
+            _ => None,
+        };
+        let select = self.draw.percent(30).then(|| {
+            let names =
+                self.draw.pick(&[&["turns", "user_message"][..], &["Status"], &["nothing"]]);
+            names.iter().map(|name| name.to_string()).collect()
+        });
+        Part { skip, filter, select }
+    }
+
+    /// A request that is none.
+    pub fn malformed(&mut self, who: Who) -> Action {
+        let what = self.draw.pick(&malformed::ALL);
+        // Eight megabytes take their time: rarely.
+        let is_taken = what != Malformed::BodyTooLarge || self.draw.percent(20);
+        Action::Malformed { who, what: if is_taken { what } else { Malformed::DuplicateKey } }
+    }
+
     /// A page of a history, or all that a page holds.
     pub fn history(&mut self, who: Who) -> Action {
         let has_page = self.draw.percent(40);
@@ -401,6 +438,15 @@ impl Sketch {
             (status, _) => (status, self.turns),
         };
         (self.status, self.turns) = (status, turns);
+    }
+}
+
+/// Whether a value can be a literal in an address of a length that servers take.
+fn is_short(value: &Recipe) -> bool {
+    match value {
+        Recipe::Null | Recipe::Bool(_) | Recipe::Number(_) => true,
+        Recipe::Text { json_bytes, .. } => *json_bytes <= 3_000,
+        _ => false,
     }
 }
 

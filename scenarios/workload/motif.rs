@@ -6,7 +6,7 @@
 use super::author::{AROUND_MS, Author, TTL_MS, expiring, write_of};
 use super::faults;
 use crate::change::Change;
-use crate::plan::{Action, Mode, Who};
+use crate::plan::{Action, Mode, Part, Who};
 use crate::recipe::Recipe;
 use stormglass_sim::{Ending, Survivors};
 
@@ -280,7 +280,8 @@ pub fn crowd(author: &mut Author) {
 pub fn list_in_motion(author: &mut Author) {
     let who = author.someone();
     let Who { tenant, set, .. } = who;
-    let list = |top| Action::List { tenant, set, top: Some(top) };
+    let part = Part::default;
+    let list = |top| Action::List { tenant, set, top: Some(top), part: part() };
     let top = 1 + author.draw.below(2);
     author.push(list(top));
     author.push(Action::Delete { who });
@@ -320,7 +321,7 @@ pub fn unknown_tenant(author: &mut Author) {
     let action = match author.draw.below(6) {
         0 => Action::Get { who },
         1 => Action::History { who, page: None },
-        2 => Action::List { tenant, set: 0, top: None },
+        2 => Action::List { tenant, set: 0, top: None, part: Part::default() },
         3 => Action::Sweep { tenant, max_rows: 10 },
         4 => author.patch(who),
         _ => author.write(who),
