@@ -115,6 +115,17 @@ mod switch {
         defect("sync-normal", "the database does not sync what it acknowledges", &["I1"]),
         defect("wal-off", "the journal mode is MEMORY instead of WAL", &["I14", "I1", "I2"]),
         defect("ack-before-commit", "an action is answered before its event is committed", &["I1"]),
+        defect(
+            "guest-sees-envelope",
+            "a guest reads the reference of an overflowed field",
+            &["I4"],
+        ),
+        defect("guest-quoted-json", "a guest reads strings with their quotation marks", &["I4"]),
+        defect(
+            "guest-off-by-one",
+            "a value exactly as large as the guest's buffer is said not to fit",
+            &["I4"],
+        ),
         defect("spoofed-envelope", "a client's own JSON is taken for a reference", &["I4", "I18"]),
         defect("no-hash-check", "blob bodies and events are not verified", &["I22"]),
         defect(
@@ -125,11 +136,18 @@ mod switch {
         defect("ceiling-inclusive", "a value of exactly the ceiling overflows", &["I19"]),
         defect("utf8-length", "sizes are counted in characters instead of bytes", &["I19"]),
         defect("guard-reads-envelope", "guards see the reference of an overflowed list", &["I18"]),
+        defect("spawn-copies-envelope", "a child is created with references", &["I4"]),
+        defect("uuid-on-replay", "replay makes generated ids anew", &["I11", "I4", "I7"]),
         defect("missing-blob-is-null", "a field whose blob is missing reads as null", &["I4"]),
         defect(
             "key-order",
             "objects are written with their keys in another order",
             &["I19", "I11", "I4", "I7"],
+        ),
+        defect(
+            "callback-twice",
+            "the callback of work that is done again is applied again",
+            &["I15", "I3"],
         ),
         defect("replay-skips-renewal", "replay leaves an existing row's earlier deadline", &["I5"]),
         defect("no-barrier", "an append in doubt is only read again", &["I11"]),

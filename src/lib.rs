@@ -58,6 +58,7 @@ mod list;
 #[cfg(not(madsim))]
 pub mod live;
 pub mod metrics;
+mod outbox;
 pub mod overflow;
 mod platform;
 mod request;
@@ -69,6 +70,7 @@ mod sweeper;
 #[cfg(test)]
 mod tests;
 pub mod time;
+mod wasm;
 
 pub use answer::{Answer, RequestError};
 pub use overflow::OverflowMode;
@@ -78,3 +80,4 @@ pub use seams::Seams;
 pub use specs::{SpecText, Specs, SpecsError};
 pub use store::{SqlError, StoreError};
 pub use sweeper::SweepSettings;
+pub use wasm::{GuestLimits, MEMORY_MAX, MODULE_MAX, Modules};

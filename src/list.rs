@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::answer::{Answer, RequestError};
 use crate::canonical;
-use crate::entity::EntityOp;
+use crate::entity::{EntityOp, Terms};
 use crate::hydrate::odata_id;
 use crate::platform::Platform;
 use crate::request::{Filter, Request};
@@ -81,9 +81,9 @@ impl List<'_> {
     async fn item(&self, entity_id: String) -> Option<Value> {
         let id = odata_id(self.request.op.set(), &entity_id);
         let key = EntityKey { entity_type: self.entity_type.clone(), entity_id };
-        let op = (EntityOp::Get, None, None, self.request.origin.clone());
-        let asked = self.platform.ask(&self.request.tenant, key, op).await;
-        let answer = asked.unwrap_or_else(Answer::from);
+        let asked = (Terms::default(), self.request.origin.clone());
+        let tenant = self.platform.shared.tenant(&self.request.tenant);
+        let answer = tenant.ask(&key, EntityOp::Get, asked).await.unwrap_or_else(Answer::from);
         match answer.code {
             None => self.choice.apply(answer.body),
             Some("EntityNotFound") => None,

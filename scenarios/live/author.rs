@@ -2,10 +2,10 @@
 //!
 //! **Invariant:** a client's requests follow from the seed and its number; when they are sent does not.
 
-use crate::plan::{Action, Page, Step, Who};
+use crate::plan::{Action, Page, Part, Step, Who};
 use crate::recipe::{Alphabet, Recipe};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
 use stormglass_sim::{Seed, Stream};
 
 /// Tenants of a run.
@@ -104,7 +104,7 @@ impl Author {
             80..81 => Action::Delete { who },
             81..92 => Action::Get { who },
             92..96 => Action::History { who, page: self.page() },
-            _ => Action::List { tenant: who.tenant, set: 0, top: Some(5) },
+            _ => Action::List { tenant: who.tenant, set: 0, top: Some(5), part: Part::default() },
         }
     }
 

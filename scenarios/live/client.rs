@@ -2,13 +2,39 @@
 //!
 //! **Invariant:** an answer is whole, or there is none.
 
-use super::wire::{Ask, Reply};
+use crate::http::{Answer, Request};
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// A server that says nothing for so long is stuck.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What came back.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// The status.
+    pub status: u16,
+    /// The headers, with small letters in their names.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl Reply {
+    /// The value of a header, whose name is given in small letters.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(one, _)| one == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The platform's answer.
+    ///
+    /// # Errors
+    /// What [`Answer::read`] says.
+    pub fn answer(&self) -> Result<Answer, String> {
+        Answer::read(self.status, self.header("etag"), &self.body)
+    }
+}
 
 /// An open connection.
 pub struct Connection {
@@ -33,9 +59,9 @@ impl Connection {
     ///
     /// # Errors
     /// The connection is over; whether the request was received is not known.
-    pub fn ask(&mut self, ask: &Ask) -> io::Result<Reply> {
-        self.stream.write_all(&ask.bytes())?;
-        self.reply(ask.method == "HEAD")
+    pub fn ask(&mut self, request: &Request) -> io::Result<Reply> {
+        self.stream.write_all(&bytes(request))?;
+        self.reply(request.method == "HEAD")
     }
 
     /// Sends these bytes, whatever they are, and waits for an answer.
@@ -99,6 +125,19 @@ impl Connection {
             }
         }
     }
+}
+
+/// A request as it goes over the socket.
+fn bytes(request: &Request) -> Vec<u8> {
+    let mut head =
+        format!("{} {} HTTP/1.1\r\nHost: stormglass\r\n", request.method, request.target);
+    for (name, value) in &request.headers {
+        head += &format!("{name}: {value}\r\n");
+    }
+    head += &format!("Content-Length: {}\r\n\r\n", request.body.len());
+    let mut bytes = head.into_bytes();
+    bytes.extend_from_slice(&request.body);
+    bytes
 }
 
 fn odd(what: &str) -> io::Error {

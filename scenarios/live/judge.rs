@@ -7,6 +7,7 @@ use super::tables::Damage;
 use super::{LiveError, Report};
 use crate::check::DEFAULT_CEILING_BYTES;
 use crate::host::{self, Stopwatch};
+use crate::http::{Answer, Request};
 use crate::plan::Step;
 use crate::scenario::{self, Settings};
 use crate::translate::{self, Sets};
@@ -18,7 +19,6 @@ use stormglass_model::oracle::Oracle;
 use stormglass_model::tables::{Sight, TenantRows};
 use stormglass_model::violation::{Invariant, Violation};
 use stormglass_model::workload::session::session;
-use stormglass_platform::{Answer, Request};
 use stormglass_sim::Seed;
 
 /// The model, what it found, and how much it saw.

@@ -7,7 +7,6 @@ use super::author::{Author, Numbers};
 use super::client::Connection;
 use super::judge::Judge;
 use super::process::Server;
-use super::wire::Ask;
 use crate::plan::Step;
 use std::thread;
 
@@ -23,7 +22,7 @@ pub enum Said {
 /// Sends one request. An error of the connection leaves it in doubt.
 pub fn ask(connection: &mut Connection, judge: &Judge, step: &Step) -> Result<Said, LiveError> {
     let (request, op) = judge.sent(step);
-    let reply = match connection.ask(&Ask::of(&request)) {
+    let reply = match connection.ask(&request) {
         Ok(reply) => reply,
         Err(lost) => {
             judge.lost(step, op);

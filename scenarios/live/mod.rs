@@ -13,7 +13,6 @@ mod judge;
 mod load;
 pub mod process;
 pub mod tables;
-pub mod wire;
 
 use crate::host::{self, Stopwatch};
 use author::{Author, Numbers};
