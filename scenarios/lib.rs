@@ -12,6 +12,7 @@ pub mod determinism;
 pub mod host;
 pub mod http;
 pub mod hunt;
+pub mod live;
 pub mod malformed;
 pub mod patience;
 pub mod plan;

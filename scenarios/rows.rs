@@ -16,6 +16,7 @@ use fork::Fork;
 use format::Known;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use stormglass_model::entity::EntityKey;
@@ -91,6 +92,18 @@ impl Reader {
     pub fn rows(&self) -> Vec<Arc<TenantRows>> {
         self.rows.values().cloned().collect()
     }
+}
+
+/// The rows of a tenant in a file of the host, opened by SQLite; what its own check says comes with them.
+///
+/// # Errors
+/// A file that cannot be read.
+pub async fn of_file(path: &Path, tenant: &str) -> Result<(TenantRows, Option<String>), String> {
+    let words = |error: libsql::Error| error.to_string();
+    let database = libsql::Builder::new_local(path).build().await.map_err(words)?;
+    let connection = database.connect().map_err(words)?;
+    let damage = fork::damage(&connection).await?;
+    Ok((fork::read_rows(&connection, tenant).await?, damage))
 }
 
 /// The files that make up a tenant's database.

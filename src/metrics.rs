@@ -36,6 +36,8 @@ pub struct Metrics {
     pub replays: Counter,
     /// Rows of blobs among those put that a replay found missing or damaged.
     pub blobs_repaired: Counter,
+    /// Runs of guests, whatever came of them.
+    pub guest_runs: Counter,
     last_sweep_ms: AtomicI64,
 }
 

@@ -28,6 +28,7 @@ fn text(metrics: &Metrics) -> String {
         ("blobs_put", "Blobs written.", &metrics.blobs_put),
         ("blobs_swept", "Expired blobs deleted.", &metrics.blobs_swept),
         ("blobs_repaired", "Blobs that a replay has put back.", &metrics.blobs_repaired),
+        ("guest_runs", "Runs of WebAssembly modules.", &metrics.guest_runs),
         ("replays", "Entities read from their journal.", &metrics.replays),
     ];
     for (name, help, counter) in counters {

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 use super::{Folder, FreshIds, ServerError, Settings, SystemClock, load};
 use crate::seams::NoPoints;
-use crate::{Config, Platform, Seams, http};
+use crate::{Config, Modules, Platform, Seams, http};
 
 /// Serves until a signal ends it.
 ///
@@ -30,10 +30,10 @@ pub fn run(settings: Settings) -> Result<(), ServerError> {
         .init();
     let specs = load::specs(&settings.specs, settings.lenient)?;
     let modules = settings.wasm.as_deref().map(load::modules).transpose()?.unwrap_or_default();
+    tracing::info!(modules = modules.len(), "compiling modules");
+    let modules = Modules::read(&modules);
     let folder = Folder::take(&settings.data)?;
-    let config = Config { specs, ..settings.config() };
-    // JOIN: the modules become a part of `Config` here.
-    tracing::info!(modules = modules.len(), "modules read");
+    let config = Config { specs, modules, ..settings.config() };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(settings.threads)
         .enable_all()

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Parser, ValueEnum};
 
 use crate::overflow::DEFAULT_FIELD_INLINE_MAX;
-use crate::{OverflowMode, SweepSettings, WriteProtocol};
+use crate::{GuestLimits, OverflowMode, SweepSettings, WriteProtocol};
 
 /// Serves event-sourced entities over HTTP.
 ///
@@ -59,6 +59,12 @@ pub struct Settings {
     /// The order in which an action's event and blobs are written.
     #[arg(long, value_enum, env = "STORMGLASS_PROTOCOL", default_value = "event-then-blobs")]
     pub protocol: Protocol,
+    /// What one run of a module may use, in fuel: roughly one for each instruction.
+    #[arg(long, value_name = "FUEL", env = "STORMGLASS_GUEST_FUEL", default_value_t = GuestLimits::default().fuel)]
+    pub guest_fuel: u64,
+    /// Memory that one run of a module may use.
+    #[arg(long, value_name = "BYTES", env = "STORMGLASS_GUEST_MEMORY", default_value_t = GuestLimits::default().memory_bytes)]
+    pub guest_memory: u64,
     /// A shutdown waits so long for what was asked before it.
     #[arg(long, value_name = "TIME", env = "STORMGLASS_GRACE", default_value = "30s", value_parser = duration_ms)]
     pub grace: u64,
@@ -125,6 +131,11 @@ impl Settings {
             },
             snapshot_every: self.snapshot_every,
             idle_ms: self.idle,
+            guests: GuestLimits {
+                fuel: self.guest_fuel,
+                memory_bytes: self.guest_memory,
+                ..GuestLimits::default()
+            },
             ..crate::Config::default()
         }
     }
@@ -218,5 +229,6 @@ mod tests {
         assert_eq!((config.mode, config.modes), (own.mode, own.modes));
         assert_eq!(config.sweep, own.sweep);
         assert_eq!((config.snapshot_every, config.idle_ms), (own.snapshot_every, own.idle_ms));
+        assert_eq!(config.guests, own.guests);
     }
 }
