@@ -7,6 +7,7 @@ mod list;
 mod replay;
 mod run;
 mod shrink;
+mod spec;
 
 use clap::{Parser, Subcommand};
 use std::sync::Arc;
@@ -44,6 +45,8 @@ enum Command {
     CheckDeterminism(run::SeedOptions),
     /// Names the known defects; with --find, plays fresh seeds until each is found.
     Defects(defects::Options),
+    /// Reads specs for their authors.
+    Spec(spec::Options),
     /// Names the scenarios, the invariants and the known defects.
     List,
     /// Plays the seeds and plans that come in on standard input.
@@ -60,6 +63,7 @@ pub fn run(cli: Cli) -> Result<u8, Error> {
         Command::Shrink(options) => shrink::run(&options),
         Command::CheckDeterminism(options) => determinism::run(&options),
         Command::Defects(options) => defects::run(&options),
+        Command::Spec(options) => spec::run(&options),
         Command::List => list::run(),
         Command::Worker(what) => {
             what.plant()?;

@@ -20,6 +20,7 @@ pub mod runner;
 pub mod scenario;
 pub mod seams;
 pub mod server;
+pub mod spec_report;
 pub mod sql;
 pub mod story;
 pub mod tally;

@@ -196,7 +196,7 @@ fn every_error_names_file_line_column_and_key() {
         (
             "[[action]]\nname = \"Go\"\neffect = [{ type = \"increment\", var = \"n\", by = 2 }]\n\
                 [[state]]\nname = \"n\"\ntype = \"counter\"\n",
-            "t.toml:7:45: action.effect.by: unknown key",
+            "t.toml:7:44: action.effect.by: unknown key",
         ),
         (
             "[[action]]\nname = \"Go\"\nparams = [\"__temper_x\"]\n",

@@ -18,6 +18,7 @@ mod passthrough;
 mod plans;
 mod points;
 mod seeds;
+mod specs;
 mod stories;
 mod sweeps;
 mod workers;
