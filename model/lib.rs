@@ -32,6 +32,7 @@ pub mod decide;
 pub mod entity;
 pub mod explain;
 pub mod fit;
+pub mod guests;
 pub mod journal_check;
 pub mod ledger;
 mod lists;

@@ -61,7 +61,7 @@ pub fn project(draft: &Draft<'_>) -> Option<(Event, State)> {
         _ => {}
     }
     project_params(draft.rules, &mut event);
-    settle(&mut state, &event);
+    settle(draft.rules, &mut state, &event);
     if let Some(key) = event.key.clone() {
         Arc::make_mut(&mut state.keys).insert(key, Arc::new(event.clone()));
     }
@@ -81,6 +81,7 @@ fn initialize(draft: &Draft<'_>, state: &mut State, event: &mut Event) {
                 let items = initial.as_array().cloned().unwrap_or_default();
                 set_list(draft.rules, state, event, (variable.name, items));
             }
+            VarKind::Status => {}
             VarKind::Text => {
                 let content = Arc::new(Content::new(initial.clone()));
                 write(draft.rules, event, variable.name, &content);
@@ -102,6 +103,10 @@ fn apply(rules: &Rules, effect: &Effect, state: &mut State, event: &mut Event) -
         }
         Effect::SetFlag(name, value) => set_flag(state, event, name, *value),
         Effect::Emit(_) => {}
+        Effect::Trigger(_)
+        | Effect::Schedule { .. }
+        | Effect::ScheduleAt { .. }
+        | Effect::Spawn(_) => {}
         Effect::ListAppend(name) => {
             let item = event.params.get(*name)?.value().clone();
             let mut items = list(state, name);
@@ -185,7 +190,7 @@ fn keep(mode: Mode, variable: Option<&Variable>, content: &Arc<Content>) -> Writ
 }
 
 /// Puts what the event wrote into the state.
-fn settle(state: &mut State, event: &Event) {
+fn settle(rules: &Rules, state: &mut State, event: &Event) {
     state.sequence_nr = event.sequence_nr;
     state.status.clone_from(&event.to);
     for (name, written) in &event.writes {
@@ -194,7 +199,13 @@ fn settle(state: &mut State, event: &Event) {
     }
     let content = Arc::new(Content::new(json!(event.to)));
     let written = Written { content, kept: Kept::Inline };
-    state.fields.insert("Status".into(), Field { written, sequence_nr: event.sequence_nr });
+    let field = Field { written, sequence_nr: event.sequence_nr };
+    // A `status` variable is the status under another name.
+    let variables = rules.automaton.variables.iter();
+    for variable in variables.filter(|variable| variable.kind == VarKind::Status) {
+        state.fields.insert(variable.name.to_owned(), field.clone());
+    }
+    state.fields.insert("Status".into(), field);
 }
 
 #[cfg(test)]

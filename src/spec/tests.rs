@@ -45,8 +45,8 @@ fn the_own_specs_parse_and_say_what_is_not_executed() {
     assert_eq!(
         job.automaton.not_executed,
         [
-            "triggers tell_parent (entity)",
             "integration hook (webhook)",
+            "triggers tell_parent (entity)",
             "liveness Ends",
             "admission",
             "state_timeout",

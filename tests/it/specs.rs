@@ -1,5 +1,7 @@
 //! Specs as their authors meet them, the project's own and those of a folder that is not part of it.
 
+mod readings;
+
 use crate::command::{Ran, file, stormglass};
 use insta::assert_snapshot;
 use std::env;
