@@ -100,7 +100,8 @@ fn recovery(plan: &Plan, image: &Disk, whos: &BTreeSet<(u32, u32)>, stopwatch: &
         let platform = Platform::start(requests::config(plan), seams);
         let platform = platform.expect("the workload's spec is sound");
         for (tenant, entity) in whos.iter().copied() {
-            let op = Op::Get { set: SET.to_string(), id: entity_id(Who { tenant, entity }) };
+            let op =
+                Op::Get { set: SET.to_string(), id: entity_id(Who { tenant, entity, set: 0 }) };
             let answer = platform.handle(Request::new(tenant_name(tenant), op)).await;
             assert!(answer.status < 500, "no fault is armed: {answer:?}");
         }

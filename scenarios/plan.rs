@@ -46,13 +46,27 @@ pub enum Mode {
 }
 
 /// Who is asked: a tenant's entity, by number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Who {
     /// The tenant.
     pub tenant: u32,
     /// The entity.
     pub entity: u32,
+    /// Of which entity set: [`SESSIONS`], [`TASKS`] or [`GENERATED_TASKS`].
+    #[serde(default, skip_serializing_if = "is_sessions")]
+    pub set: u32,
+}
+
+/// Sessions, named by their numbers.
+pub const SESSIONS: u32 = 0;
+/// Tasks, named by their numbers as sessions are: equal ids in both sets happen.
+pub const TASKS: u32 = 1;
+/// Tasks whose ids the platform made up; in simulation such an id says its number.
+pub const GENERATED_TASKS: u32 = 2;
+
+fn is_sessions(set: &u32) -> bool {
+    *set == SESSIONS
 }
 
 /// A part of a history.
@@ -320,8 +334,37 @@ pub fn tenant_name(tenant: u32) -> String {
     format!("tenant-{tenant}")
 }
 
+/// The entity set that is asked.
+pub fn set_name(who: Who) -> &'static str {
+    if who.set == SESSIONS { "Sessions" } else { "Tasks" }
+}
+
+/// An id that the simulated platform makes up.
+pub fn generated_id(number: u32) -> String {
+    format!("{number:08x}")
+}
+
+/// Whom an entity set and an id name; none if no plan can name them.
+pub fn who_of(tenant: u32, set: &str, id: &str) -> Option<Who> {
+    let is_hex = |id: &str| id.len() == 8 && id.bytes().all(|b| b.is_ascii_hexdigit());
+    let generated = || u32::from_str_radix(Some(id).filter(|id| is_hex(id))?, 16).ok();
+    let numbered = || id.strip_prefix('s')?.split(' ').next()?.parse().ok();
+    let candidates = match set {
+        "Sessions" => [numbered().map(|entity| Who { tenant, entity, set: SESSIONS }), None],
+        "Tasks" => [
+            numbered().map(|entity| Who { tenant, entity, set: TASKS }),
+            generated().map(|entity| Who { tenant, entity, set: GENERATED_TASKS }),
+        ],
+        _ => [None, None],
+    };
+    candidates.into_iter().flatten().find(|who| entity_id(*who) == id)
+}
+
 /// An entity's id.
 pub fn entity_id(who: Who) -> String {
+    if who.set == GENERATED_TASKS {
+        return generated_id(who.entity);
+    }
     // A quote, a space and a letter of two bytes: every id is one that must be encoded.
     format!("s{} o'\u{e9}", who.entity)
 }

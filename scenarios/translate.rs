@@ -2,19 +2,21 @@
 //!
 //! **Invariant:** nothing is decided here. What the platform answered reaches the model as it was said.
 
-use crate::plan::{Action, Page, Step, Values, Who, entity_id, tenant_name};
+use crate::plan::{
+    Action, Page, SESSIONS, Step, TASKS, Values, Who, entity_id, set_name, tenant_name,
+};
 use serde_json::{Map, Value};
 use stormglass_model::request as model;
 use stormglass_platform as platform;
 
-/// The entity set of the workload's spec.
+/// The entity set of the workload's first spec, the one that is listed.
 pub const SET: &str = "Sessions";
 /// Items of a list whose request names no number (contract, section 8).
 const DEFAULT_TOP: usize = 100;
 
 /// What the platform is asked; none for a step that is no request.
 pub fn request(step: &Step) -> Option<platform::Request> {
-    let set = SET.to_string();
+    let set = step.action.who().map_or(SET, set_name).to_string();
     let body = |values: &Values| platform::Body::from(Value::Object(object(values)));
     let (who, op) = match &step.action {
         Action::Create { who, values } => {
@@ -37,7 +39,7 @@ pub fn request(step: &Step) -> Option<platform::Request> {
             (*who, platform::Op::History { set, id, top, skip })
         }
         Action::List { tenant, top } => {
-            let who = Who { tenant: *tenant, entity: 0 };
+            let who = Who { tenant: *tenant, entity: 0, set: SESSIONS };
             (who, platform::Op::List { set, top: top.map(u64::from), skip: 0 })
         }
         _ => return None,
@@ -55,6 +57,7 @@ pub fn request(step: &Step) -> Option<platform::Request> {
 
 /// What the model is told of the same step.
 pub fn for_model(step: &Step) -> Option<model::Request> {
+    let set = step.action.who().map_or(SET, set_name);
     let (tenant, kind, values) = match &step.action {
         Action::Create { who, values } => {
             let mut values = object(values);
@@ -81,7 +84,7 @@ pub fn for_model(step: &Step) -> Option<model::Request> {
         }
         _ => return None,
     };
-    let mut request = model::Request::new(&tenant_name(tenant), SET, kind).body(&values);
+    let mut request = model::Request::new(&tenant_name(tenant), set, kind).body(&values);
     request.if_match = step.if_match;
     Some(match step.key {
         Some(key) => request.key(&format!("key-{key}")),
@@ -210,9 +213,13 @@ fn what(step: &Step) -> String {
         let words = values.iter().map(|(name, recipe)| format!(" {name}={}", recipe.brief()));
         words.collect::<String>()
     };
-    let name = |who: &Who| match who.tenant {
-        0 => format!("s{}", who.entity),
-        tenant => format!("tenant-{tenant}/s{}", who.entity),
+    let name = |who: &Who| {
+        let own = match who.set {
+            SESSIONS => format!("s{}", who.entity),
+            TASKS => format!("task s{}", who.entity),
+            _ => format!("task {}", entity_id(*who)),
+        };
+        if who.tenant == 0 { own } else { format!("tenant-{}/{own}", who.tenant) }
     };
     match &step.action {
         Action::Create { who, values } => format!("Create {}{}", name(who), fields(values)),

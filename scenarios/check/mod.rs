@@ -27,7 +27,7 @@ mod sweeps;
 pub use progress::PROGRESS_MS;
 pub use remains::event_without_its_blob;
 
-use crate::plan::{Mode, Plan, Step, entity_id, tenant_name};
+use crate::plan::{Mode, Plan, Step, Who, entity_id, set_name, tenant_name, who_of};
 use crate::rows::{Look, Reader};
 use crate::translate;
 use progress::Calm;
@@ -90,7 +90,7 @@ pub struct Judge<'a> {
     /// Violations that answers showed, until the tables are read.
     held: Vec<Violation>,
     /// Every entity that was ever asked for.
-    asked: BTreeSet<(u32, u32)>,
+    asked: BTreeSet<Who>,
     standing: Standing,
     calm: Calm,
     sweeps: Sweeps,
@@ -136,9 +136,19 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// Every entity that was ever asked for, as tenant and number.
-    pub fn asked(&self) -> Vec<(u32, u32)> {
-        self.asked.iter().copied().collect()
+    /// Every entity that was ever asked for, and every one whose rows were last read: a spawn may have
+    /// made it.
+    pub fn visited(&self) -> Vec<Who> {
+        let mut visited = self.asked.clone();
+        for rows in self.reader.rows() {
+            let number = rows.tenant.strip_prefix("tenant-").and_then(|n| n.parse().ok());
+            let whos = rows.events.iter().filter_map(|row| {
+                let EntityKey { tenant, set, id } = &row.entity;
+                who_of(number.filter(|_| *tenant == rows.tenant)?, set, id)
+            });
+            visited.extend(whos);
+        }
+        visited.into_iter().collect()
     }
 
     /// Observations from which nothing was concluded, because too much was in doubt.
@@ -180,9 +190,9 @@ impl<'a> Judge<'a> {
     pub fn sent(&mut self, step: &Step) -> Option<OpId> {
         let request = translate::for_model(step)?;
         if let Some(who) = step.action.who() {
-            self.asked.insert((who.tenant, who.entity));
+            self.asked.insert(who);
             if step.action.is_write() {
-                self.standing.write_sent(&tenant_name(who.tenant), &entity_id(who));
+                self.standing.write_sent(&key_of(who));
             }
         }
         let op = self.ask(|oracle, now| oracle.send(now, request));
@@ -222,8 +232,7 @@ impl<'a> Judge<'a> {
     /// Keeps what an answer says of its tenant's store and of its entity.
     fn note_standing(&mut self, step: &Step, answer: &Answer) {
         let Some(who) = step.action.who() else { return };
-        let (tenant, set) = (tenant_name(who.tenant), translate::SET.to_string());
-        let key = EntityKey { tenant, set, id: entity_id(who) };
+        let key = key_of(who);
         let is_write = step.action.is_write();
         if answer.status >= 500 {
             self.standing.in_doubt(&key);
@@ -336,12 +345,20 @@ impl<'a> Judge<'a> {
     }
 
     fn tenants(&self) -> BTreeSet<String> {
-        self.asked.iter().map(|(tenant, _)| tenant_name(*tenant)).collect()
+        self.asked.iter().map(|who| tenant_name(who.tenant)).collect()
     }
 
     /// The rows of every tenant as they were last read.
     pub fn rows(&self) -> Vec<Arc<TenantRows>> {
         self.reader.rows()
+    }
+}
+
+fn key_of(who: Who) -> EntityKey {
+    EntityKey {
+        tenant: tenant_name(who.tenant),
+        set: set_name(who).to_string(),
+        id: entity_id(who),
     }
 }
 

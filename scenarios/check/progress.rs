@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn in_calm_a_5xx_is_no_answer_and_no_item_of_a_list() {
-        let who = Who { tenant: 0, entity: 0 };
+        let who = Who { tenant: 0, entity: 0, set: 0 };
         let action = Action::Get { who };
         let step = Step { id: 1, client: 1, together: false, key: None, if_match: None, action };
         let is_found = |answer: &Answer| {

@@ -4,7 +4,7 @@
 
 use super::{Run, aside, config};
 use crate::check::{Going, PROGRESS_MS};
-use crate::plan::{Action, Who};
+use crate::plan::Action;
 use crate::recipe::Recipe;
 use stormglass_sim::Ending;
 
@@ -55,8 +55,7 @@ impl Run<'_> {
     async fn visit_everything(&mut self, visit: Visit) -> Going {
         self.be_up().await?;
         self.last_read.clear();
-        for (tenant, entity) in self.judge.asked() {
-            let who = Who { tenant, entity };
+        for who in self.judge.visited() {
             let values = vec![("colour".to_string(), Recipe::Words("grey".to_string()))];
             let more = match visit {
                 Visit::FirstReads => None,
