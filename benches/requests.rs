@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use stormglass_platform::seams::{self, BoxFuture, Clock, NoPoints};
 use stormglass_platform::{Config, Platform, Seams, SweepSettings};
 use stormglass_scenarios::plan::{Action, Plan, tenant_name};
+use stormglass_scenarios::runner;
 use stormglass_scenarios::scenario::{self, Settings};
 use stormglass_scenarios::seams::{database_path, tenants_on};
-use stormglass_scenarios::{runner, translate};
+use stormglass_scenarios::translate::{self, Sets};
 use stormglass_sim::{self as sim, Boot, Machine, Seed, World, WorldOptions};
 
 /// Where the tenants' databases are.
@@ -56,7 +57,7 @@ pub fn serve(plan: &Plan, store: Store) -> u64 {
 
 /// Sends every request of a plan, one after the other.
 pub async fn ask_all(platform: &Platform, plan: &Plan, world: &World) -> u64 {
-    let mut count = 0;
+    let (mut count, sets) = (0, Sets::of(plan));
     for step in &plan.steps {
         match &step.action {
             Action::Wait { ms } => world.clock().advance(*ms),
@@ -66,7 +67,7 @@ pub async fn ask_all(platform: &Platform, plan: &Plan, world: &World) -> u64 {
                 count += 1;
             }
             _ => {
-                let Some(request) = translate::request(step) else { continue };
+                let Some(request) = translate::request(step, &sets) else { continue };
                 let answer = platform.handle(request).await;
                 assert!(answer.status < 500, "no fault is armed: {answer:?}");
                 count += 1;

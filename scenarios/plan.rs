@@ -53,20 +53,13 @@ pub struct Who {
     pub tenant: u32,
     /// The entity.
     pub entity: u32,
-    /// Of which entity set: [`SESSIONS`], [`TASKS`] or [`GENERATED_TASKS`].
-    #[serde(default, skip_serializing_if = "is_sessions")]
+    /// The entity set: the place of its spec among the plan's, or the workload's.
+    #[serde(default, skip_serializing_if = "is_first")]
     pub set: u32,
 }
 
-/// Sessions, named by their numbers.
-pub const SESSIONS: u32 = 0;
-/// Tasks, named by their numbers as sessions are: equal ids in both sets happen.
-pub const TASKS: u32 = 1;
-/// Tasks whose ids the platform made up; in simulation such an id says its number.
-pub const GENERATED_TASKS: u32 = 2;
-
-fn is_sessions(set: &u32) -> bool {
-    *set == SESSIONS
+fn is_first(set: &u32) -> bool {
+    *set == 0
 }
 
 /// A part of a history.
@@ -131,6 +124,9 @@ pub enum Action {
     List {
         /// Which tenant.
         tenant: u32,
+        /// Of which entity set, as in [`Who`].
+        #[serde(default, skip_serializing_if = "is_first")]
+        set: u32,
         /// At most so many.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         top: Option<u32>,
@@ -172,6 +168,14 @@ impl Action {
             | Action::Get { who }
             | Action::History { who, .. } => Some(*who),
             _ => None,
+        }
+    }
+
+    /// The entity set that is asked; the first for a step that asks none.
+    pub fn set(&self) -> u32 {
+        match self {
+            Action::List { set, .. } => *set,
+            other => other.who().map_or(0, |who| who.set),
         }
     }
 
@@ -334,36 +338,30 @@ pub fn tenant_name(tenant: u32) -> String {
     format!("tenant-{tenant}")
 }
 
-/// The entity set that is asked.
-pub fn set_name(who: Who) -> &'static str {
-    if who.set == SESSIONS { "Sessions" } else { "Tasks" }
+/// The tenant that a name names.
+pub fn tenant_number(name: &str) -> Option<u32> {
+    name.strip_prefix("tenant-")?.parse().ok()
 }
 
-/// An id that the simulated platform makes up.
-pub fn generated_id(number: u32) -> String {
-    format!("{number:08x}")
+/// Entities from this number on have ids that the platform made up.
+const FIRST_GENERATED: u32 = 1 << 31;
+
+/// The number of the entity whose id is the `number`-th that the simulated platform makes up.
+pub fn generated_entity(number: u32) -> u32 {
+    number | FIRST_GENERATED
 }
 
-/// Whom an entity set and an id name; none if no plan can name them.
-pub fn who_of(tenant: u32, set: &str, id: &str) -> Option<Who> {
-    let is_hex = |id: &str| id.len() == 8 && id.bytes().all(|b| b.is_ascii_hexdigit());
-    let generated = || u32::from_str_radix(Some(id).filter(|id| is_hex(id))?, 16).ok();
-    let numbered = || id.strip_prefix('s')?.split(' ').next()?.parse().ok();
-    let candidates = match set {
-        "Sessions" => [numbered().map(|entity| Who { tenant, entity, set: SESSIONS }), None],
-        "Tasks" => [
-            numbered().map(|entity| Who { tenant, entity, set: TASKS }),
-            generated().map(|entity| Who { tenant, entity, set: GENERATED_TASKS }),
-        ],
-        _ => [None, None],
-    };
-    candidates.into_iter().flatten().find(|who| entity_id(*who) == id)
+/// The entity that an id names; none if no plan can name it.
+pub fn entity_number(id: &str) -> Option<u32> {
+    let numbered = id.strip_prefix('s').and_then(|id| id.split(' ').next()?.parse().ok());
+    let entity = numbered.or_else(|| u32::from_str_radix(id, 16).ok())?;
+    Some(entity).filter(|entity| entity_id(Who { tenant: 0, entity: *entity, set: 0 }) == id)
 }
 
 /// An entity's id.
 pub fn entity_id(who: Who) -> String {
-    if who.set == GENERATED_TASKS {
-        return generated_id(who.entity);
+    if who.entity >= FIRST_GENERATED {
+        return format!("{:08x}", who.entity);
     }
     // A quote, a space and a letter of two bytes: every id is one that must be encoded.
     format!("s{} o'\u{e9}", who.entity)

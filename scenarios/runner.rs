@@ -228,8 +228,9 @@ impl Run<'_> {
             open.insert(step.id, (step, self.judge.sent(step)));
             self.world.request(format!("client {}", step.client), translate::brief(step));
             let (connection, results, step) = (connection.clone(), results.clone(), step.clone());
+            let sets = self.judge.sets().clone();
             madsim::task::spawn(async move {
-                let said = ask(&connection, &step).await;
+                let said = ask(&connection, &step, &sets).await;
                 let _ = results.send((step.id, said));
             });
         }

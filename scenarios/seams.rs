@@ -1,6 +1,6 @@
 //! The platform's seams, filled with the simulated world.
 
-use crate::plan::generated_id;
+use crate::plan::{Who, entity_id, generated_entity};
 use crate::tally::Phases;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -100,7 +100,8 @@ impl Ids for SimIds {
     fn next_id(&self) -> String {
         let number = (self.boot << 16) | (self.count.fetch_add(1, Ordering::Relaxed) & 0xffff);
         // An odd factor only shuffles the numbers.
-        generated_id(number.wrapping_mul(self.factor))
+        let entity = generated_entity(number.wrapping_mul(self.factor));
+        entity_id(Who { tenant: 0, entity, set: 0 })
     }
 }
 

@@ -4,7 +4,7 @@
 //! lived; whatever else was asked is a lost connection.
 
 use crate::plan::{Action, Step, tenant_name};
-use crate::translate;
+use crate::translate::{self, Sets};
 use madsim::runtime::{Handle, NodeHandle};
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,12 +80,12 @@ impl Said {
 }
 
 /// Has the server do what a step says.
-pub async fn ask(connection: &Connection, step: &Step) -> Said {
+pub async fn ask(connection: &Connection, step: &Step, sets: &Sets) -> Said {
     if let Action::Sweep { tenant, max_rows } = &step.action {
         let swept = connection.sweep(tenant_name(*tenant), *max_rows).await;
         return swept.map_or(Said::Lost, Said::Swept);
     }
-    let Some(request) = translate::request(step) else { return Said::Lost };
+    let Some(request) = translate::request(step, sets) else { return Said::Lost };
     connection.request(request).await.map_or(Said::Lost, Said::Answer)
 }
 

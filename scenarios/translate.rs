@@ -2,21 +2,41 @@
 //!
 //! **Invariant:** nothing is decided here. What the platform answered reaches the model as it was said.
 
-use crate::plan::{
-    Action, Page, SESSIONS, Step, TASKS, Values, Who, entity_id, set_name, tenant_name,
-};
+use crate::plan::{Action, Page, Plan, Step, Values, Who, entity_id, tenant_name};
 use serde_json::{Map, Value};
+use std::sync::Arc;
 use stormglass_model::request as model;
+use stormglass_model::workload::session::session;
+use stormglass_model::workload::task::task;
 use stormglass_platform as platform;
 
-/// The entity set of the workload's first spec, the one that is listed.
-pub const SET: &str = "Sessions";
+/// The entity sets that a plan's steps name by number. Clones are the same sets.
+#[derive(Clone, Debug)]
+pub struct Sets(Arc<[String]>);
+
+impl Sets {
+    /// The sets of the plan's specs.
+    pub fn of(_plan: &Plan) -> Sets {
+        Sets([session().set(), task().set()].into())
+    }
+
+    /// The number of a set.
+    pub fn number(&self, set: &str) -> Option<u32> {
+        self.0.iter().position(|name| name == set).map(|at| at as u32)
+    }
+
+    /// The name of a set; one that no spec has for a number that is none.
+    pub fn name(&self, set: u32) -> String {
+        self.0.get(set as usize).cloned().unwrap_or_else(|| format!("Unknown{set}s"))
+    }
+}
+
 /// Items of a list whose request names no number (contract, section 8).
 const DEFAULT_TOP: usize = 100;
 
 /// What the platform is asked; none for a step that is no request.
-pub fn request(step: &Step) -> Option<platform::Request> {
-    let set = step.action.who().map_or(SET, set_name).to_string();
+pub fn request(step: &Step, sets: &Sets) -> Option<platform::Request> {
+    let set = sets.name(step.action.set());
     let body = |values: &Values| platform::Body::from(Value::Object(object(values)));
     let (who, op) = match &step.action {
         Action::Create { who, values } => {
@@ -38,8 +58,8 @@ pub fn request(step: &Step) -> Option<platform::Request> {
             let skip = page.map_or(0, |page| u64::from(page.skip));
             (*who, platform::Op::History { set, id, top, skip })
         }
-        Action::List { tenant, top } => {
-            let who = Who { tenant: *tenant, entity: 0, set: SESSIONS };
+        Action::List { tenant, set: number, top } => {
+            let who = Who { tenant: *tenant, entity: 0, set: *number };
             (who, platform::Op::List { set, top: top.map(u64::from), skip: 0 })
         }
         _ => return None,
@@ -56,8 +76,7 @@ pub fn request(step: &Step) -> Option<platform::Request> {
 }
 
 /// What the model is told of the same step.
-pub fn for_model(step: &Step) -> Option<model::Request> {
-    let set = step.action.who().map_or(SET, set_name);
+pub fn for_model(step: &Step, sets: &Sets) -> Option<model::Request> {
     let (tenant, kind, values) = match &step.action {
         Action::Create { who, values } => {
             let mut values = object(values);
@@ -78,13 +97,14 @@ pub fn for_model(step: &Step) -> Option<model::Request> {
         Action::History { who, .. } => {
             (who.tenant, model::Kind::History { id: entity_id(*who) }, Map::new())
         }
-        Action::List { tenant, top } => {
+        Action::List { tenant, top, .. } => {
             let top = top.map_or(DEFAULT_TOP, |top| top as usize);
             (*tenant, model::Kind::List { top }, Map::new())
         }
         _ => return None,
     };
-    let mut request = model::Request::new(&tenant_name(tenant), set, kind).body(&values);
+    let set = sets.name(step.action.set());
+    let mut request = model::Request::new(&tenant_name(tenant), &set, kind).body(&values);
     request.if_match = step.if_match;
     Some(match step.key {
         Some(key) => request.key(&format!("key-{key}")),
@@ -97,7 +117,7 @@ fn object(values: &Values) -> Map<String, Value> {
 }
 
 /// What the platform answered, for the model; none when it is nothing that the contract knows.
-pub fn answer(step: &Step, answer: &platform::Answer) -> Option<model::Answer> {
+pub fn answer(step: &Step, answer: &platform::Answer, sets: &Sets) -> Option<model::Answer> {
     let status = answer.status;
     if !answer.is_success() {
         let code = answer.code.unwrap_or_default().to_string();
@@ -108,7 +128,7 @@ pub fn answer(step: &Step, answer: &platform::Answer) -> Option<model::Answer> {
     }
     match &step.action {
         Action::History { page, .. } => history(&answer.body, page.map_or(0, |page| page.skip)),
-        Action::List { .. } => list(&answer.body),
+        Action::List { set, .. } => list(&answer.body, &sets.name(*set)),
         _ => {
             let view = model::EntityView::from_body(&answer.body)?;
             Some(model::Answer::Entity { status, view })
@@ -152,11 +172,11 @@ pub fn expired(body: &Value) -> Vec<&Value> {
     own.into_iter().chain(of_items).collect()
 }
 
-fn list(body: &Value) -> Option<model::Answer> {
+fn list(body: &Value, set: &str) -> Option<model::Answer> {
     let item = |item: &Value| {
         if let Some(error) = item.get("@temper.error") {
             let code = error.get("code")?.as_str()?.to_string();
-            let id = id_of_address(item.get("@odata.id")?.as_str()?)?;
+            let id = id_of_address(set, item.get("@odata.id")?.as_str()?)?;
             return Some((id, model::Listed::Failed { code }));
         }
         let id = item.get("entity_id")?.as_str()?.to_string();
@@ -167,8 +187,8 @@ fn list(body: &Value) -> Option<model::Answer> {
 }
 
 /// The id in `Sessions('id')`: percent-encoded, a quote doubled.
-fn id_of_address(address: &str) -> Option<String> {
-    let quoted = address.strip_prefix(SET)?.strip_prefix("('")?.strip_suffix("')")?;
+fn id_of_address(set: &str, address: &str) -> Option<String> {
+    let quoted = address.strip_prefix(set)?.strip_prefix("('")?.strip_suffix("')")?;
     let mut bytes = Vec::new();
     let mut rest = quoted.as_bytes();
     while let Some((first, after)) = rest.split_first() {
@@ -214,12 +234,14 @@ fn what(step: &Step) -> String {
         words.collect::<String>()
     };
     let name = |who: &Who| {
-        let own = match who.set {
-            SESSIONS => format!("s{}", who.entity),
-            TASKS => format!("task s{}", who.entity),
-            _ => format!("task {}", entity_id(*who)),
-        };
-        if who.tenant == 0 { own } else { format!("tenant-{}/{own}", who.tenant) }
+        let set = Some(who.set).filter(|set| *set > 0).map(|set| format!("set {set} "));
+        let id = entity_id(*who);
+        // Of an id that a plan made up the number says all.
+        let id = id.split(' ').next().unwrap_or_default();
+        match who.tenant {
+            0 => format!("{}{id}", set.unwrap_or_default()),
+            tenant => format!("{}tenant-{tenant}/{id}", set.unwrap_or_default()),
+        }
     };
     match &step.action {
         Action::Create { who, values } => format!("Create {}{}", name(who), fields(values)),
@@ -233,8 +255,8 @@ fn what(step: &Step) -> String {
         Action::History { who, page: Some(Page { skip, top }) } => {
             format!("GET {}/History, {top} after {skip}", name(who))
         }
-        Action::List { tenant, top: None } => format!("GET all of tenant-{tenant}"),
-        Action::List { tenant, top: Some(top) } => {
+        Action::List { tenant, top: None, .. } => format!("GET all of tenant-{tenant}"),
+        Action::List { tenant, top: Some(top), .. } => {
             format!("GET the first {top} of tenant-{tenant}")
         }
         Action::Sweep { tenant, max_rows } => format!("sweep tenant-{tenant}, {max_rows} rows"),
@@ -251,8 +273,11 @@ mod tests {
 
     #[test]
     fn ids_are_read_from_addresses() {
-        assert_eq!(id_of_address("Sessions('s1%20o''%C3%A9')").as_deref(), Some("s1 o'\u{e9}"));
-        assert_eq!(id_of_address("Others('s1')"), None);
+        assert_eq!(
+            id_of_address("Sessions", "Sessions('s1%20o''%C3%A9')").as_deref(),
+            Some("s1 o'\u{e9}")
+        );
+        assert_eq!(id_of_address("Sessions", "Others('s1')"), None);
     }
 
     #[test]

@@ -262,7 +262,7 @@ fn write_one(author: &mut Author, kind: Kind) {
         Kind::History => author.history(who),
         Kind::List => {
             let top = author.draw.pick(&[None, Some(1), Some(2), Some(1_000)]);
-            Action::List { tenant: who.tenant, top }
+            Action::List { tenant: who.tenant, set: who.set, top }
         }
         Kind::Sweep => {
             let max_rows = author.draw.pick(&[1, 2, 1_000]);

@@ -11,7 +11,7 @@
 //! **Verified** in the files beside this one: I8, I9 and I20 for sweeps in `sweeps`; I2 by write protocol
 //! and I14 in `remains`; I11 in `recovery`; I16 in `progress`; I21 in `progress` and `panics`.
 //! **Not verified** by any of them:
-//! - I13 beyond the tenant column of rows; I15: no step of the workload leaves a row of `outbox`.
+//! - I13 beyond the tenant column of rows.
 //! - I17: no run can see it. `check-determinism`, the tests and a part of each campaign compare processes.
 //! - I22: faults are honest so far and damage nothing, so its errors (`BlobLost`, `EventUndecodable`) are
 //!   answers that I18 refuses, and wrong, older or null values are I4's, I10's and I18's. What is said
@@ -27,9 +27,9 @@ mod sweeps;
 pub use progress::PROGRESS_MS;
 pub use remains::event_without_its_blob;
 
-use crate::plan::{Mode, Plan, Step, Who, entity_id, set_name, tenant_name, who_of};
+use crate::plan::{Mode, Plan, Step, Who, entity_id, entity_number, tenant_name, tenant_number};
 use crate::rows::{Look, Reader};
-use crate::translate;
+use crate::translate::{self, Sets};
 use progress::Calm;
 use recovery::Standing;
 use remains::Remains;
@@ -91,6 +91,7 @@ pub struct Judge<'a> {
     held: Vec<Violation>,
     /// Every entity that was ever asked for.
     asked: BTreeSet<Who>,
+    sets: Sets,
     standing: Standing,
     calm: Calm,
     sweeps: Sweeps,
@@ -118,6 +119,7 @@ impl<'a> Judge<'a> {
         };
         let mut oracle = Oracle::new(mode, moment(world));
         oracle.set_spec(workload::session::session());
+        oracle.set_spec(workload::task::task());
         Judge {
             world,
             is_on,
@@ -125,6 +127,7 @@ impl<'a> Judge<'a> {
             oracle,
             held: Vec::new(),
             asked: BTreeSet::new(),
+            sets: Sets::of(plan),
             standing: Standing::default(),
             calm: Calm::default(),
             sweeps: Sweeps::new(plan.sweep_interval_ms),
@@ -136,19 +139,24 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// Every entity that was ever asked for, and every one whose rows were last read: a spawn may have
-    /// made it.
+    /// Every entity that was ever asked for, and every one that has rows: a spawn may have made it.
     pub fn visited(&self) -> Vec<Who> {
         let mut visited = self.asked.clone();
         for rows in self.reader.rows() {
-            let number = rows.tenant.strip_prefix("tenant-").and_then(|n| n.parse().ok());
+            let tenant = tenant_number(&rows.tenant);
             let whos = rows.events.iter().filter_map(|row| {
-                let EntityKey { tenant, set, id } = &row.entity;
-                who_of(number.filter(|_| *tenant == rows.tenant)?, set, id)
+                let EntityKey { set, id, .. } = &row.entity;
+                let (set, entity) = (self.sets.number(set)?, entity_number(id)?);
+                Some(Who { tenant: tenant?, entity, set })
             });
             visited.extend(whos);
         }
         visited.into_iter().collect()
+    }
+
+    /// The entity sets of the run.
+    pub fn sets(&self) -> &Sets {
+        &self.sets
     }
 
     /// Observations from which nothing was concluded, because too much was in doubt.
@@ -188,11 +196,11 @@ impl<'a> Judge<'a> {
 
     /// A step's request is sent; nothing if the step is none.
     pub fn sent(&mut self, step: &Step) -> Option<OpId> {
-        let request = translate::for_model(step)?;
+        let request = translate::for_model(step, &self.sets)?;
         if let Some(who) = step.action.who() {
             self.asked.insert(who);
             if step.action.is_write() {
-                self.standing.write_sent(&key_of(who));
+                self.standing.write_sent(&self.key(who));
             }
         }
         let op = self.ask(|oracle, now| oracle.send(now, request));
@@ -209,7 +217,7 @@ impl<'a> Judge<'a> {
     /// A request was answered.
     pub fn answered(&mut self, step: &Step, op: OpId, said: &Answer) -> Going {
         let was_calm = self.calm.answered(self.world, op);
-        let Some(answer) = translate::answer(step, said) else {
+        let Some(answer) = translate::answer(step, said, &self.sets) else {
             let mismatch = Mismatch::new(
                 Invariant::I18,
                 "answer of another shape",
@@ -232,7 +240,7 @@ impl<'a> Judge<'a> {
     /// Keeps what an answer says of its tenant's store and of its entity.
     fn note_standing(&mut self, step: &Step, answer: &Answer) {
         let Some(who) = step.action.who() else { return };
-        let key = key_of(who);
+        let key = self.key(who);
         let is_write = step.action.is_write();
         if answer.status >= 500 {
             self.standing.in_doubt(&key);
@@ -242,6 +250,11 @@ impl<'a> Judge<'a> {
                 self.standing.shown(key, shown);
             }
         }
+    }
+
+    fn key(&self, who: Who) -> EntityKey {
+        let (tenant, set) = (tenant_name(who.tenant), self.sets.name(who.set));
+        EntityKey { tenant, set, id: entity_id(who) }
     }
 
     /// Whether no tenant's store has anything left that may be overwritten.
@@ -351,14 +364,6 @@ impl<'a> Judge<'a> {
     /// The rows of every tenant as they were last read.
     pub fn rows(&self) -> Vec<Arc<TenantRows>> {
         self.reader.rows()
-    }
-}
-
-fn key_of(who: Who) -> EntityKey {
-    EntityKey {
-        tenant: tenant_name(who.tenant),
-        set: set_name(who).to_string(),
-        id: entity_id(who),
     }
 }
 

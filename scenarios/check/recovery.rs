@@ -11,6 +11,7 @@ use super::{Going, Judge, Stop, violated};
 use crate::plan::{Action, Step, tenant_name};
 use crate::server::Server;
 use crate::tally::Phases;
+use crate::translate::Sets;
 use crate::{seams, translate};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -148,7 +149,7 @@ impl Judge<'_> {
         let seams = Seams { points: points_there, ..seams };
         let server = Server::start(boot, config, (seams, alive)).await;
         let server = server.map_err(|error| Stop::Broken(error.to_string()))?;
-        let found = first_difference(&server, shown).await;
+        let found = first_difference(&server, &self.sets, shown).await;
         machine.crash(&Ending::ProcessKill);
         let left = server.buried().await;
         left.map_err(|count| Stop::Broken(format!("{count} futures outlive their boot")))?;
@@ -163,12 +164,16 @@ async fn forget_snapshots(boot: &Boot, tenant: &str) -> libsql::Result<()> {
 }
 
 /// The first read that is answered otherwise than it was.
-async fn first_difference(server: &Server, shown: &[(Step, Answer)]) -> Option<Violation> {
+async fn first_difference(
+    server: &Server,
+    sets: &Sets,
+    shown: &[(Step, Answer)],
+) -> Option<Violation> {
     let connection = server.connection();
     // A history is read from the journal, with or without a snapshot.
     let gets = shown.iter().filter(|(step, _)| matches!(step.action, Action::Get { .. }));
     for (step, expected) in gets {
-        let actual = connection.request(translate::request(step)?).await;
+        let actual = connection.request(translate::request(step, sets)?).await;
         if let Some(mismatch) = difference(expected, actual.as_ref()) {
             let who = step.action.who()?;
             return Some(mismatch.at(format!(

@@ -5,7 +5,7 @@
 
 use super::draw::Draw;
 use super::values::{self, Taste, is_over};
-use crate::plan::{Action, Page, SESSIONS, Step, Values, Who};
+use crate::plan::{Action, Page, Step, Values, Who};
 use crate::recipe::Recipe;
 use std::collections::BTreeMap;
 use stormglass_model::workload::session;
@@ -38,7 +38,7 @@ pub struct Cast {
 impl Cast {
     /// The entity of this number, with its tenant.
     pub fn member(&self, entity: u32) -> Who {
-        Who { tenant: entity % self.tenants, entity, set: SESSIONS }
+        Who { tenant: entity % self.tenants, entity, set: 0 }
     }
 }
 
@@ -202,8 +202,7 @@ impl Author {
     pub fn who(&mut self) -> Who {
         if self.draw.percent(6) {
             let tenant = self.draw.below(self.cast.tenants);
-            let entity = self.draw.below(self.cast.entities + 1);
-            return Who { tenant, entity, set: SESSIONS };
+            return Who { tenant, entity: self.draw.below(self.cast.entities + 1), set: 0 };
         }
         self.someone()
     }

@@ -278,8 +278,8 @@ pub fn crowd(author: &mut Author) {
 /// A page of a list while one of its entities is deleted (I18): the page is as long as it can be.
 pub fn list_in_motion(author: &mut Author) {
     let who = author.someone();
-    let tenant = who.tenant;
-    let list = |top| Action::List { tenant, top: Some(top) };
+    let Who { tenant, set, .. } = who;
+    let list = |top| Action::List { tenant, set, top: Some(top) };
     let top = 1 + author.draw.below(2);
     author.push(list(top));
     author.push(Action::Delete { who });
