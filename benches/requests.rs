@@ -118,6 +118,10 @@ impl Clock for WorldClock {
         self.0.now_utc_ms()
     }
 
+    fn monotonic_ms(&self) -> u64 {
+        u64::try_from(self.0.monotonic_ms()).unwrap_or(0)
+    }
+
     fn sleep(&self, duration_ms: u64) -> BoxFuture<'_, ()> {
         Box::pin(self.0.sleep(i64::try_from(duration_ms).unwrap_or(i64::MAX)))
     }

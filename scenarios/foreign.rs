@@ -60,6 +60,9 @@ pub enum ForeignError {
     Shape(String),
 }
 
+/// The module that is not there in any run.
+pub const NOWHERE: &str = "nowhere";
+
 type Read<T> = Result<T, ForeignError>;
 
 fn wrong<T>(what: impl Into<String>) -> Read<T> {
@@ -276,9 +279,10 @@ fn integration(table: &Table, under: Option<&'static str>) -> Read<Option<Integr
         return Ok(None);
     }
     let own = table.iter().filter(|(key, _)| !OWN.contains(&key.as_str()));
+    // What stands in the config counts more than what stands beside it.
     let config = table.get("config").and_then(Value::as_table).into_iter().flatten();
     let config: BTreeMap<&str, &Value> =
-        config.chain(own).map(|(key, value)| (key.as_str(), value)).collect();
+        own.chain(config).map(|(key, value)| (key.as_str(), value)).collect();
     let seconds = config.get("timeout_secs").map(|value| match value {
         Value::String(text) => text.trim().parse::<u64>().ok(),
         other => other.as_integer().and_then(|number| u64::try_from(number).ok()),
@@ -301,9 +305,10 @@ fn integration(table: &Table, under: Option<&'static str>) -> Read<Option<Integr
     }))
 }
 
-/// The project's guests by their modules' names; for any other module a scripted one runs.
+/// The project's guests by their modules' names. One name is nobody's; for any other a scripted one runs.
 fn guest(module: &str) -> Guest {
     match module {
+        NOWHERE => Guest::Missing,
         "workspace_provisioner" => Guest::Provisioner,
         "echo" => Guest::Echo,
         "hostile" => Guest::Hostile,

@@ -1,10 +1,12 @@
 //! The platform's seams, filled with the simulated world.
 
+use crate::plan::{Who, entity_id, generated_entity};
 use crate::tally::Phases;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use stormglass_platform::Seams;
 use stormglass_platform::seams::{BoxFuture, Clock, Databases, Ids, Point, Points};
-use stormglass_sim::{self as sim, Boot, Label, Machine, Stream};
+use stormglass_sim::{self as sim, Boot, Label, Machine};
 
 /// Where the tenants' files are on the simulated disk.
 const DATA: &str = "/data/";
@@ -14,6 +16,10 @@ struct SimClock(sim::Clock);
 impl Clock for SimClock {
     fn now_utc_ms(&self) -> i64 {
         self.0.now_utc_ms()
+    }
+
+    fn monotonic_ms(&self) -> u64 {
+        u64::try_from(self.0.monotonic_ms()).unwrap_or(0)
     }
 
     fn sleep(&self, duration_ms: u64) -> BoxFuture<'_, ()> {
@@ -78,20 +84,28 @@ fn scope(boot: u32, label: &str, origin: &str) -> String {
         (Some("snapshot"), "") => format!("passivation of boot {boot}"),
         (Some(call), origin) if origin.starts_with("step ") => format!("{origin}/{call}"),
         (None, origin) if origin.starts_with("step ") => origin.to_string(),
+        (Some(call), "outbox") => format!("outbox of boot {boot}/{call}"),
+        (None, "outbox") => format!("outbox of boot {boot}"),
         (_, "sweeper") => format!("sweep of boot {boot}/sweeper"),
         _ => format!("sweep of boot {boot}/asked"),
     }
 }
 
+/// Ids that are never given twice and that a plan can name: a number of the boot and one within it, in
+/// no order that shows.
 struct SimIds {
-    stream: Mutex<Stream>,
+    boot: u32,
+    count: AtomicU32,
+    factor: u32,
     _alive: Arc<()>,
 }
 
 impl Ids for SimIds {
     fn next_id(&self) -> String {
-        let bits = self.stream.lock().unwrap_or_else(PoisonError::into_inner).bits();
-        format!("{bits:016x}")
+        let number = (self.boot << 16) | (self.count.fetch_add(1, Ordering::Relaxed) & 0xffff);
+        // An odd factor only shuffles the numbers.
+        let entity = generated_entity(number.wrapping_mul(self.factor));
+        entity_id(Who { tenant: 0, entity, set: 0 })
     }
 }
 
@@ -104,7 +118,8 @@ pub fn of(
     alive: &Arc<()>,
 ) -> Seams {
     let machine = Machine::clone(world);
-    let ids = world.seed().stream_for("ids", &format!("boot {}", boot.number()));
+    let factor = world.seed().stream("generated ids").bits() as u32 | 1;
+    let (boot_number, count) = (boot.number(), AtomicU32::new(0));
     Seams {
         clock: Arc::new(SimClock(world.clock().clone())),
         databases: Arc::new(SimDatabases { machine: machine.clone(), boot: boot.clone() }),
@@ -114,6 +129,6 @@ pub fn of(
             boot: boot.number(),
             phases: phases.clone(),
         }),
-        ids: Arc::new(SimIds { stream: Mutex::new(ids), _alive: Arc::clone(alive) }),
+        ids: Arc::new(SimIds { boot: boot_number, count, factor, _alive: Arc::clone(alive) }),
     }
 }

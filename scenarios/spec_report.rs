@@ -197,13 +197,14 @@ fn effect(effect: &Effect) -> String {
 }
 
 fn integration(integration: &Integration) -> String {
-    let Integration { name, trigger, module, on_success, on_failure, config } = integration;
+    let Integration { name, trigger, module, on_success, on_failure, timeout_secs, config } = integration;
     let mut words = format!("{name}: module {module} when {trigger}");
     for (outcome, action) in [("success", on_success), ("failure", on_failure)] {
         if let Some(action) = action {
             words += &format!(", on {outcome} {action}");
         }
     }
+    words += &format!(", within {timeout_secs} s");
     if !config.is_empty() {
         let keys: Vec<&str> = config.keys().map(String::as_str).collect();
         words += &format!("\nconfig {}", keys.join(", "));

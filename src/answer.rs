@@ -83,6 +83,9 @@ pub enum RequestError {
     /// 409.
     #[error("idempotency key `{0}` was used for something else")]
     KeyReused(String),
+    /// 409, to the platform's own callers only: what is owed has been settled meanwhile.
+    #[error("the outbox row is settled already")]
+    RowSettled,
     /// 412.
     #[error("entity is at sequence number {actual}, not {expected}")]
     PreconditionFailed {
@@ -132,6 +135,7 @@ impl RequestError {
             Self::GuardFalse { .. } => "GuardFalse",
             Self::EntityExists(_) => "EntityExists",
             Self::KeyReused(_) => "KeyReused",
+            Self::RowSettled => "RowSettled",
             Self::PreconditionFailed { .. } => "PreconditionFailed",
             Self::BodyTooLarge(_) => "BodyTooLarge",
             Self::BlobLost { .. } => "BlobLost",
@@ -151,7 +155,8 @@ impl RequestError {
             Self::WrongState { .. }
             | Self::GuardFalse { .. }
             | Self::EntityExists(_)
-            | Self::KeyReused(_) => 409,
+            | Self::KeyReused(_)
+            | Self::RowSettled => 409,
             Self::PreconditionFailed { .. } => 412,
             Self::BodyTooLarge(_) => 413,
             Self::BlobLost { .. } | Self::EventUndecodable { .. } => 500,

@@ -80,6 +80,14 @@ fn value_of(body: &str) -> Option<Value> {
 /// An entity as its clients see it.
 pub(crate) fn entity_body(tenant: &Tenant, state: &EntityState, hydrated: Hydrated) -> Value {
     let set = tenant.core.table(&state.entity_type).entity_set();
+    let mut body = state_body(state, hydrated);
+    body["@odata.context"] = Value::from(format!("$metadata#{set}/$entity"));
+    body["@odata.id"] = Value::from(odata_id(&set, &state.entity_id));
+    body
+}
+
+/// The same without the members that say where it is.
+pub(crate) fn state_body(state: &EntityState, hydrated: Hydrated) -> Value {
     let mut fields = Map::new();
     for (name, field) in &state.fields {
         if let Field::Inline(value) = field {
@@ -94,8 +102,6 @@ pub(crate) fn entity_body(tenant: &Tenant, state: &EntityState, hydrated: Hydrat
     fields.insert("Status".to_owned(), status);
     fields.insert("Id".to_owned(), Value::from(state.entity_id.as_str()));
     let mut body = json!({
-        "@odata.context": format!("$metadata#{set}/$entity"),
-        "@odata.id": odata_id(&set, &state.entity_id),
         "entity_type": state.entity_type,
         "entity_id": state.entity_id,
         "status": state.status,

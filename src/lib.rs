@@ -53,6 +53,7 @@ mod entity;
 mod history;
 mod hydrate;
 mod intake;
+mod outbox;
 pub mod overflow;
 mod platform;
 mod request;
@@ -64,6 +65,7 @@ mod sweeper;
 #[cfg(test)]
 mod tests;
 pub mod time;
+mod wasm;
 
 pub use answer::{Answer, RequestError};
 pub use overflow::OverflowMode;
@@ -73,3 +75,4 @@ pub use seams::Seams;
 pub use specs::{SpecText, Specs, SpecsError};
 pub use store::{SqlError, StoreError};
 pub use sweeper::SweepSettings;
+pub use wasm::{GuestLimits, MEMORY_MAX, MODULE_MAX, Modules};

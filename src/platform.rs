@@ -9,9 +9,10 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::answer::{Answer, RequestError};
-use crate::entity::{self, EntityOp, Message};
+use crate::entity::{self, Asked, EntityOp, Message, Recalled, Terms};
 use crate::hydrate::odata_id;
-use crate::intake::{self, Intake};
+use crate::intake::{self, Intake, Sender};
+use crate::outbox::Outbox;
 use crate::overflow::OverflowMode;
 use crate::request::Request;
 use crate::seams::{self, Point, Seams};
@@ -19,6 +20,7 @@ use crate::spec::TransitionTable;
 use crate::specs::Specs;
 use crate::store::{Caller, EntityKey, Store, StoreError};
 use crate::sweeper::{self, SweepSettings};
+use crate::wasm::{GuestLimits, MEMORY_MAX, Modules};
 
 /// The order in which an action's event and blobs are written. All keep every invariant; they
 /// differ in what a crash leaves behind.
@@ -50,6 +52,10 @@ pub struct Config {
     pub snapshot_every: u64,
     /// An actor without requests goes after this long.
     pub idle_ms: u64,
+    /// The WebAssembly modules that integrations name.
+    pub modules: Modules,
+    /// What one run of a module may use.
+    pub guests: GuestLimits,
 }
 
 impl Default for Config {
@@ -62,6 +68,8 @@ impl Default for Config {
             sweep: SweepSettings::default(),
             snapshot_every: 100,
             idle_ms: 300_000,
+            modules: Modules::default(),
+            guests: GuestLimits::default(),
         }
     }
 }
@@ -72,6 +80,9 @@ pub enum StartError {
     /// A setting out of range.
     #[error("setting {0} must be at least 1")]
     Zero(&'static str),
+    /// A setting out of range.
+    #[error("setting {0} must be at most {1}")]
+    TooLarge(&'static str, u64),
     /// The tenants' databases cannot be listed.
     #[error("databases cannot be listed: {0}")]
     Databases(String),
@@ -85,7 +96,10 @@ pub(crate) struct Core {
     pub idle_ms: u64,
     /// Changes once, when the platform stops; closed when it is dropped.
     pub stop: watch::Receiver<bool>,
+    pub modules: Modules,
+    pub guests: GuestLimits,
     specs: Specs,
+    sets: BTreeMap<String, String>,
     /// Cloned into every task, so that a stop can wait for all of them.
     alive: Mutex<Option<mpsc::Sender<()>>>,
 }
@@ -94,6 +108,16 @@ impl Core {
     /// The spec of an entity type that an actor was started for.
     pub fn table(&self, entity_type: &str) -> &TransitionTable {
         self.specs.table(entity_type).expect("actors are started for known types only")
+    }
+
+    /// The spec of an entity set.
+    pub fn table_of_set(&self, set: &str) -> Option<&TransitionTable> {
+        Some(self.table(self.sets.get(set)?))
+    }
+
+    /// The spec of an entity type that may not be known.
+    pub fn table_if_known(&self, entity_type: &str) -> Option<&TransitionTable> {
+        self.specs.table(entity_type)
     }
 
     /// Held by a task while it runs.
@@ -108,7 +132,6 @@ pub(crate) struct Shared {
     pub sweep: SweepSettings,
     mode: OverflowMode,
     modes: BTreeMap<String, OverflowMode>,
-    sets: BTreeMap<String, String>,
     known: Mutex<BTreeSet<String>>,
     open: Mutex<BTreeMap<String, Arc<Tenant>>>,
 }
@@ -128,6 +151,7 @@ impl Shared {
                 mode: self.modes.get(name).copied().unwrap_or(self.mode),
                 store: Store::new(name.to_owned(), self.core.seams.clone()),
                 core: Arc::clone(&self.core),
+                outbox: Outbox::default(),
                 actors: Mutex::new(BTreeMap::new()),
             })
         });
@@ -145,10 +169,59 @@ pub(crate) struct Tenant {
     pub mode: OverflowMode,
     pub store: Store,
     pub core: Arc<Core>,
+    pub outbox: Outbox,
     actors: Mutex<BTreeMap<EntityKey, mpsc::UnboundedSender<Message>>>,
 }
 
 impl Tenant {
+    /// Has an entity do what is asked under these terms.
+    pub async fn ask(
+        self: &Arc<Self>,
+        key: &EntityKey,
+        op: EntityOp,
+        (terms, origin): (Terms, String),
+    ) -> Result<Answer, RequestError> {
+        let (answer, answered) = oneshot::channel();
+        self.send(key, Message { asked: Asked::Op(op, answer), terms, origin }).await;
+        answered.await.map_err(|_| gone())
+    }
+
+    /// An entity as it was right after one of its events.
+    pub async fn recall(
+        self: &Arc<Self>,
+        key: &EntityKey,
+        sequence_nr: u64,
+        (terms, origin): (Terms, String),
+    ) -> Result<Recalled, RequestError> {
+        let (answer, answered) = oneshot::channel();
+        let asked = Asked::Recall(sequence_nr, answer);
+        self.send(key, Message { asked, terms, origin }).await;
+        answered.await.map_err(|_| gone())?
+    }
+
+    /// Serves a request of the platform's own, which passes the same checks as a client's.
+    pub async fn serve_own(
+        self: &Arc<Self>,
+        request: Request,
+        terms: Terms,
+    ) -> Result<Answer, RequestError> {
+        let core = &self.core;
+        let table_of = |set: &str| core.table_of_set(set);
+        let sent = (&request, Sender::Platform);
+        match intake::check(sent, table_of, core.seams.ids.as_ref())? {
+            Intake::Entity { key, op } => self.ask(&key, op, (terms, request.origin)).await,
+            Intake::List { .. } => unreachable!("the outbox asks for no list"),
+        }
+    }
+
+    async fn send(self: &Arc<Self>, key: &EntityKey, message: Message) {
+        let entity = key.to_string();
+        let (tenant, origin) = (&self.name, &message.origin);
+        let point = Point { label: "mailbox.send", tenant, entity: &entity, origin };
+        self.core.seams.points.reach(point).await;
+        self.deliver(key, message);
+    }
+
     /// Hands a message to its entity's actor, which is started if there is none.
     fn deliver(self: &Arc<Self>, key: &EntityKey, mut message: Message) {
         let mut actors = lock(&self.actors);
@@ -186,21 +259,27 @@ pub struct Platform {
 }
 
 impl Platform {
-    /// Finds the tenants and starts the sweeper. Databases are opened when they
+    /// Finds the tenants, starts what each is owed, and the sweeper. Databases are opened when they
     /// are first needed.
     ///
     /// # Errors
     /// A bad setting; databases that cannot be listed.
     pub fn start(config: Config, seams: Seams) -> Result<Self, StartError> {
-        let Config { sweep, snapshot_every, idle_ms, .. } = config;
+        let Config { sweep, snapshot_every, idle_ms, guests, .. } = config;
         let settings = [
             ("sweep.interval_ms", sweep.interval_ms),
             ("sweep.batch", sweep.batch),
             ("snapshot_every", snapshot_every),
             ("idle_ms", idle_ms),
+            ("guests.fuel", guests.fuel),
+            ("guests.slice_fuel", guests.slice_fuel),
+            ("guests.memory_bytes", guests.memory_bytes),
         ];
         if let Some((name, _)) = settings.into_iter().find(|(_, value)| *value == 0) {
             return Err(StartError::Zero(name));
+        }
+        if guests.memory_bytes > MEMORY_MAX {
+            return Err(StartError::TooLarge("guests.memory_bytes", MEMORY_MAX));
         }
         let known = seams.databases.tenants().map_err(StartError::Databases)?;
         let (stop, stopped) = watch::channel(false);
@@ -209,7 +288,6 @@ impl Platform {
             sweep,
             mode: config.mode,
             modes: config.modes,
-            sets: config.specs.sets(),
             known: Mutex::new(known.into_iter().collect()),
             open: Mutex::new(BTreeMap::new()),
             core: Arc::new(Core {
@@ -218,10 +296,17 @@ impl Platform {
                 snapshot_every,
                 idle_ms,
                 stop: stopped,
+                modules: config.modules,
+                guests,
+                sets: config.specs.sets(),
                 specs: config.specs,
                 alive: Mutex::new(Some(alive)),
             }),
         });
+        for name in shared.tenant_names() {
+            let tenant = shared.tenant(&name);
+            tenant.outbox.recover(&tenant);
+        }
         if sweep.enabled {
             seams::spawn(sweeper::run(Arc::clone(&shared)));
         }
@@ -240,8 +325,9 @@ impl Platform {
 
     async fn serve(&self, request: Request) -> Result<Answer, RequestError> {
         let shared = &self.shared;
-        let table_of = |set: &str| Some(shared.core.table(shared.sets.get(set)?));
-        let intake = intake::check(&request, table_of, shared.core.seams.ids.as_ref())?;
+        let table_of = |set: &str| shared.core.table_of_set(set);
+        let sent = (&request, Sender::Client);
+        let intake = intake::check(sent, table_of, shared.core.seams.ids.as_ref())?;
         if *self.stop.borrow() {
             return Err(RequestError::Unavailable("the server stops".to_owned()));
         }
@@ -257,25 +343,10 @@ impl Platform {
                     lock(&shared.known).insert(request.tenant.clone());
                 }
                 let Request { tenant, idempotency_key, if_match, origin, .. } = request;
-                self.ask(&tenant, key, (op, idempotency_key, if_match, origin)).await
+                let terms = Terms { idempotency_key, if_match, ..Terms::default() };
+                shared.tenant(&tenant).ask(&key, op, (terms, origin)).await
             }
         }
-    }
-
-    async fn ask(
-        &self,
-        tenant: &str,
-        key: EntityKey,
-        (op, idempotency_key, if_match, origin): (EntityOp, Option<String>, Option<String>, String),
-    ) -> Result<Answer, RequestError> {
-        let entity = key.to_string();
-        let point = Point { label: "mailbox.send", tenant, entity: &entity, origin: &origin };
-        self.shared.core.seams.points.reach(point).await;
-        let (answer, answered) = oneshot::channel();
-        let message = Message { op, idempotency_key, if_match, origin, answer };
-        self.shared.tenant(tenant).deliver(&key, message);
-        let gone = |_| RequestError::Unavailable("the server stopped".to_owned());
-        answered.await.map_err(gone)
     }
 
     async fn list(
@@ -319,8 +390,9 @@ impl Platform {
     ) -> Option<Value> {
         let id = odata_id(request.op.set(), &entity_id);
         let key = EntityKey { entity_type: entity_type.to_owned(), entity_id };
-        let op = (EntityOp::Get, None, None, request.origin.clone());
-        let answer = self.ask(&request.tenant, key, op).await.unwrap_or_else(Answer::from);
+        let asked = (Terms::default(), request.origin.clone());
+        let tenant = self.shared.tenant(&request.tenant);
+        let answer = tenant.ask(&key, EntityOp::Get, asked).await.unwrap_or_else(Answer::from);
         match answer.code {
             None => Some(answer.body),
             Some("EntityNotFound") => None,
@@ -350,6 +422,10 @@ impl Platform {
         // Ends when the last task has dropped its token.
         while self.ended.lock().await.recv().await.is_some() {}
     }
+}
+
+fn gone() -> RequestError {
+    RequestError::Unavailable("the server stopped".to_owned())
 }
 
 /// Whether this can name an entity: 1 to 255 bytes without control characters.

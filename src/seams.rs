@@ -16,6 +16,9 @@ pub trait Clock: Send + Sync {
     /// Milliseconds of UTC since 1970-01-01, whole.
     fn now_utc_ms(&self) -> i64;
 
+    /// Milliseconds since some moment, whole. Never falls; a step of the wall clock does not move it.
+    fn monotonic_ms(&self) -> u64;
+
     /// Ends after `duration_ms` of monotonic time.
     fn sleep(&self, duration_ms: u64) -> BoxFuture<'_, ()>;
 }

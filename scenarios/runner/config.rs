@@ -7,14 +7,17 @@ use crate::plan::{Mode, Plan, Protocol};
 use std::sync::LazyLock;
 use stormglass_platform::{Config, OverflowMode, SpecText, Specs, SweepSettings, WriteProtocol};
 
-/// The workload's spec.
-const SPEC: &str = include_str!("../specs/session.ioa.toml");
+/// The workload's specs, by their files.
+const TEXTS: [(&str, &str); 2] = [
+    ("session.ioa.toml", include_str!("../specs/session.ioa.toml")),
+    ("task.ioa.toml", include_str!("../specs/task.ioa.toml")),
+];
 
 /// The workload's specs: read once in a process, for every boot needs them.
 fn specs() -> Specs {
     static SPECS: LazyLock<Specs> = LazyLock::new(|| {
-        let (file, text) = ("session.ioa.toml".to_string(), SPEC.to_string());
-        Specs::read(&[SpecText { file, text }], false).expect("a test reads the workload's spec")
+        let text = |(file, text): (&str, &str)| SpecText { file: file.into(), text: text.into() };
+        Specs::read(&TEXTS.map(text), false).expect("a test reads the workload's specs")
     });
     SPECS.clone()
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
+use super::recall::Recalled;
 use super::replay::Replayed;
 use super::{EntityOp, EntityState};
 use crate::answer::{Answer, RequestError};
@@ -16,16 +17,33 @@ use crate::hydrate::{self, Hydrated};
 use crate::overflow::Reference;
 use crate::platform::Tenant;
 use crate::seams::{self, Point};
-use crate::store::{Caller, EntityKey, Put, StoreError};
+use crate::store::{Caller, EntityKey, Put, Settles, StoreError};
 use crate::{history, probe};
 
 /// One request in a mailbox.
 pub(crate) struct Message {
-    pub op: EntityOp,
+    pub asked: Asked,
+    pub terms: Terms,
+    pub origin: String,
+}
+
+/// What is asked, and where its answer goes.
+pub(crate) enum Asked {
+    /// What a request asks for.
+    Op(EntityOp, oneshot::Sender<Answer>),
+    /// The state right after an event, for the work that the event is owed.
+    Recall(u64, oneshot::Sender<Result<Recalled, RequestError>>),
+}
+
+/// Under which conditions.
+#[derive(Default)]
+pub(crate) struct Terms {
     pub idempotency_key: Option<String>,
     pub if_match: Option<String>,
-    pub origin: String,
-    pub answer: oneshot::Sender<Answer>,
+    /// The outbox row that the event is owed for.
+    pub settles: Option<Settles>,
+    /// Of a task that a stop waits for: the actor it starts must be waited for too.
+    pub alive: Option<mpsc::Sender<()>>,
 }
 
 /// An entity's actor.
@@ -69,7 +87,7 @@ pub(crate) fn start(tenant: &Arc<Tenant>, key: EntityKey) -> mpsc::UnboundedSend
 
 impl Actor {
     async fn run(mut self, mut mailbox: mpsc::UnboundedReceiver<Message>) {
-        let _alive = self.tenant.core.alive();
+        let mut alive = self.tenant.core.alive();
         let mut stop = self.tenant.core.stop.clone();
         self.reach("actor.start").await;
         loop {
@@ -83,7 +101,8 @@ impl Actor {
                 () = self.tenant.core.seams.clock.sleep(self.tenant.core.idle_ms) => Next::Idle,
             };
             match next {
-                Next::Message(message) => {
+                Next::Message(mut message) => {
+                    alive = alive.or(message.terms.alive.take());
                     self.take(*message).await;
                     // An entity that never was keeps no task.
                     if !self.is_known() && self.tenant.retire(&self.key, &mailbox) {
@@ -109,27 +128,36 @@ impl Actor {
     }
 
     async fn take(&mut self, message: Message) {
-        let Message { op, idempotency_key, if_match, origin, answer } = message;
+        let Message { asked, terms, origin } = message;
         self.origin = origin;
         self.reach("actor.take").await;
-        let served = self.serve(op, idempotency_key, if_match).await;
-        self.reach("actor.answer").await;
         // A caller that went away has its action in doubt; the action stands.
-        let _ = answer.send(served.unwrap_or_else(Answer::from));
+        match asked {
+            Asked::Op(op, answer) => {
+                let served = self.serve(op, terms).await;
+                self.reach("actor.answer").await;
+                let _ = answer.send(served.unwrap_or_else(Answer::from));
+            }
+            Asked::Recall(sequence_nr, answer) => {
+                let recalled = self.recall(sequence_nr).await;
+                self.reach("actor.answer").await;
+                let _ = answer.send(recalled);
+            }
+        }
         self.commit_late().await;
         self.snapshot_if_due().await;
         self.origin.clear();
     }
 
-    async fn serve(
-        &mut self,
-        op: EntityOp,
-        idempotency_key: Option<String>,
-        if_match: Option<String>,
-    ) -> Result<Answer, RequestError> {
+    /// What must be so before anything is answered.
+    pub(super) async fn be_ready(&mut self) -> Result<(), RequestError> {
         self.tenant.store.ready(self.caller()).await.map_err(|error| self.unavailable(&error))?;
         self.load().await?;
-        self.put_pending().await?;
+        self.put_pending().await
+    }
+
+    async fn serve(&mut self, op: EntityOp, terms: Terms) -> Result<Answer, RequestError> {
+        self.be_ready().await?;
         match op {
             EntityOp::Get => {
                 let Some(state) = self.state().filter(|state| !state.deleted).cloned() else {
@@ -138,7 +166,7 @@ impl Actor {
                 self.show(200, &state, &BTreeMap::new()).await
             }
             EntityOp::History(skip, top) => self.history(skip, top).await,
-            op => self.write(op, idempotency_key, if_match).await,
+            op => self.write(op, terms).await,
         }
     }
 
@@ -253,6 +281,7 @@ impl Actor {
                 sequence_nr: 0,
                 reason: reason.clone(),
             },
+            StoreError::RowSettled => RequestError::RowSettled,
             other => RequestError::Unavailable(other.to_string()),
         }
     }

@@ -6,6 +6,7 @@ mod actor;
 mod event;
 mod legacy;
 mod plan;
+mod recall;
 mod replay;
 mod snapshot;
 mod state;
@@ -13,8 +14,9 @@ mod state;
 mod tests;
 mod write;
 
-pub(crate) use actor::{Message, start};
-pub use event::{CREATED, DELETED, Event, UPDATED};
+pub(crate) use actor::{Asked, Message, Terms, start};
+pub use event::{CREATED, DELETED, Event, Intent, UPDATED};
+pub(crate) use recall::Recalled;
 pub(crate) use replay::decode_event;
 pub use state::{EntityState, Field};
 

@@ -285,8 +285,13 @@ impl Planner<'_> {
                         id.filter(|id| crate::platform::is_valid_id(id)).ok_or_else(refused)?
                     }
                 };
-                let fields =
-                    copy_fields.iter().map(|name| (name.clone(), value_of(name))).collect();
+                let copied = |name: &String| match state.fields.get(name) {
+                    Some(Field::Blob(reference)) if defect!("spawn-copies-envelope") => {
+                        reference.envelope()
+                    }
+                    _ => value_of(name),
+                };
+                let fields = copy_fields.iter().map(|name| (name.clone(), copied(name))).collect();
                 if let Some(field) = store_id_in {
                     event.changes.ids.insert(field.clone(), entity_id.clone());
                 }

@@ -81,7 +81,7 @@ impl Actor {
         read.map_err(|error| self.unavailable(&error))
     }
 
-    fn decode(
+    pub(super) fn decode(
         &self,
         row: &EventRow,
         state: Option<&EntityState>,
@@ -96,6 +96,10 @@ impl Actor {
             Ok(Payload::Older(payload)) => legacy::upgrade(self, row, payload, state)?,
             Err(reason) => return Err(self.undecodable(row.sequence_nr, &reason)),
         };
+        if defect!("uuid-on-replay") {
+            let ids = event.changes.ids.iter_mut().filter(|(field, _)| *field != "Id");
+            ids.for_each(|(_, id)| *id = self.tenant.core.seams.ids.next_id());
+        }
         if defect!("ttl-from-now") {
             move_deadlines(&mut event, began_ms);
         }

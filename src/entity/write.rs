@@ -8,16 +8,17 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::actor::Actor;
+use super::actor::{Actor, Terms};
 use super::plan::{Planner, needed_fields};
 use super::replay::merge_put;
 use super::snapshot::encode_snapshot;
 use super::state::{Body, EntityState, fold, use_digest};
 use super::{CREATED, DELETED, EntityOp, Event, UPDATED};
 use crate::answer::{Answer, RequestError};
+use crate::outbox::Told;
 use crate::overflow::{Kept, Reference};
 use crate::platform::WriteProtocol;
-use crate::store::{Put, PutCause, StoreError};
+use crate::store::{Append, OpenRow, Put, PutCause, Settles, StoreError};
 use crate::{canonical, defect, probe};
 
 /// What the checks of a request come to.
@@ -38,13 +39,12 @@ impl Actor {
     pub(super) async fn write(
         &mut self,
         op: EntityOp,
-        key: Option<String>,
-        if_match: Option<String>,
+        terms: Terms,
     ) -> Result<Answer, RequestError> {
         // The event's timestamp and every deadline that follows from it: read once, here.
         let now_ms = self.now_ms();
         for attempt in 1.. {
-            let planned = self.plan(&op, key.as_deref(), if_match.as_deref(), now_ms).await?;
+            let planned = self.plan(&op, &terms, now_ms).await?;
             let Planned::Event(event) = planned else {
                 return self.repeat().await;
             };
@@ -53,7 +53,7 @@ impl Actor {
                 return self.answer(&after, bodies).await;
             }
             let puts = distinct_puts(&bodies);
-            match self.append(*event, after, &puts, now_ms).await? {
+            match self.append((*event, after), &puts, terms.settles.as_ref(), now_ms).await? {
                 Appended::Yes => return self.finish(puts, bodies).await,
                 Appended::Violated(error) if attempt == 2 || defect!("lost-ack-rolls-back") => {
                     return Err(self.unavailable(&error));
@@ -73,8 +73,7 @@ impl Actor {
     async fn plan(
         &mut self,
         op: &EntityOp,
-        key: Option<&str>,
-        if_match: Option<&str>,
+        terms: &Terms,
         now_ms: i64,
     ) -> Result<Planned, RequestError> {
         let (action_name, params) = match op {
@@ -84,7 +83,9 @@ impl Actor {
             _ => (DELETED, Map::new()),
         };
         let state = self.state().cloned();
-        if let (Some(key), Some(state)) = (key, &state) {
+        let key = terms.idempotency_key.as_deref();
+        let is_forgotten = terms.settles.is_some() && defect!("callback-twice");
+        if let (Some(key), Some(state), false) = (key, &state, is_forgotten) {
             match state.keys.get(key) {
                 Some(digest) if *digest == use_digest(action_name, &params) => {
                     return Ok(Planned::Repeat);
@@ -112,7 +113,7 @@ impl Actor {
         let Some(state) = state.filter(|state| !state.deleted) else {
             return Err(RequestError::EntityNotFound(self.name.clone()));
         };
-        check_if_match(if_match, &state)?;
+        check_if_match(terms.if_match.as_deref(), &state)?;
         let event = match op {
             EntityOp::Act(name, _) => {
                 let action = table.action(name).ok_or_else(|| RequestError::UnknownAction {
@@ -153,9 +154,9 @@ impl Actor {
     /// Writes the event, and its blobs where the protocol has them first or with it.
     async fn append(
         &mut self,
-        event: Event,
-        after: EntityState,
+        (event, after): (Event, EntityState),
         puts: &[Put],
+        settles: Option<&Settles>,
         now_ms: i64,
     ) -> Result<Appended, RequestError> {
         let protocol = self.tenant.core.protocol;
@@ -164,11 +165,14 @@ impl Actor {
             put.map_err(|error| self.unavailable(&error))?;
         }
         let with_event = if protocol == WriteProtocol::Atomic { puts } else { &[] };
-        let appended = self.tenant.store.append(self.caller(), &event, with_event, now_ms).await;
+        let settles = settles.filter(|_| !defect!("callback-twice"));
+        let append = Append { event: &event, puts: with_event, settles };
+        let appended = self.tenant.store.append(self.caller(), append, now_ms).await;
         match appended {
             Ok(()) => {
                 self.warn_of_truncation(&event);
                 self.step_to(after);
+                self.tell_outbox(&event, true);
                 Ok(Appended::Yes)
             }
             Err(error @ StoreError::ConcurrencyViolation { .. }) => Ok(Appended::Violated(error)),
@@ -186,13 +190,27 @@ impl Actor {
     ) -> Result<Appended, RequestError> {
         probe!("an append was in doubt");
         if defect!("lost-ack-rolls-back") {
+            self.tell_outbox(event, false);
             return Err(self.unavailable(error));
         }
         self.loaded = None;
-        self.load().await?;
+        let loaded = self.load().await;
         // This boot is the only writer, so an event of this number is this one.
         let present = self.state().is_some_and(|state| state.sequence_nr >= event.sequence_nr);
+        self.tell_outbox(event, present);
+        loaded?;
         if present { Ok(Appended::Yes) } else { Err(self.unavailable(error)) }
+    }
+
+    /// What the event is owed, if anything, for the tenant's dispatcher; `certain` unless it is not
+    /// known whether the event is there.
+    fn tell_outbox(&self, event: &Event, certain: bool) {
+        if event.intents.is_empty() {
+            return;
+        }
+        let rows = OpenRow::of_event(event);
+        let origin = format!("{}/outbox", self.origin);
+        self.tenant.outbox.tell(&self.tenant, Told::Written { rows, origin, certain });
     }
 
     /// The state after an event that is in the journal.
@@ -329,7 +347,7 @@ impl Actor {
         let (after, bodies) = fold(self.state().cloned(), &event);
         let puts = distinct_puts(&bodies);
         let now_ms = self.now_ms();
-        if let Ok(Appended::Yes) = self.append(event, after, &puts, now_ms).await {
+        if let Ok(Appended::Yes) = self.append((event, after), &puts, None, now_ms).await {
             self.pending = puts;
             // What fails is put before the next answer.
             let _ = self.put_pending().await;

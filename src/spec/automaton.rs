@@ -112,6 +112,8 @@ pub struct Integration {
     pub on_success: Option<String>,
     /// The callback after anything else.
     pub on_failure: Option<String>,
+    /// How long a run may take; from the config, or 30 seconds.
+    pub timeout_secs: u64,
     /// Handed to the module.
     pub config: BTreeMap<String, Value>,
 }

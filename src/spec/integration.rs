@@ -10,6 +10,10 @@ use super::section::{Section, to_json};
 const OWN_KEYS: [&str; 8] =
     ["name", "trigger", "type", "kind", "module", "on_success", "on_failure", "config"];
 
+const TIMEOUT: &str = "timeout_secs";
+const TIMEOUT_DEFAULT_SECONDS: u64 = 30;
+const TIMEOUT_SECONDS: std::ops::Range<u64> = 1..3_153_600_001;
+
 /// Reads one integration into the draft; `action` is the action it stands under, if it does.
 pub(super) fn read(
     source: &mut Source<'_>,
@@ -51,22 +55,24 @@ pub(super) fn read(
     };
     let on_success = callback("on_success", "integration.on_success");
     let on_failure = callback("on_failure", "integration.on_failure");
-    let config = section.get("config");
-    if let Some(value) = config.filter(|value| value.get_ref().as_table().is_none()) {
-        source.error(&value.span(), "integration.config", Problem::Expected("a table"));
-    }
-    let config = config
-        .and_then(|value| value.get_ref().as_table())
-        .into_iter()
-        .flatten()
-        .map(|(key, value)| (key.get_ref().to_string(), to_json(value.get_ref())))
-        .chain(
-            section
-                .entries()
-                .filter(|(key, _, _)| !OWN_KEYS.contains(key))
-                .map(|(key, _, value)| (key.to_owned(), to_json(value.get_ref()))),
-        )
+    let held = section.get("config").and_then(|value| {
+        let Some(table) = value.get_ref().as_table() else {
+            source.error(&value.span(), "integration.config", Problem::Expected("a table"));
+            return None;
+        };
+        Some(Section::new("integration.config", table, value.span()))
+    });
+    // What stands in the config counts more than what stands beside it.
+    let beside = section.number(source, TIMEOUT, TIMEOUT_SECONDS);
+    let within = held.as_ref().and_then(|held| held.number(source, TIMEOUT, TIMEOUT_SECONDS));
+    let timeout_secs = within.or(beside).unwrap_or(TIMEOUT_DEFAULT_SECONDS);
+    let config = section
+        .entries()
+        .filter(|(key, _, _)| !OWN_KEYS.contains(key))
+        .chain(held.iter().flat_map(Section::entries))
+        .map(|(key, _, value)| (key.to_owned(), to_json(value.get_ref())))
         .collect();
-    let integration = Integration { name, trigger, module, on_success, on_failure, config };
+    let integration =
+        Integration { name, trigger, module, on_success, on_failure, timeout_secs, config };
     draft.integrations.push((integration, section.span.clone()));
 }

@@ -1,13 +1,14 @@
-//! Events and the outbox rows that they carry.
+//! Events, and what is written in their transactions.
 //!
 //! **Invariant (`I3`):** rows of an entity are numbered 1..N; an append that would break this, or
 //! that follows another journal than its actor knows, writes nothing.
 
 use super::blobs::put_all;
-use super::sql::{Row, Value, integer, optional, text};
+use super::outbox::{Settles, settle, write_intents};
+use super::sql::{Row, Value, integer, text};
 use super::{Caller, Database, EntityKey, Put, PutCause, SnapshotRow, Store, StoreError};
 use crate::canonical;
-use crate::entity::{DELETED, Event};
+use crate::entity::Event;
 
 /// An event's row as found. What it says is not checked yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +23,17 @@ pub struct EventRow {
     pub created_at: Option<String>,
     /// The action's name.
     pub event_type: Option<String>,
+}
+
+/// One transaction of the journal.
+#[derive(Debug, Clone, Copy)]
+pub struct Append<'a> {
+    /// The event; its outbox rows are written with it.
+    pub event: &'a Event,
+    /// Its blobs, for the atomic protocol.
+    pub puts: &'a [Put],
+    /// What becomes of the outbox row that the event is owed for, if it is.
+    pub settles: Option<&'a Settles>,
 }
 
 /// What a replay starts from.
@@ -46,17 +58,18 @@ const COLUMNS_AFTER: &str = "SELECT sequence_nr, CAST(payload AS BLOB), CAST(met
     ORDER BY sequence_nr LIMIT ?5 + 0";
 
 impl Store {
-    /// Appends one event, its outbox rows and, for the atomic protocol, its blobs.
+    /// Appends one event with all that belongs to it.
     ///
     /// # Errors
-    /// [`StoreError::ConcurrencyViolation`] if the journal is not at `event.sequence_nr - 1`.
+    /// [`StoreError::ConcurrencyViolation`] if the journal is not at `event.sequence_nr - 1`;
+    /// [`StoreError::RowSettled`] if the row that the event is owed for is not open any more.
     pub async fn append(
         &self,
         caller: Caller<'_>,
-        event: &Event,
-        puts: &[Put],
+        append: Append<'_>,
         now_ms: i64,
     ) -> Result<(), StoreError> {
+        let Append { event, puts, settles } = append;
         self.write("store.append", caller, |db, tenant| {
             let key = EntityKey {
                 entity_type: event.entity_type.clone(),
@@ -68,7 +81,10 @@ impl Store {
                 return Err(StoreError::ConcurrencyViolation { expected, actual });
             }
             insert_event(db, tenant, event)?;
-            insert_intents(db, tenant, event)?;
+            write_intents(db, tenant, event)?;
+            if let Some(settles) = settles {
+                settle(db, tenant, settles, &event.timestamp)?;
+            }
             put_all(db, puts, PutCause::Live, now_ms)?;
             Ok(())
         })
@@ -219,40 +235,5 @@ fn insert_event(db: &mut Database, tenant: &str, event: &Event) -> Result<(), St
             text(&event.timestamp),
         ],
     )?;
-    Ok(())
-}
-
-fn insert_intents(db: &mut Database, tenant: &str, event: &Event) -> Result<(), StoreError> {
-    if event.action == DELETED {
-        db.execute(
-            "UPDATE outbox SET state = 'dropped', reason = 'entity deleted', settled_at = ?4
-            WHERE tenant = ?1 AND entity_type = ?2 AND entity_id = ?3 AND state = 'open'",
-            vec![
-                text(tenant),
-                text(&event.entity_type),
-                text(&event.entity_id),
-                text(&event.timestamp),
-            ],
-        )?;
-    }
-    for (n, intent) in event.intents.iter().enumerate() {
-        let payload = serde_json::to_value(intent).expect("an intent is made of JSON values only");
-        db.execute(
-            "INSERT INTO outbox
-                (tenant, entity_type, entity_id, sequence_nr, n, kind, payload, due_at, created_at)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-            vec![
-                text(tenant),
-                text(&event.entity_type),
-                text(&event.entity_id),
-                integer(event.sequence_nr),
-                integer(n as u64),
-                text(intent.kind()),
-                Value::Text(canonical::to_text(&payload)),
-                optional(intent.due_at()),
-                text(&event.timestamp),
-            ],
-        )?;
-    }
     Ok(())
 }

@@ -7,6 +7,7 @@
 
 mod blobs;
 mod journal;
+mod outbox;
 mod schema;
 mod snapshots;
 mod sql;
@@ -18,7 +19,8 @@ use crate::seams::{Point, Seams};
 use crate::time;
 
 pub use blobs::{Put, PutCause};
-pub use journal::{EventRow, Journal};
+pub use journal::{Append, EventRow, Journal};
+pub use outbox::{OpenRow, RowKey, Settles};
 pub use snapshots::SnapshotRow;
 pub use sql::SqlError;
 use sql::{Database, Row, Value, text};
@@ -39,6 +41,9 @@ pub enum StoreError {
         /// The journal's.
         actual: u64,
     },
+    /// The outbox row that an event was owed for is not open any more. Nothing was written.
+    #[error("the outbox row is settled already")]
+    RowSettled,
     /// A commit failed: its transaction may be there or not.
     #[error("outcome of a commit is unknown: {0}")]
     InDoubt(SqlError),
@@ -68,6 +73,13 @@ pub enum StoreError {
     /// A row that cannot be read whole.
     #[error("damaged row: {0}")]
     Damaged(String),
+}
+
+impl StoreError {
+    /// Whether the file is not this server's any more, or never was: no later call will do better.
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Superseded { .. } | Self::OtherTenants { .. })
+    }
 }
 
 /// Which entity, and for whom.

@@ -13,17 +13,26 @@ use crate::{Answer, Body, Config, Op, Platform, Request, Seams, SpecText, Specs}
 pub const START_MS: i64 = 1_704_067_200_000;
 
 /// A wall clock that moves when told to, over the runtime's timers.
-pub struct TestClock(AtomicI64);
+pub struct TestClock(AtomicI64, AtomicU64);
 
 impl TestClock {
     pub fn set(&self, ms: i64) {
         self.0.store(ms, Ordering::Relaxed);
+    }
+
+    /// Lets monotonic time pass. Timers do not feel it: they are the runtime's.
+    pub fn pass(&self, ms: u64) {
+        self.1.fetch_add(ms, Ordering::Relaxed);
     }
 }
 
 impl Clock for TestClock {
     fn now_utc_ms(&self) -> i64 {
         self.0.load(Ordering::Relaxed)
+    }
+
+    fn monotonic_ms(&self) -> u64 {
+        self.1.load(Ordering::Relaxed)
     }
 
     fn sleep(&self, duration_ms: u64) -> BoxFuture<'_, ()> {
@@ -81,7 +90,7 @@ impl World {
             spec("job", include_str!("../../tests/specs/job.ioa.toml")),
         ];
         let specs = Specs::read(&specs, false).unwrap();
-        let clock = Arc::new(TestClock(AtomicI64::new(START_MS)));
+        let clock = Arc::new(TestClock(AtomicI64::new(START_MS), AtomicU64::new(0)));
         Self { clock, config: Config { specs, ..Config::default() }, folder }
     }
 

@@ -17,6 +17,10 @@ impl Clock for Odd {
         0
     }
 
+    fn monotonic_ms(&self) -> u64 {
+        0
+    }
+
     fn sleep(&self, _: u64) -> BoxFuture<'_, ()> {
         Box::pin(std::future::pending())
     }

@@ -6,6 +6,7 @@ use serde_json::Value;
 use std::fs;
 use stormglass_model::automaton as model;
 use stormglass_model::workload::session::session;
+use stormglass_model::workload::task::task;
 use stormglass_platform::spec::{self, Assertion, Comparison, Effect, Guard, VariableKind};
 use stormglass_scenarios::foreign::{self, Claim, Foreign, Holds};
 
@@ -114,11 +115,14 @@ fn platform_words(automaton: &spec::Automaton) -> Words {
         words.push(format!("{name} {kind} {from:?} {to:?} {guards:?} {effects:?} {params:?}"));
     }
     for integration in &automaton.integrations {
-        let spec::Integration { name, trigger, on_success, on_failure, config, .. } = integration;
+        let spec::Integration {
+            name, trigger, on_success, on_failure, config, timeout_secs, ..
+        } = integration;
         let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_string);
         let config: Vec<(&str, String)> =
             config.iter().map(|(key, value)| (key.as_str(), text(value))).collect();
-        words.push(format!("{name} {trigger} {on_success:?} {on_failure:?} {config:?}"));
+        let ends = format!("{on_success:?} {on_failure:?} {timeout_secs}000 ms");
+        words.push(format!("{name} {trigger} {ends} {config:?}"));
     }
     words
 }
@@ -140,8 +144,11 @@ fn model_words(automaton: &model::Automaton) -> Words {
         words.push(format!("{name} {kind} {from:?} {to:?} {guards:?} {effects:?} {params:?}"));
     }
     for integration in &automaton.integrations {
-        let model::Integration { name, trigger, on_success, on_failure, config, .. } = integration;
-        words.push(format!("{name} {trigger} {on_success:?} {on_failure:?} {config:?}"));
+        let model::Integration {
+            name, trigger, on_success, on_failure, config, timeout_ms, ..
+        } = integration;
+        let ends = format!("{on_success:?} {on_failure:?} {timeout_ms} ms");
+        words.push(format!("{name} {trigger} {ends} {config:?}"));
     }
     words
 }
@@ -196,9 +203,15 @@ fn the_models_own_automata_are_those_of_the_workloads_specs() {
         words.sort();
         words
     };
-    for (text, by_hand) in [(include_str!("../../../scenarios/specs/session.ioa.toml"), session())]
-    {
+    let workload = [
+        (include_str!("../../../scenarios/specs/session.ioa.toml"), session()),
+        (include_str!("../../../scenarios/specs/task.ioa.toml"), task()),
+    ];
+    for (text, by_hand) in workload {
         let read = foreign::read(text).expect("a spec of the workload").automaton;
+        let guests =
+            |of: &model::Automaton| of.integrations.iter().map(|i| i.guest).collect::<Vec<_>>();
+        assert_eq!(guests(&read), guests(&by_hand));
         assert_eq!(sorted(model_words(&read)), sorted(model_words(&by_hand)));
     }
 }
