@@ -12,7 +12,6 @@
 //! **Verified** in the files beside this one: I8, I9 and I20 for sweeps in `sweeps`; I2 by write protocol
 //! and I14 in `remains`; I11 in `recovery`; I16 in `progress`; I21 in `progress` and `panics`.
 //! **Not verified** by any of them:
-//! - I15: no step of the workload leaves a row of `outbox`.
 //! - I17: no run can see it. `check-determinism`, the tests and a part of each campaign compare processes.
 //! - I22: faults are honest so far and damage nothing, so its errors (`BlobLost`, `EventUndecodable`) are
 //!   answers that I18 refuses, and wrong, older or null values are I4's, I10's and I18's. What is said
@@ -30,7 +29,7 @@ pub use remains::event_without_its_blob;
 
 use crate::change::{Change, model_mode};
 use crate::http::Answer;
-use crate::plan::{Action, Plan, Step, Who, entity_id, tenant_name};
+use crate::plan::{Action, Plan, Step, Who, entity_id, entity_number, tenant_name, tenant_number};
 use crate::rows::{Look, Reader};
 use crate::seams::tenants_on;
 use crate::translate::{self, Sets};
@@ -123,7 +122,7 @@ impl<'a> Judge<'a> {
         plan: &Plan,
         (is_on, watch): (bool, &'a dyn Fn(Part)),
     ) -> Judge<'a> {
-        let automata = vec![workload::session::session()];
+        let automata = vec![workload::session::session(), workload::task::task()];
         let mut oracle = Oracle::new(model_mode(plan.mode), moment(world));
         automata.iter().cloned().for_each(|automaton| oracle.set_spec(automaton));
         Judge {
@@ -147,9 +146,19 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// Every entity that was ever asked for.
-    pub fn asked(&self) -> Vec<Who> {
-        self.asked.iter().copied().collect()
+    /// Every entity that was ever asked for, and every one that has rows: a spawn may have made it.
+    pub fn visited(&self) -> Vec<Who> {
+        let mut visited = self.asked.clone();
+        for rows in self.reader.rows() {
+            let tenant = tenant_number(&rows.tenant);
+            let whos = rows.events.iter().filter_map(|row| {
+                let EntityKey { set, id, .. } = &row.entity;
+                let (set, entity) = (self.sets.number(set)?, entity_number(id)?);
+                Some(Who { tenant: tenant?, entity, set })
+            });
+            visited.extend(whos);
+        }
+        visited.into_iter().collect()
     }
 
     /// The entity sets of the run.

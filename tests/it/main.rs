@@ -19,6 +19,7 @@ mod passthrough;
 mod plans;
 mod points;
 mod seeds;
+mod specs;
 mod stories;
 mod sweeps;
 mod workers;
