@@ -361,3 +361,78 @@ fn modules_that_cannot_run_are_kept_with_the_reason() {
     assert_eq!(reasons[..4], expected);
     assert!(reasons[4..].iter().all(|(_, reason)| reason.is_some()), "{reasons:?}");
 }
+
+/// A guest that calls back with its whole context as params.
+const MIRROR: &str = r#"(module
+    (import "env" "host_set_result" (func $set_result (param i32 i32) (result i32)))
+    (import "env" "host_get_context" (func $context (param i32 i32) (result i32)))
+    (memory (export "memory") 16)
+    (data (i32.const 39) "{\"success\":true,\"params\":")
+    (func (export "run") (param $zero i32) (param $length i32) (result i32)
+        (if (i32.ne (local.get $length) (call $context (i32.const 64) (local.get $length)))
+            (then unreachable))
+        (i32.store8 (i32.add (i32.const 64) (local.get $length)) (i32.const 0x7d))
+        (call $set_result (i32.const 39) (i32.add (i32.const 26) (local.get $length)))))"#;
+
+#[test]
+fn the_context_tells_the_state_right_after_the_event() {
+    run(async {
+        let world = world(modules(Some(MIRROR)));
+        let platform = world.start();
+        ok(&platform.handle(create("a", json!({"token": "t", "user_message": "hello"}))).await);
+        ok(&platform.handle(act("a", "Note", json!({"notes": "a note over its ceiling"}))).await);
+        world.clock.set(super::world::START_MS + 60_000);
+        let try_it = act("a", "Try", json!({"extra": {"b": 1.0}, "token": "fresh"}));
+        let (_, context) = called_back(&world, &platform, try_it).await;
+        let expected = json!({
+            "tenant": "acme",
+            "entity_type": "Guest",
+            "entity_id": "a",
+            "trigger_action": "Try",
+            "trigger_params": {"extra": {"b": 1.0}, "token": "fresh"},
+            "integration_config": {"timeout_secs": "5"},
+            "entity_state": {
+                "entity_type": "Guest",
+                "entity_id": "a",
+                "status": "Open",
+                "sequence_nr": 3,
+                "counters": {"rings": 0},
+                "booleans": {},
+                "fields": {
+                    "Id": "a",
+                    "Status": "Open",
+                    "user_message": "hello",
+                    "token": "fresh",
+                    "notes": ["a note over its ceiling"],
+                    "rings": 0,
+                    "alarm": "",
+                    "child": "",
+                    "extra": {"b": 1.0},
+                },
+            },
+        });
+        assert_eq!(context, expected);
+    });
+}
+
+/// Goal: the context stays small. Method: a guest that calls back with what it is shown, where an
+/// envelope is refused as a reserved name and a whole value is not.
+#[test]
+fn the_context_shows_values_over_the_default_ceiling_as_envelopes() {
+    run(async {
+        let world = world(modules(Some(MIRROR)));
+        let platform = world.start();
+        // With its quotation marks the first value has exactly the 131,072 bytes that are shown.
+        for (id, size, shown) in [("a", 131_070, true), ("b", 131_071, false)] {
+            let message = "m".repeat(size);
+            ok(&platform.handle(create(id, json!({"user_message": message}))).await);
+            let (action, params) = called_back(&world, &platform, act(id, "Try", json!({}))).await;
+            if shown {
+                assert_eq!(params["entity_state"]["fields"]["user_message"], message);
+            } else {
+                let refused = failed("written", "rejected", "400 ReservedName");
+                assert_eq!((action, params), refused);
+            }
+        }
+    });
+}
