@@ -141,7 +141,6 @@ fn request_errors() -> Vec<RequestError> {
         BlobLost { entity: text("s1"), field: text("user_message") },
         EventUndecodable { entity: text("s1"), sequence_nr: 17, reason },
         Unavailable(StoreError::InDoubt(sql_error()).to_string()),
-        RowSettled,
     ];
     for error in &errors {
         match error {
