@@ -11,6 +11,7 @@ mod disk;
 mod every_crash;
 mod faults;
 mod fingerprint;
+mod live;
 mod messages;
 mod panics;
 mod parity;
