@@ -8,6 +8,7 @@
 //! Not verified: what happens to rows from one boot to the next; deadlines that only replay can
 //! have put (a row that misses one is found by I5 when the sweep has taken it).
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::automaton::Effect;
@@ -15,6 +16,7 @@ use crate::canonical::Content;
 use crate::clock::{ClockLog, Mark, Span};
 use crate::decide::Decision;
 use crate::entity::{BootId, EntityKey, Event, Kept};
+use crate::inner::is_platforms;
 use crate::ledger::Baseline;
 use crate::request::Kind;
 use crate::tables::BlobRow;
@@ -42,6 +44,8 @@ pub struct BlobCheck<'a> {
     pub entities: &'a [(&'a EntityKey, Vec<World>)],
     /// The tenant's writes that may have tried to put something.
     pub ops: Vec<&'a Op>,
+    /// What the platform itself may have tried, asked for when nothing else explains a row.
+    pub tried: &'a dyn Fn() -> Vec<Op>,
     /// The readings of the clock.
     pub clock: &'a ClockLog,
     /// When the rows were read.
@@ -67,6 +71,7 @@ impl BlobCheck<'_> {
     /// Checks every row and every reference.
     pub fn run(&self) -> BlobFindings {
         let puts = self.puts();
+        let tried = OnceCell::new();
         let mut findings = BlobFindings::default();
         let mut by_key: BTreeMap<&str, &BlobRow> = BTreeMap::new();
         for row in self.rows {
@@ -77,7 +82,7 @@ impl BlobCheck<'_> {
             let mut known = puts.get(row.key.as_str()).cloned().unwrap_or_default();
             let is_explained = |known: &[Put]| self.problem(row, known).is_none();
             if !is_explained(&known) {
-                known.extend(self.failed_puts(row));
+                known.extend(self.failed_puts(row, &tried));
             }
             let is_orphan = !known.is_empty() && known.iter().all(|put| put.is_orphan);
             findings.orphan_count += usize::from(is_orphan);
@@ -136,13 +141,16 @@ impl BlobCheck<'_> {
         };
         let ack = world.acks.get(&event.sequence_nr);
         let is_over = ack.is_some_and(|ack| !baseline.at.before(ack.at));
-        Some(event.boot) == self.boot && !is_over
+        // Which boot did what the platform did by itself, and when it had put its blobs, nobody was told.
+        let is_own = is_platforms(event.key.as_deref());
+        (is_own || Some(event.boot) == self.boot) && !is_over
     }
 
     /// Puts of requests that were rejected, or whose effect nobody has seen.
-    fn failed_puts(&self, row: &BlobRow) -> Vec<Put> {
+    fn failed_puts(&self, row: &BlobRow, tried: &OnceCell<Vec<Op>>) -> Vec<Put> {
         let mut puts = Vec::new();
-        for op in self.ops.iter().filter(|op| may_put(op, row)) {
+        let tried = tried.get_or_init(self.tried);
+        for op in self.ops.iter().copied().chain(tried).filter(|op| may_put(op, row)) {
             let stamp = op.stamp(self.clock, self.now);
             let id = op.request.entity_id();
             let own = self.entities.iter().filter(|(key, _)| id.is_none_or(|id| id == key.id));
@@ -165,7 +173,8 @@ impl BlobCheck<'_> {
     fn failed_puts_of(&self, op: &Op, event: &Event, key: &str) -> Vec<Put> {
         let ended_before =
             |baseline: &Baseline| op.ended.is_some_and(|end| end.before(baseline.at));
-        let is_recent = !self.baseline.is_some_and(ended_before) && Some(op.boot) == self.boot;
+        let is_of_boot = op.is_inner() || Some(op.boot) == self.boot;
+        let is_recent = !self.baseline.is_some_and(ended_before) && is_of_boot;
         let of_key = event.writes.iter().filter(|(_, written)| written.content.key() == key);
         of_key
             .filter_map(|(name, _)| deadline(event, name))

@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use crate::canonical::{brief, same};
 use crate::clock::Span;
-use crate::decide::Decision;
-use crate::entity::{Event, Existence, Kept};
+use crate::decide::{Decision, is_valid_id};
+use crate::entity::{Event, Existence, Kept, is_unknown_id};
 use crate::request::{Answer, EntityView, HistoryEvent, HistoryView, Kind, Rejection};
 use crate::violation::{Invariant, Mismatch};
 use crate::world::{Op, Search, World};
@@ -192,7 +192,9 @@ impl Readings {
         if shown.is_expired {
             return self.judge_expired(shown, value);
         }
-        if !same(value, shown.expected) {
+        // An id that the platform made up is whatever it is first shown to be.
+        let is_fresh = is_unknown_id(shown.expected) && value.as_str().is_some_and(is_valid_id);
+        if !is_fresh && !same(value, shown.expected) {
             let is_envelope = value.get("__temper_blob_ref").is_some();
             let place = if is_envelope { "envelope shown" } else { "value differs" };
             return Err(Mismatch::new(Invariant::I4, place, expected(), actual()));
@@ -322,9 +324,13 @@ pub fn stamp_fits(event: &Event, timestamp_ms: i64) -> Result<(), Mismatch> {
 
 /// Takes from an answer that fits what was known only as a span.
 pub fn learn(world: &mut World, answer: &Answer) {
-    if let Answer::History(page) = answer {
-        for event in &page.events {
-            world.learn_stamp(event.sequence_nr, event.timestamp_ms);
+    match answer {
+        Answer::History(page) => {
+            for event in &page.events {
+                world.learn_stamp(event.sequence_nr, event.timestamp_ms);
+            }
         }
+        Answer::Entity { view, .. } => world.learn_ids(view.sequence_nr, &view.fields),
+        _ => {}
     }
 }

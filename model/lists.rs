@@ -105,7 +105,8 @@ impl Oracle {
             counts.1 += usize::from(listing != Listing::Never);
         }
         let (least, most) = counts;
-        let is_short = first.is_some() && most < page.skip;
+        // Of entities that others spawn there may be more than anybody has been told of.
+        let is_short = first.is_some() && most < page.skip && !self.is_spawned(&op.request.set);
         if least <= page.skip && !is_short {
             return None;
         }
@@ -124,11 +125,14 @@ impl Oracle {
         let Some(tracked) = self.entities.get(key).filter(|tracked| !tracked.is_lost_track) else {
             return Listing::Perhaps;
         };
-        let search = self.search();
+        let Some(spawned) = self.spawned(key, &[]) else { return Listing::Perhaps };
+        let search = self.search(&spawned);
         let span = op.stamp(&self.clock, self.now);
         let mut found = None;
         for world in &tracked.worlds {
-            if !world.candidates(&search, Some(op.id)).is_empty() {
+            let is_in_doubt = !world.candidates(&search, Some(op.id)).is_empty()
+                || !world.inner_candidates(&search).is_empty();
+            if is_in_doubt {
                 return Listing::Perhaps;
             }
             let sent_version = world.waiting.get(&op.id).copied().unwrap_or(0);

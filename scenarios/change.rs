@@ -43,6 +43,15 @@ pub enum Change {
 }
 
 impl Change {
+    /// What it changes.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Change::Ceiling { .. } => "ceiling",
+            Change::Ttl { .. } => "time to live",
+            Change::Mode { .. } => "mode",
+        }
+    }
+
     /// The change in a few words.
     pub fn brief(&self) -> String {
         let said = |number: &Option<u64>| number.map_or("none".to_string(), |n| n.to_string());

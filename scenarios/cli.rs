@@ -8,6 +8,7 @@ mod live;
 mod replay;
 mod run;
 mod shrink;
+mod spec;
 
 use clap::{Parser, Subcommand};
 use std::sync::Arc;
@@ -47,6 +48,8 @@ enum Command {
     Defects(defects::Options),
     /// Kills a deployed server under load, again and again, and holds it against the model.
     Live(live::Options),
+    /// Reads specs for their authors.
+    Spec(spec::Options),
     /// Names the scenarios, the invariants and the known defects.
     List,
     /// Plays the seeds and plans that come in on standard input.
@@ -64,6 +67,7 @@ pub fn run(cli: Cli) -> Result<u8, Error> {
         Command::CheckDeterminism(options) => determinism::run(&options),
         Command::Defects(options) => defects::run(&options),
         Command::Live(options) => live::run(&options),
+        Command::Spec(options) => spec::run(&options),
         Command::List => list::run(),
         Command::Worker(what) => {
             what.plant()?;

@@ -407,8 +407,31 @@ pub fn tenant_name(tenant: u32) -> String {
     format!("tenant-{tenant}")
 }
 
+/// The tenant that a name names.
+pub fn tenant_number(name: &str) -> Option<u32> {
+    name.strip_prefix("tenant-")?.parse().ok()
+}
+
+/// Entities from this number on have ids that the platform made up.
+const FIRST_GENERATED: u32 = 1 << 31;
+
+/// The number of the entity whose id is the `number`-th that the simulated platform makes up.
+pub fn generated_entity(number: u32) -> u32 {
+    number | FIRST_GENERATED
+}
+
+/// The entity that an id names; none if no plan can name it.
+pub fn entity_number(id: &str) -> Option<u32> {
+    let numbered = id.strip_prefix('s').and_then(|id| id.split(' ').next()?.parse().ok());
+    let entity = numbered.or_else(|| u32::from_str_radix(id, 16).ok())?;
+    Some(entity).filter(|entity| entity_id(Who { tenant: 0, entity: *entity, set: 0 }) == id)
+}
+
 /// An entity's id.
 pub fn entity_id(who: Who) -> String {
+    if who.entity >= FIRST_GENERATED {
+        return format!("{:08x}", who.entity);
+    }
     // A quote, a space and a letter of two bytes: every id is one that must be encoded.
     format!("s{} o'\u{e9}", who.entity)
 }

@@ -342,6 +342,7 @@ impl Run<'_> {
             Action::Crash { ending } => self.end_boot(ending),
             Action::Reconfigure { change } => {
                 self.announced.push(change.clone());
+                self.tally.count(&counts::change(change.kind()));
                 self.story.step(step, "");
             }
             Action::Restart => {

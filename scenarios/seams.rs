@@ -1,10 +1,12 @@
 //! The platform's seams, filled with the simulated world.
 
+use crate::plan::{Who, entity_id, generated_entity};
 use crate::tally::Phases;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use stormglass_platform::Seams;
 use stormglass_platform::seams::{BoxFuture, Clock, Databases, Ids, Point, Points};
-use stormglass_sim::{self as sim, Boot, Label, Machine, Stream};
+use stormglass_sim::{self as sim, Boot, Label, Machine};
 
 /// Where the tenants' files are on the simulated disk.
 const DATA: &str = "/data/";
@@ -103,15 +105,21 @@ fn scope(boot: u32, label: &str, origin: &str) -> String {
     }
 }
 
+/// Ids that are never given twice and that a plan can name: a number of the boot and one within it, in
+/// no order that shows.
 struct SimIds {
-    stream: Mutex<Stream>,
+    boot: u32,
+    count: AtomicU32,
+    factor: u32,
     _alive: Arc<()>,
 }
 
 impl Ids for SimIds {
     fn next_id(&self) -> String {
-        let bits = self.stream.lock().unwrap_or_else(PoisonError::into_inner).bits();
-        format!("{bits:016x}")
+        let number = (self.boot << 16) | (self.count.fetch_add(1, Ordering::Relaxed) & 0xffff);
+        // An odd factor only shuffles the numbers.
+        let entity = generated_entity(number.wrapping_mul(self.factor));
+        entity_id(Who { tenant: 0, entity, set: 0 })
     }
 }
 
@@ -124,7 +132,8 @@ pub fn of(
     alive: &Arc<()>,
 ) -> Seams {
     let machine = Machine::clone(world);
-    let ids = world.seed().stream_for("ids", &format!("boot {}", boot.number()));
+    let factor = world.seed().stream("generated ids").bits() as u32 | 1;
+    let (boot_number, count) = (boot.number(), AtomicU32::new(0));
     Seams {
         clock: Arc::new(SimClock(world.clock().clone())),
         databases: Arc::new(SimDatabases { machine: machine.clone(), boot: boot.clone() }),
@@ -134,6 +143,6 @@ pub fn of(
             boot: boot.clone(),
             phases: phases.clone(),
         }),
-        ids: Arc::new(SimIds { stream: Mutex::new(ids), _alive: Arc::clone(alive) }),
+        ids: Arc::new(SimIds { boot: boot_number, count, factor, _alive: Arc::clone(alive) }),
     }
 }

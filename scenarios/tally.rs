@@ -28,6 +28,8 @@ struct PhasesState {
     last_points: BTreeMap<String, &'static str>,
     ledger: Ledger,
     struck: BTreeMap<(&'static str, Phase), u64>,
+    /// What was done, by the names of `counts`.
+    work: BTreeMap<&'static str, u64>,
     /// The tenant of the last point: what follows it is done for this one.
     tenant: String,
     delayed: Delayed,
@@ -65,6 +67,16 @@ impl Phases {
         let mut state = self.state();
         let who = format!("{} {}", point.tenant, point.entity);
         let last = state.last_points.insert(who, point.label).unwrap_or_default();
+        let work = match point.label {
+            "store.sweep" if point.origin == "sweeper" => Some(counts::SWEEPS),
+            "store.sweep" => Some(counts::SWEEPS_ASKED),
+            "guest.start" => Some(counts::GUEST_RUNS),
+            "guest.slice" => Some(counts::GUEST_SLICES),
+            _ => None,
+        };
+        if let Some(work) = work {
+            *state.work.entry(work).or_default() += 1;
+        }
         let phase = match point.label {
             "store.append" => Phase::Event,
             "store.put" if last == "store.blobs" => Phase::Recovery,
@@ -188,11 +200,15 @@ impl Tally {
 
     /// The counts, when the run is over.
     pub fn into_counts(self, machine: &Machine) -> BTreeMap<String, u64> {
-        let Tally { mut counts, phases, .. } = self;
+        let Tally { mut counts, phases, rows, .. } = self;
         phases.set(machine, Phase::Idle);
-        for ((effect, phase), count) in &phases.state().struck {
+        let state = phases.state();
+        for ((effect, phase), count) in &state.struck {
             counts.insert(counts::fault_in(effect, *phase), *count);
         }
+        counts.extend(state.work.iter().map(|(work, count)| (work.to_string(), *count)));
+        let tenants = rows.iter().filter(|rows| !rows.events.is_empty()).count();
+        counts.insert(counts::TENANTS.to_string(), tenants as u64);
         counts
     }
 }

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use std::sync::Arc;
 use stormglass_model::request as model;
 use stormglass_model::workload::session::session;
+use stormglass_model::workload::task::task;
 
 /// The entity sets that a plan's steps name by number. Clones are the same sets.
 #[derive(Clone, Debug)]
@@ -16,7 +17,12 @@ pub struct Sets(Arc<[String]>);
 impl Sets {
     /// The sets of the plan's specs.
     pub fn of(_plan: &Plan) -> Sets {
-        Sets([session().set()].into())
+        Sets([session().set(), task().set()].into())
+    }
+
+    /// The number of a set.
+    pub fn number(&self, set: &str) -> Option<u32> {
+        self.0.iter().position(|name| name == set).map(|at| at as u32)
     }
 
     /// The name of a set; one that no spec has for a number that is none.
@@ -263,9 +269,12 @@ fn what(step: &Step) -> String {
     };
     let name = |who: &Who| {
         let set = Some(who.set).filter(|set| *set > 0).map(|set| format!("set {set} "));
+        let id = entity_id(*who);
+        // Of an id that a plan made up the number says all.
+        let id = id.split(' ').next().unwrap_or_default();
         match who.tenant {
-            0 => format!("{}s{}", set.unwrap_or_default(), who.entity),
-            tenant => format!("{}tenant-{tenant}/s{}", set.unwrap_or_default(), who.entity),
+            0 => format!("{}{id}", set.unwrap_or_default()),
+            tenant => format!("{}tenant-{tenant}/{id}", set.unwrap_or_default()),
         }
     };
     match &step.action {

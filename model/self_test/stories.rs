@@ -66,7 +66,8 @@ impl Story {
 fn fields(changes: Value) -> Map<String, Value> {
     let fields = json!({
         "Id": "a", "Status": "Created", "user_message": "", "system_prompt": "", "draft": "", "token": "", "big": "",
-        "turns": 0, "ready": false, "notes": [], "tags": [],
+        "turns": 0, "ready": false, "notes": [], "tags": [], "echo": "", "payload": "", "alarm": "", "rings": 0,
+        "task_id": "", "task_name": "",
     });
     let mut fields = fields.as_object().unwrap().clone();
     fields.extend(changes.as_object().unwrap().clone());

@@ -64,7 +64,7 @@ impl Run {
 
     fn write_rejected(&mut self, id: &str, request: &Request, state: &State, origin: Origin) {
         let draft = crate::project::Draft { rules: &self.rules, state, request, origin };
-        if let Some((event, state)) = crate::project::project(&draft) {
+        if let Ok((event, state)) = crate::project::project(&draft) {
             self.toys.get_mut(id).unwrap().append(Arc::new(event), Arc::new(state));
         }
     }
@@ -259,6 +259,8 @@ impl Run {
             params,
             key: event.key.clone(),
             kept,
+            ids: BTreeMap::new(),
+            intents: Vec::new(),
         }
     }
 }

@@ -12,7 +12,6 @@
 //! **Verified** in the files beside this one: I8, I9 and I20 for sweeps in `sweeps`; I2 by write protocol
 //! and I14 in `remains`; I11 in `recovery`; I16 in `progress`; I21 in `progress` and `panics`.
 //! **Not verified** by any of them:
-//! - I15: no step of the workload leaves a row of `outbox`.
 //! - I17: no run can see it. `check-determinism`, the tests and a part of each campaign compare processes.
 //! - I22: faults are honest so far and damage nothing, so its errors (`BlobLost`, `EventUndecodable`) are
 //!   answers that I18 refuses, and wrong, older or null values are I4's, I10's and I18's. What is said
@@ -30,7 +29,7 @@ pub use remains::event_without_its_blob;
 
 use crate::change::{Change, model_mode};
 use crate::http::Answer;
-use crate::plan::{Action, Plan, Step, Who, entity_id, tenant_name};
+use crate::plan::{Action, Plan, Step, Who, entity_id, entity_number, tenant_name, tenant_number};
 use crate::rows::{Look, Reader};
 use crate::seams::tenants_on;
 use crate::translate::{self, Sets};
@@ -52,6 +51,9 @@ use sweeps::Sweeps;
 
 /// The ceiling of fields without one of their own, in bytes: the platform's default.
 pub const DEFAULT_CEILING_BYTES: u64 = 131_072;
+
+/// The place of an answer that acknowledges what is to be rejected.
+const ACKNOWLEDGED: &str = "answer not allowed: success";
 
 /// Why a run stops.
 pub enum Stop {
@@ -120,7 +122,7 @@ impl<'a> Judge<'a> {
         plan: &Plan,
         (is_on, watch): (bool, &'a dyn Fn(Part)),
     ) -> Judge<'a> {
-        let automata = vec![workload::session::session()];
+        let automata = vec![workload::session::session(), workload::task::task()];
         let mut oracle = Oracle::new(model_mode(plan.mode), moment(world));
         automata.iter().cloned().for_each(|automaton| oracle.set_spec(automaton));
         Judge {
@@ -144,9 +146,19 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// Every entity that was ever asked for.
-    pub fn asked(&self) -> Vec<Who> {
-        self.asked.iter().copied().collect()
+    /// Every entity that was ever asked for, and every one that has rows: a spawn may have made it.
+    pub fn visited(&self) -> Vec<Who> {
+        let mut visited = self.asked.clone();
+        for rows in self.reader.rows() {
+            let tenant = tenant_number(&rows.tenant);
+            let whos = rows.events.iter().filter_map(|row| {
+                let EntityKey { set, id, .. } = &row.entity;
+                let (set, entity) = (self.sets.number(set)?, entity_number(id)?);
+                Some(Who { tenant: tenant?, entity, set })
+            });
+            visited.extend(whos);
+        }
+        visited.into_iter().collect()
     }
 
     /// The entity sets of the run.
@@ -324,8 +336,15 @@ impl<'a> Judge<'a> {
     }
 
     /// The first violation of a moment, in the order of the ids; tables before answers.
-    fn decide(&mut self, found: Vec<Violation>) -> Going {
+    fn decide(&mut self, mut found: Vec<Violation>) -> Going {
         let held = std::mem::take(&mut self.held);
+        // What was wrongly acknowledged stands in the journal as it was said: the answer is the fault.
+        let is_said = |one: &Violation| {
+            let mut said = held.iter().filter(|said| said.place == ACKNOWLEDGED);
+            let is_of_journal = matches!(one.invariant, Invariant::I2 | Invariant::I11);
+            is_of_journal && said.any(|said| said.entity == one.entity)
+        };
+        found.retain(|one| !is_said(one));
         let first = |found: Vec<Violation>| found.into_iter().min_by_key(|one| one.invariant);
         first(found).or_else(|| first(held)).map_or(Ok(()), violated)
     }

@@ -7,19 +7,22 @@ use crate::plan::{Plan, Protocol};
 use std::sync::LazyLock;
 use stormglass_platform::{Config, SpecText, Specs, SpecsError, SweepSettings, WriteProtocol};
 
-/// The workload's spec.
-const SPEC: &str = include_str!("../specs/session.ioa.toml");
+/// The workload's specs, by their files.
+const TEXTS: [(&str, &str); 2] = [
+    ("session.ioa.toml", include_str!("../specs/session.ioa.toml")),
+    ("task.ioa.toml", include_str!("../specs/task.ioa.toml")),
+];
 
 /// The texts of the workload's specs.
 fn texts() -> Vec<SpecText> {
-    let (file, text) = ("session.ioa.toml".to_string(), SPEC.to_string());
-    vec![SpecText { file, text }]
+    let text = |(file, text): (&str, &str)| SpecText { file: file.into(), text: text.into() };
+    TEXTS.map(text).to_vec()
 }
 
 /// The workload's specs: read once in a process, for every boot needs them.
 fn specs() -> Specs {
     static SPECS: LazyLock<Specs> =
-        LazyLock::new(|| Specs::read(&texts(), false).expect("a test reads the workload's spec"));
+        LazyLock::new(|| Specs::read(&texts(), false).expect("a test reads the workload's specs"));
     SPECS.clone()
 }
 

@@ -56,7 +56,7 @@ impl Run<'_> {
     async fn visit_everything(&mut self, visit: Visit) -> Going {
         self.be_up().await?;
         self.last_read.clear();
-        for who in self.judge.asked() {
+        for who in self.judge.visited() {
             let values = vec![("colour".to_string(), Recipe::Words("grey".to_string()))];
             let more = match visit {
                 Visit::FirstReads => None,

@@ -7,7 +7,7 @@ use super::author::{AROUND_MS, Author, TTL_MS, expiring, write_of};
 use super::faults;
 use crate::change::Change;
 use crate::plan::{Action, Mode, Part, Who};
-use crate::recipe::Recipe;
+use crate::recipe::{Alphabet, Recipe};
 use stormglass_sim::{Ending, Survivors};
 
 /// A sequence of steps.
@@ -139,6 +139,32 @@ pub fn covered_loss(author: &mut Author) {
     author.faults.push(faults::failing_put(step));
     author.faults.push(faults::crash_at_the_next_put());
     author.push(Action::Get { who });
+}
+
+/// A guard looks at a list that overflows (I18): it sees the list, not what stands for it.
+pub fn guarded_by_a_large_list(author: &mut Author) {
+    let who = author.someone();
+    let act = |action: &str, name: &str, value| {
+        let values = vec![(name.to_string(), value)];
+        Action::Act { who, action: action.to_string(), values }
+    };
+    let is_set = author.draw.percent(40);
+    let (add, name) = if is_set { ("Tag", "tags") } else { ("Note", "notes") };
+    for content in 0..2 {
+        let (json_bytes, alphabet) = (600, Alphabet::Plain);
+        author.push(act(add, name, Recipe::Text { json_bytes, content, alphabet }));
+    }
+    if is_set {
+        author.push(act("Tag", "tags", Recipe::Words("approved".to_string())));
+    }
+    if author.draw.percent(30) {
+        end_boot(author);
+    }
+    author.push(if is_set {
+        Action::Act { who, action: "Approve".to_string(), values: Vec::new() }
+    } else {
+        act("Unnote", "notes_index", Recipe::Number(0))
+    });
 }
 
 /// Several bodies that expire one after another, and sweeps around their deadlines that may take few

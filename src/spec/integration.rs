@@ -56,11 +56,11 @@ pub(super) fn read(
     let on_success = callback("on_success", "integration.on_success");
     let on_failure = callback("on_failure", "integration.on_failure");
     let held = section.get("config").and_then(|value| {
-        let table = value.get_ref().as_table();
-        if table.is_none() {
+        let Some(table) = value.get_ref().as_table() else {
             source.error(&value.span(), "integration.config", Problem::Expected("a table"));
-        }
-        Some(Section::new("integration.config", table?, value.span()))
+            return None;
+        };
+        Some(Section::new("integration.config", table, value.span()))
     });
     // What stands in the config counts more than what stands beside it.
     let beside = section.number(source, TIMEOUT, TIMEOUT_SECONDS);

@@ -99,11 +99,12 @@ fn read(source: &mut Source<'_>, root: &Section<'_, '_>) -> Draft {
             draft.variables.push((variable, section.span));
         }
     }
-    for section in root.tables(source, "action") {
-        read_action(source, &section, &mut draft);
-    }
+    // In this order: of those with one trigger, the ones that stand alone run first.
     for section in root.tables(source, "integration") {
         integration::read(source, &section, None, &mut draft);
+    }
+    for section in root.tables(source, "action") {
+        read_action(source, &section, &mut draft);
     }
     for section in root.tables(source, "invariant") {
         read_invariant(source, &section, &mut draft);

@@ -45,8 +45,8 @@ fn the_own_specs_parse_and_say_what_is_not_executed() {
     assert_eq!(
         job.automaton.not_executed,
         [
-            "triggers tell_parent (entity)",
             "integration hook (webhook)",
+            "triggers tell_parent (entity)",
             "liveness Ends",
             "admission",
             "state_timeout",
@@ -196,7 +196,7 @@ fn every_error_names_file_line_column_and_key() {
         (
             "[[action]]\nname = \"Go\"\neffect = [{ type = \"increment\", var = \"n\", by = 2 }]\n\
                 [[state]]\nname = \"n\"\ntype = \"counter\"\n",
-            "t.toml:7:45: action.effect.by: unknown key",
+            "t.toml:7:44: action.effect.by: unknown key",
         ),
         (
             "[[action]]\nname = \"Go\"\nparams = [\"__temper_x\"]\n",

@@ -140,6 +140,7 @@ fn request_errors() -> Vec<RequestError> {
         BlobLost { entity: text("s1"), field: text("user_message") },
         EventUndecodable { entity: text("s1"), sequence_nr: 17, reason },
         Unavailable(StoreError::InDoubt(sql_error()).to_string()),
+        RowSettled,
     ];
     for error in &errors {
         match error {
@@ -148,6 +149,7 @@ fn request_errors() -> Vec<RequestError> {
             UnknownSet(_) | UnknownAction { .. } | EntityNotFound(_) | WrongState { .. } => {}
             GuardFalse { .. } | EntityExists(_) | KeyReused(_) | PreconditionFailed { .. } => {}
             BodyTooLarge(_) | BlobLost { .. } | EventUndecodable { .. } | Unavailable(_) => {}
+            RowSettled => {}
         }
     }
     errors
@@ -181,22 +183,25 @@ fn every_message_of_the_store_and_of_a_start() {
         OtherTenants { names: text("acme, other") },
         NoLog(text("memory")),
         Damaged(text("event 3 has no params")),
+        RowSettled,
     ]
     .map(|error| match error {
         ConcurrencyViolation { .. } | InDoubt(_) | Unsettled(_) | Failed(_) => error,
-        Superseded { .. } | OtherTenants { .. } | NoLog(_) | Damaged(_) => error,
+        Superseded { .. } | OtherTenants { .. } | NoLog(_) | Damaged(_) | RowSettled => error,
     });
     let spec = spec::parse("x.toml", "[automaton", false).expect_err("no TOML");
     let specs =
         [SpecsError::Spec(spec), SpecsError::Two(text("Session"))].map(|error| match error {
             SpecsError::Spec(_) | SpecsError::Two(_) => error,
         });
-    let start =
-        [StartError::Zero("snapshot_every"), StartError::Databases(text("permission denied"))].map(
-            |error| match error {
-                StartError::Zero(_) | StartError::Databases(_) => error,
-            },
-        );
+    let start = [
+        StartError::Zero("snapshot_every"),
+        StartError::TooLarge("guests.memory_bytes", 64),
+        StartError::Databases(text("permission denied")),
+    ]
+    .map(|error| match error {
+        StartError::Zero(_) | StartError::TooLarge(..) | StartError::Databases(_) => error,
+    });
     assert_snapshot!([lines(store), lines(specs), lines(start)].join("\n"));
 }
 
