@@ -140,8 +140,16 @@ impl Server {
     ///
     /// # Errors
     /// It ends otherwise than with 0.
-    pub fn stop(mut self) -> Result<(), LiveError> {
+    pub fn stop(self) -> Result<(), LiveError> {
         self.tell()?;
+        self.ended()
+    }
+
+    /// Waits for the end of one that was told to stop.
+    ///
+    /// # Errors
+    /// It ends otherwise than with 0.
+    pub fn ended(mut self) -> Result<(), LiveError> {
         let ended = self.child.wait()?;
         if ended.success() { Ok(()) } else { Err(LiveError::NotStopped(ended.to_string())) }
     }

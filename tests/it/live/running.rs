@@ -30,7 +30,7 @@ fn a_stop_waits_for_what_was_asked() {
     let mut answer = String::new();
     half.read_to_string(&mut answer).expect("the server answers and closes");
     assert!(answer.starts_with("HTTP/1.1 201 Created\r\n"), "{answer}");
-    server.stop().expect("it ends with 0");
+    server.ended().expect("it ends with 0");
 
     let server = start(&data);
     assert_eq!(ask(&server, &get("/tdata/Sessions('s1')")).status, 200);
