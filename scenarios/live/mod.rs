@@ -21,6 +21,7 @@ use judge::Judge;
 use process::Server;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 use stormglass_model::tables::Sight;
 use stormglass_model::violation::Violation;
@@ -39,7 +40,7 @@ pub enum LiveError {
         why: io::Error,
     },
     /// The server ended before it listened.
-    #[error("the server did not come up: {0}")]
+    #[error("the server did not come up and ended with {0}; its log is in the run's folder")]
     NotUp(String),
     /// The server ended by itself.
     #[error("the server ended by itself, with {0}; its log is in the run's folder")]
@@ -169,19 +170,23 @@ impl<'a> Run<'a> {
         &self.options.folder
     }
 
+    fn command(&self) -> Result<Command, LiveError> {
+        process::command(&self.options.server, self.folder())
+    }
+
     /// One boot: it recovers, is read while idle, serves, and is killed.
     fn boot_and_kill(&mut self, boots: &mut Stream) -> Result<(), LiveError> {
         self.boot += 1;
         self.judge.boot_started()?;
         // Some die while they start.
         if self.boot > 1 && boots.chance(1, 8) {
-            let server = Server::spawn(&self.options.server, self.folder())?;
+            let server = Server::spawn(self.command()?)?;
             host::sleep(Duration::from_millis(boots.below(20)));
             server.kill()?;
             self.judge.killed(true);
             return self.ended();
         }
-        let server = Server::start(&self.options.server, self.folder())?;
+        let server = Server::start(self.command()?)?;
         if self.boot > 1 && boots.chance(1, 2) {
             self.read_idle(&server)?;
         }
@@ -221,7 +226,7 @@ impl<'a> Run<'a> {
     fn last_boot(&mut self) -> Result<(), LiveError> {
         self.boot += 1;
         self.judge.boot_started()?;
-        let server = Server::start(&self.options.server, self.folder())?;
+        let server = Server::start(self.command()?)?;
         let mut connection = Connection::open(server.address())?;
         for step in self.numbers.reads(0) {
             load::ask(&mut connection, &self.judge, &step)?;

@@ -51,27 +51,41 @@ pub struct Server {
     address: Option<SocketAddr>,
 }
 
+/// The command that starts a server on a run's folder.
+///
+/// # Errors
+/// Its log cannot be written.
+pub fn command(program: &Path, folder: &Path) -> Result<Command, LiveError> {
+    let log = folder.join(LOG);
+    let log = File::options().create(true).append(true).open(&log).map_err(LiveError::at(&log))?;
+    let mut command = plain(program);
+    command.arg("--data").arg(folder.join(DATA)).arg("--specs").arg(folder.join(SPECS));
+    // Snapshots and sweeps come often, so that kills fall among them.
+    command.args(["--listen", "127.0.0.1:0", "--snapshot-every", "7"]);
+    command.args(["--sweep-interval", "50ms", "--log-level", "warn"]).stderr(log);
+    Ok(command)
+}
+
+/// A server's program without settings: what the caller's environment says is for other servers.
+pub fn plain(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| name.starts_with("STORMGLASS_")) {
+            command.env_remove(name);
+        }
+    }
+    command.stdin(Stdio::null());
+    command
+}
+
 impl Server {
-    /// Starts a server on a run's folder, and does not wait for it.
+    /// Starts a server and does not wait for it.
     ///
     /// # Errors
     /// There is no such program.
-    pub fn spawn(program: &Path, folder: &Path) -> Result<Server, LiveError> {
-        let log = folder.join(LOG);
-        let log = File::options().create(true).append(true).open(&log).map_err(LiveError::at(&log));
-        let mut command = Command::new(program);
-        command.arg("--data").arg(folder.join(DATA)).arg("--specs").arg(folder.join(SPECS));
-        // Snapshots and sweeps come often, so that kills fall among them.
-        command.args(["--listen", "127.0.0.1:0", "--snapshot-every", "7"]);
-        command.args(["--sweep-interval", "50ms", "--log-level", "warn"]);
-        // What the caller's environment says is for other servers.
-        for (name, _) in std::env::vars_os() {
-            if name.to_str().is_some_and(|name| name.starts_with("STORMGLASS_")) {
-                command.env_remove(name);
-            }
-        }
-        let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log?);
-        let child = command.spawn().map_err(LiveError::at(program))?;
+    pub fn spawn(mut command: Command) -> Result<Server, LiveError> {
+        let child = command.stdout(Stdio::piped()).spawn();
+        let child = child.map_err(LiveError::at(command.get_program()))?;
         Ok(Server { child, address: None })
     }
 
@@ -79,16 +93,15 @@ impl Server {
     ///
     /// # Errors
     /// There is no such program, or it ends before.
-    pub fn start(program: &Path, folder: &Path) -> Result<Server, LiveError> {
-        let mut server = Server::spawn(program, folder)?;
+    pub fn start(command: Command) -> Result<Server, LiveError> {
+        let mut server = Server::spawn(command)?;
         let out = server.child.stdout.take().expect("its output is a pipe");
         let mut line = String::new();
         BufReader::new(out).read_line(&mut line)?;
-        let address = line.strip_prefix(READY).and_then(|address| address.trim().parse().ok());
-        server.address = address;
-        if address.is_none() {
+        server.address = line.strip_prefix(READY).and_then(|address| address.trim().parse().ok());
+        if server.address.is_none() {
             let ended = server.child.wait()?;
-            return Err(LiveError::NotUp(format!("{ended}; see {}", folder.join(LOG).display())));
+            return Err(LiveError::NotUp(ended.to_string()));
         }
         Ok(server)
     }
@@ -114,13 +127,29 @@ impl Server {
         Ok(())
     }
 
-    /// Tells it to stop (`kill`) and waits for its end.
+    /// Tells it to stop (`kill`), and does not wait.
+    ///
+    /// # Errors
+    /// There is no `kill`.
+    pub fn tell(&self) -> Result<(), LiveError> {
+        Command::new("kill").arg(self.child.id().to_string()).status()?;
+        Ok(())
+    }
+
+    /// Tells it to stop and waits for its end.
     ///
     /// # Errors
     /// It ends otherwise than with 0.
-    pub fn stop(mut self) -> Result<(), LiveError> {
-        let id = self.child.id().to_string();
-        Command::new("kill").arg(&id).status()?;
+    pub fn stop(self) -> Result<(), LiveError> {
+        self.tell()?;
+        self.ended()
+    }
+
+    /// Waits for the end of one that was told to stop.
+    ///
+    /// # Errors
+    /// It ends otherwise than with 0.
+    pub fn ended(mut self) -> Result<(), LiveError> {
         let ended = self.child.wait()?;
         if ended.success() { Ok(()) } else { Err(LiveError::NotStopped(ended.to_string())) }
     }

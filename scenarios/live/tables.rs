@@ -6,7 +6,7 @@ use super::LiveError;
 use crate::rows;
 use std::fs;
 use std::path::Path;
-use stormglass_model::tables::TenantRows;
+use stormglass_model::tables::{TenantRows, same_rows};
 use stormglass_sim::block_on;
 
 /// The rows of every tenant that has a file in `data`, read by SQLite on a copy in `copy`, which is
@@ -30,9 +30,14 @@ pub fn look(data: &Path, copy: &Path) -> Result<Vec<Result<TenantRows, Damage>>,
     tenants.sort();
     let looks = tenants.iter().map(|tenant| {
         let path = copy.join(format!("{tenant}.db"));
-        let read = block_on(rows::of_file(&path, tenant));
         let failed = |why| LiveError::Tables { tenant: tenant.clone(), why };
+        // Two readers that share nothing: what they agree on is there.
+        let by_format = rows::of_bytes(&path, tenant).map_err(failed)?;
+        let read = block_on(rows::of_file(&path, tenant));
         let (rows, damage) = read.map_err(failed)?;
+        if damage.is_none() && same_rows(&by_format, &rows).is_some() {
+            return Err(failed("two ways to read them differ".to_string()));
+        }
         Ok(damage.map_or(Ok(rows), |said| Err(Damage { tenant: tenant.clone(), said })))
     });
     let looks = looks.collect::<Result<Vec<_>, LiveError>>()?;

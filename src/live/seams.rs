@@ -1,19 +1,28 @@
 //! The system's clock, and identifiers that are fresh everywhere.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::seams::{BoxFuture, Clock, Ids};
 
-/// The system's wall clock, and tokio's timers, which run on monotonic time.
-#[derive(Debug, Default, Clone, Copy)]
-pub struct SystemClock;
+/// The system's wall clock, its monotonic one, and tokio's timers, which run on that.
+#[derive(Debug, Clone, Copy)]
+pub struct SystemClock(Instant);
+
+impl SystemClock {
+    /// Monotonic time begins here.
+    #[expect(clippy::disallowed_methods, reason = "this is the seam that time comes through")]
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+}
 
 impl Clock for SystemClock {
+    fn monotonic_ms(&self) -> u64 {
+        u64::try_from(self.0.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
     fn now_utc_ms(&self) -> i64 {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "this is the seam that the clock comes through"
-        )]
+        #[expect(clippy::disallowed_methods, reason = "this is the seam that time comes through")]
         let now = SystemTime::now();
         let ms = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
         now.duration_since(UNIX_EPOCH).map_or_else(|before| -ms(before.duration()), ms)

@@ -44,7 +44,7 @@ pub fn run(settings: Settings) -> Result<(), ServerError> {
 
 async fn serve(settings: &Settings, config: Config, folder: Folder) -> Result<(), ServerError> {
     let seams = Seams {
-        clock: Arc::new(SystemClock),
+        clock: Arc::new(SystemClock::start()),
         databases: Arc::new(folder),
         points: Arc::new(NoPoints),
         ids: Arc::new(FreshIds),
