@@ -318,6 +318,10 @@ pub struct Plan {
     pub snapshot_every: u64,
     /// Milliseconds after which an idle actor goes.
     pub idle_ms: u64,
+    /// In so many percent of the moments at which a task could go on while requests are out, time passes to
+    /// the next timer instead.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub overtaking_percent: u32,
     /// The steps, in order.
     pub steps: Vec<Step>,
     /// The faults.

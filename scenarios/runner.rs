@@ -76,6 +76,8 @@ pub fn play_watched(
         was_stopped: false,
         last_read: Vec::new(),
         announced: Vec::new(),
+        overtaken_count: 0,
+        overtaking_percent: plan.overtaking_percent,
         in_force: Vec::new(),
     };
     let verdict = match panics::caught(|| runtime.block_on(run.play())) {
@@ -137,6 +139,10 @@ struct Run<'a> {
     last_read: Vec<(Step, Answer)>,
     /// Changes that the next boot starts with, and those that the last one did.
     announced: Vec<Change>,
+    /// The plan's, until its steps are over.
+    overtaking_percent: u32,
+    /// How often time had overtaken a task when the judge was last told.
+    overtaken_count: u64,
     in_force: Vec<Change>,
 }
 
@@ -253,6 +259,7 @@ impl Run<'_> {
             });
         }
         drop(results);
+        self.points.let_time_overtake(self.overtaking_percent);
         while let Some((id, said)) = self.in_time(answers.recv(), &open).await? {
             let Some((step, op)) = open.remove(&id) else { continue };
             if matches!(&said, Said::Answer(answer) if answer.status >= 500) {
@@ -260,6 +267,7 @@ impl Run<'_> {
             }
             self.answered(step, op, &said)?;
         }
+        self.points.let_time_overtake(0);
         self.judge.bounded()?;
         Ok(doubtful)
     }
@@ -383,7 +391,11 @@ impl Run<'_> {
     /// Waits until nothing moves, buries a dead boot, and has the judge look.
     async fn settle(&mut self) -> Going {
         bounded(&self.judge, self.points.quiet()).await?;
-        self.judge.delayed(&self.tally.phases.take_delayed(self.world));
+        let mut delayed = self.tally.phases.take_delayed(self.world);
+        let overtaken_count = self.points.overtaken_count();
+        delayed.all |=
+            std::mem::replace(&mut self.overtaken_count, overtaken_count) != overtaken_count;
+        self.judge.delayed(&delayed);
         if self.world.is_running() || self.server.is_none() {
             let quiet = self.judge.quiet().await;
             self.tally.rows(&self.judge.rows(), true);

@@ -5,7 +5,9 @@
 use crate::change::{Change, overflow_mode};
 use crate::plan::{Plan, Protocol};
 use std::sync::LazyLock;
-use stormglass_platform::{Config, SpecText, Specs, SpecsError, SweepSettings, WriteProtocol};
+use stormglass_platform::{
+    Config, GuestLimits, Modules, SpecText, Specs, SpecsError, SweepSettings, WriteProtocol,
+};
 
 /// The workload's specs, by their files.
 const TEXTS: [(&str, &str); 2] = [
@@ -26,6 +28,26 @@ fn specs() -> Specs {
     SPECS.clone()
 }
 
+/// The guests' modules, by the names that specs call them by. `nowhere` is not among them.
+const GUESTS: [(&str, &[u8]); 4] = [
+    ("echo", include_bytes!("../../sdk/wasm/echo.wasm")),
+    ("hostile", include_bytes!("../../sdk/wasm/hostile.wasm")),
+    ("scripted", include_bytes!("../../sdk/wasm/scripted.wasm")),
+    ("workspace_provisioner", include_bytes!("../../sdk/wasm/workspace_provisioner.wasm")),
+];
+
+/// The guests, compiled once in a process.
+fn modules() -> Modules {
+    static MODULES: LazyLock<Modules> = LazyLock::new(|| {
+        Modules::read(&GUESTS.map(|(name, bytes)| (name.to_string(), bytes.to_vec())))
+    });
+    MODULES.clone()
+}
+
+/// Enough to hash the largest value of the workload, and little enough for a guest that never ends.
+const GUEST_LIMITS: GuestLimits =
+    GuestLimits { fuel: 60_000_000, slice_fuel: 2_000_000, memory_bytes: 64 << 20 };
+
 /// The platform's configuration for a plan, as it begins.
 pub fn config(plan: &Plan) -> Config {
     Config {
@@ -43,6 +65,8 @@ pub fn config(plan: &Plan) -> Config {
         },
         snapshot_every: plan.snapshot_every,
         idle_ms: plan.idle_ms,
+        modules: modules(),
+        guests: GUEST_LIMITS,
         ..Config::default()
     }
 }

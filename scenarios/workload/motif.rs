@@ -302,6 +302,25 @@ pub fn crowd(author: &mut Author) {
     author.push(Action::Get { who });
 }
 
+/// Requests that are under way when a timer comes due (I9, I11, I20): the first sweep of a boot, or the
+/// end of an actor's idle time. It takes a plan in which time overtakes.
+pub fn meets_a_timer(author: &mut Author) {
+    let who = author.someone();
+    if author.draw.percent(50) {
+        let body = author.overflowing();
+        author.push(expiring(who, body));
+        author.clock_to(author.clock_ms() + TTL_MS);
+        author.push(Action::Restart);
+        author.push(Action::Get { who });
+        author.push(Action::Wait { ms: 59_500 });
+    } else {
+        author.push(Action::Get { who });
+        let ms = i64::min(author.cast.idle_ms as i64 - 1, 300_000);
+        author.push(Action::Wait { ms });
+    }
+    crowd(author);
+}
+
 /// A page of a list while one of its entities is deleted (I18): the page is as long as it can be.
 pub fn list_in_motion(author: &mut Author) {
     let who = author.someone();

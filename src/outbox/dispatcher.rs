@@ -23,6 +23,16 @@ const SLEEP_MAX_MS: u64 = 60_000;
 /// For rows that nobody of this boot has written.
 const ORIGIN: &str = "outbox";
 
+/// The origin of what is done for a request of this origin. What follows from it in turn has the
+/// same one, or a chain of schedules would make it ever longer.
+pub(crate) fn origin_of(request: &str) -> String {
+    match request {
+        "" => ORIGIN.to_owned(),
+        own if own == ORIGIN || own.ends_with("/outbox") => own.to_owned(),
+        other => format!("{other}/{ORIGIN}"),
+    }
+}
+
 /// A row that is not due yet, and for whom it is acted upon.
 struct Waiting {
     row: OpenRow,
@@ -74,7 +84,7 @@ impl Dispatcher {
                 }
                 continue;
             }
-            self.start_due();
+            self.start_due().await;
             let wait_ms = self.wait_ms();
             let sleep = async {
                 match wait_ms {
@@ -98,7 +108,11 @@ impl Dispatcher {
         match told {
             Told::Written { rows, origin, certain: true } => {
                 for row in rows {
-                    self.waiting.insert(row.key.clone(), Waiting { row, origin: origin.clone() });
+                    // A reading may have found the row before this was heard.
+                    if !self.working.contains(&row.key) {
+                        let (key, origin) = (row.key.clone(), origin.clone());
+                        self.waiting.insert(key, Waiting { row, origin });
+                    }
                 }
             }
             Told::Written { rows, origin, certain: false } => {
@@ -144,17 +158,24 @@ impl Dispatcher {
         }
     }
 
-    fn start_due(&mut self) {
-        let now_ms = self.tenant.core.seams.clock.now_utc_ms();
+    /// Starts what is due, in the order of the rows. The points are reached here, one after the other:
+    /// tasks of one event would come to equal points at the same moment.
+    async fn start_due(&mut self) {
+        let core = Arc::clone(&self.tenant.core);
+        let now_ms = core.seams.clock.now_utc_ms();
         let is_due = |_: &RowKey, one: &mut Waiting| one.row.due_ms.is_none_or(|due| due <= now_ms);
         let due: Vec<Waiting> =
             self.waiting.extract_if(.., is_due).map(|(_, waiting)| waiting).collect();
         for Waiting { row, origin } in due {
+            let worker = Worker::new(Arc::clone(&self.tenant), row.clone(), origin);
+            worker.reach_take().await;
+            if *core.stop.borrow() {
+                return;
+            }
             if row.due_ms.is_some_and(|due_ms| now_ms - due_ms >= 1000) {
                 probe!("a schedule was late");
             }
-            self.working.insert(row.key.clone());
-            let worker = Worker::new(Arc::clone(&self.tenant), row, origin);
+            self.working.insert(row.key);
             seams::spawn(worker.run(Arc::clone(&self.places), self.sender.clone()));
         }
     }

@@ -135,12 +135,12 @@ fn request_errors() -> Vec<RequestError> {
         GuardFalse { action: text("Close") },
         EntityExists(text("s1")),
         KeyReused(text("k1")),
+        RowSettled,
         PreconditionFailed { expected: text("3"), actual: 4 },
         BodyTooLarge(2_000_000),
         BlobLost { entity: text("s1"), field: text("user_message") },
         EventUndecodable { entity: text("s1"), sequence_nr: 17, reason },
         Unavailable(StoreError::InDoubt(sql_error()).to_string()),
-        RowSettled,
     ];
     for error in &errors {
         match error {
@@ -176,6 +176,7 @@ fn every_message_of_the_store_and_of_a_start() {
     use StoreError::*;
     let store = [
         ConcurrencyViolation { expected: 3, actual: 4 },
+        RowSettled,
         InDoubt(sql_error()),
         Unsettled(sql_error()),
         Failed(SqlError { statement: "INSERT INTO events", ..sql_error() }),
@@ -196,7 +197,7 @@ fn every_message_of_the_store_and_of_a_start() {
         });
     let start = [
         StartError::Zero("snapshot_every"),
-        StartError::TooLarge("guests.memory_bytes", 64),
+        StartError::TooLarge("guests.memory_bytes", 268_435_456),
         StartError::Databases(text("permission denied")),
     ]
     .map(|error| match error {
