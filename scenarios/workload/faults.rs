@@ -163,9 +163,15 @@ pub fn of_plan(draw: &mut Draw, steps: &[Step], profile: &Profile) -> Vec<Fault>
     faults
 }
 
+/// Whether a fault is to strike what steps leave to be done: as often as they are among the writes.
+fn is_of_later(draw: &mut Draw, targets: &Targets) -> bool {
+    let (later, writes) = (targets.later.len() as u32, targets.writes.len() as u32);
+    later > 0 && draw.below(writes) < later
+}
+
 fn crash(draw: &mut Draw, targets: &Targets) -> Fault {
     let has_overflow = !targets.overflows.is_empty();
-    if !targets.later.is_empty() && draw.percent(40) {
+    if is_of_later(draw, targets) {
         let boot = 1 + draw.below(targets.boots);
         let step = draw.pick(&targets.later);
         let is_of_step = draw.percent(70);
@@ -203,7 +209,7 @@ fn error(draw: &mut Draw, targets: &Targets) -> Fault {
         let effect = draw.pick(&[Effect::Eio, Effect::NoSpace, Effect::Slow { ms: 1_000 }]);
         return Fault { effect, target: Target::default(), when };
     }
-    if !targets.later.is_empty() && draw.percent(40) {
+    if is_of_later(draw, targets) {
         let step = draw.pick(&targets.later);
         let is_slow = draw.percent(25);
         return if is_slow { slow_outbox(draw, step) } else { failed_outbox(draw, step) };

@@ -49,7 +49,7 @@ impl Actor {
                 return self.repeat().await;
             };
             let (after, bodies) = fold(self.state().cloned(), &event);
-            if self.defective_write(&event, &after).await {
+            if self.defective_write(&event, &after, terms.settles.is_some()).await {
                 return self.answer(&after, bodies).await;
             }
             let puts = distinct_puts(&bodies);
@@ -317,15 +317,19 @@ impl Actor {
     }
 
     /// Defects that take the place of a write; `false` unless one is on and took it.
-    async fn defective_write(&mut self, event: &Event, after: &EntityState) -> bool {
+    async fn defective_write(&mut self, event: &Event, after: &EntityState, settles: bool) -> bool {
         if defect!("patch-not-journalled") && event.action == UPDATED {
             let mut after = after.clone();
             after.sequence_nr -= 1;
             self.step_to(after);
             return true;
         }
-        // Without blobs, so that what goes wrong is the acknowledgement alone.
-        if defect!("ack-before-commit") && fold(self.state().cloned(), event).1.is_empty() {
+        // Without blobs and rows, so that what goes wrong is the acknowledgement alone.
+        let is_plain = !settles && event.intents.is_empty() && event.action != DELETED;
+        if is_plain
+            && defect!("ack-before-commit")
+            && fold(self.state().cloned(), event).1.is_empty()
+        {
             self.late = Some(event.clone());
             return true;
         }
