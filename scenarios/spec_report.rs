@@ -197,7 +197,8 @@ fn effect(effect: &Effect) -> String {
 }
 
 fn integration(integration: &Integration) -> String {
-    let Integration { name, trigger, module, on_success, on_failure, timeout_secs, config } = integration;
+    let Integration { name, trigger, module, on_success, on_failure, timeout_secs, config } =
+        integration;
     let mut words = format!("{name}: module {module} when {trigger}");
     for (outcome, action) in [("success", on_success), ("failure", on_failure)] {
         if let Some(action) = action {

@@ -220,6 +220,7 @@ impl Scenario {
             sweep_batch: swarm.pick(&[1, 3, 10_000]),
             snapshot_every: swarm.pick(&[1, 2, 5, 100]),
             idle_ms,
+            specs: None,
             steps,
             faults,
         }

@@ -18,6 +18,7 @@
 //!   of damaged data remains to be checked with the faults that damage.
 //! - What a snapshot holds (I12, I19) is not read: replays from it answer for that (I11).
 
+mod claims;
 pub mod panics;
 mod progress;
 mod recovery;
@@ -27,9 +28,11 @@ mod sweeps;
 pub use progress::PROGRESS_MS;
 pub use remains::event_without_its_blob;
 
+use crate::foreign;
 use crate::plan::{Mode, Plan, Step, Who, entity_id, entity_number, tenant_name, tenant_number};
 use crate::rows::{Look, Reader};
 use crate::translate::{self, Sets};
+use claims::Claims;
 use progress::Calm;
 use recovery::Standing;
 use remains::Remains;
@@ -91,6 +94,7 @@ pub struct Judge<'a> {
     held: Vec<Violation>,
     /// Every entity that was ever asked for.
     asked: BTreeSet<Who>,
+    claims: Claims,
     sets: Sets,
     standing: Standing,
     calm: Calm,
@@ -118,8 +122,12 @@ impl<'a> Judge<'a> {
             Mode::InlineTruncate => automaton::Mode::InlineTruncate { default_inline_max },
         };
         let mut oracle = Oracle::new(mode, moment(world));
-        oracle.set_spec(workload::session::session());
-        oracle.set_spec(workload::task::task());
+        let own = plan.specs.as_ref().map(|specs| foreign::read_all(specs)).unwrap_or_default();
+        if plan.specs.is_none() {
+            oracle.set_spec(workload::session::session());
+            oracle.set_spec(workload::task::task());
+        }
+        own.iter().for_each(|spec| oracle.set_spec(spec.automaton.clone()));
         Judge {
             world,
             is_on,
@@ -127,6 +135,7 @@ impl<'a> Judge<'a> {
             oracle,
             held: Vec::new(),
             asked: BTreeSet::new(),
+            claims: Claims::new(own),
             sets: Sets::of(plan),
             standing: Standing::default(),
             calm: Calm::default(),
@@ -290,6 +299,12 @@ impl<'a> Judge<'a> {
     pub async fn look_at_remains(&mut self) -> Vec<Look> {
         self.remains.read_before(&self.reader.rows());
         self.look(true).await
+    }
+
+    /// The invariants of the specs that have been found broken since the last call, in words: the bugs of
+    /// the specs, never the platform's.
+    pub fn broken_claims(&mut self) -> Vec<String> {
+        if self.is_on { self.claims.check(&self.oracle) } else { Vec::new() }
     }
 
     /// A dead server: judges what its end left on the disk.

@@ -1,11 +1,16 @@
 //! The platform's configuration for a plan.
 //!
-//! **Invariant:** it follows from the plan and the workload's spec alone.
+//! **Invariant:** it follows from the plan and its specs, or the workload's, alone.
 
 use crate::check::DEFAULT_CEILING_BYTES;
-use crate::plan::{Mode, Plan, Protocol};
-use std::sync::LazyLock;
-use stormglass_platform::{Config, OverflowMode, SpecText, Specs, SweepSettings, WriteProtocol};
+use crate::foreign::{self, NOWHERE};
+use crate::plan::{self, Mode, Plan, Protocol};
+use std::collections::BTreeMap;
+use std::sync::{LazyLock, Mutex, PoisonError};
+use stormglass_platform::{
+    Config, GuestLimits, Modules, OverflowMode, SpecText, Specs, SpecsError, SweepSettings,
+    WriteProtocol,
+};
 
 /// The workload's specs, by their files.
 const TEXTS: [(&str, &str); 2] = [
@@ -13,8 +18,30 @@ const TEXTS: [(&str, &str); 2] = [
     ("task.ioa.toml", include_str!("../specs/task.ioa.toml")),
 ];
 
-/// The workload's specs: read once in a process, for every boot needs them.
-fn specs() -> Specs {
+/// The plan's specs. Those of the last plan are kept, for every boot needs them.
+fn specs(plan: &Plan) -> Specs {
+    let Some(texts) = &plan.specs else { return workload_specs() };
+    static LAST: Mutex<Option<(Vec<plan::SpecText>, Specs)>> = Mutex::new(None);
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, specs)) = last.as_ref().filter(|(known, _)| known == texts) {
+        return specs.clone();
+    }
+    let specs = specs_of(texts).expect("a plan is read or made with sound specs only");
+    *last = Some((texts.clone(), specs.clone()));
+    specs
+}
+
+/// Reads a plan's specs as the platform will.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn specs_of(texts: &[plan::SpecText]) -> Result<Specs, SpecsError> {
+    let text = |one: &plan::SpecText| SpecText { file: one.file.clone(), text: one.text.clone() };
+    Specs::read(&texts.iter().map(text).collect::<Vec<_>>(), false)
+}
+
+/// The workload's specs: read once in a process.
+fn workload_specs() -> Specs {
     static SPECS: LazyLock<Specs> = LazyLock::new(|| {
         let text = |(file, text): (&str, &str)| SpecText { file: file.into(), text: text.into() };
         Specs::read(&TEXTS.map(text), false).expect("a test reads the workload's specs")
@@ -22,11 +49,52 @@ fn specs() -> Specs {
     SPECS.clone()
 }
 
+/// The guests' modules, by the names that specs call them by. `nowhere` is not among them.
+const GUESTS: [(&str, &[u8]); 4] = [
+    ("echo", include_bytes!("../../sdk/wasm/echo.wasm")),
+    ("hostile", include_bytes!("../../sdk/wasm/hostile.wasm")),
+    ("scripted", include_bytes!("../../sdk/wasm/scripted.wasm")),
+    ("workspace_provisioner", include_bytes!("../../sdk/wasm/workspace_provisioner.wasm")),
+];
+
+/// The guests, compiled once in a process.
+fn modules() -> Modules {
+    static MODULES: LazyLock<Modules> = LazyLock::new(|| {
+        Modules::read(&GUESTS.map(|(name, bytes)| (name.to_string(), bytes.to_vec())))
+    });
+    MODULES.clone()
+}
+
+/// The guests by every name that the plan's specs call a module by: [`SCRIPTED`] is whoever is nobody else.
+fn modules_of(plan: &Plan) -> Modules {
+    let Some(texts) = &plan.specs else { return modules() };
+    static LAST: Mutex<Option<(Vec<String>, Modules)>> = Mutex::new(None);
+    let names: Vec<String> = foreign::modules(texts);
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, modules)) = last.as_ref().filter(|(known, _)| *known == names) {
+        return modules.clone();
+    }
+    let guests = BTreeMap::from(GUESTS);
+    let bytes = |name: &str| guests.get(name).unwrap_or(&guests[SCRIPTED]).to_vec();
+    let named = names.iter().filter(|name| *name != NOWHERE);
+    let named: Vec<_> = named.map(|name| (name.clone(), bytes(name))).collect();
+    let modules = Modules::read(&named);
+    *last = Some((names, modules.clone()));
+    modules
+}
+
+/// The guest that stands in for modules that are not there.
+const SCRIPTED: &str = "scripted";
+
+/// Enough to hash the largest value of the workload, and little enough for a guest that never ends.
+const GUEST_LIMITS: GuestLimits =
+    GuestLimits { fuel: 60_000_000, slice_fuel: 2_000_000, memory_bytes: 64 << 20 };
+
 /// The platform's configuration for a plan.
 pub fn config(plan: &Plan) -> Config {
     let default_inline_max = DEFAULT_CEILING_BYTES;
     Config {
-        specs: specs(),
+        specs: specs(plan),
         protocol: match plan.protocol {
             Protocol::EventThenBlobs => WriteProtocol::EventThenBlobs,
             Protocol::BlobsThenEvent => WriteProtocol::BlobsThenEvent,
@@ -43,6 +111,8 @@ pub fn config(plan: &Plan) -> Config {
         },
         snapshot_every: plan.snapshot_every,
         idle_ms: plan.idle_ms,
+        modules: modules_of(plan),
+        guests: if plan.specs.is_some() { GuestLimits::default() } else { GUEST_LIMITS },
         ..Config::default()
     }
 }
