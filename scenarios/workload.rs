@@ -8,6 +8,7 @@
 pub mod author;
 pub mod draw;
 pub mod faults;
+pub mod later;
 pub mod motif;
 #[cfg(test)]
 mod tests;
@@ -57,6 +58,9 @@ enum Kind {
     StepClock,
     EndBoot,
     Repeat,
+    Guest,
+    Later,
+    Task,
     Motif(Motif),
 }
 
@@ -102,6 +106,9 @@ pub const SCENARIOS: &[Scenario] = &[
             (Kind::Motif(motif::passivation), 1),
             (Kind::Motif(motif::crowd), 2),
             (Kind::Motif(motif::list_in_motion), 1),
+            (Kind::Guest, 2),
+            (Kind::Later, 2),
+            (Kind::Task, 1),
         ],
         contents: Bounds { min: 1, max: 6 },
         sweep_intervals_ms: &[0, MINUTES_10, HOURS_6],
@@ -176,6 +183,36 @@ pub const SCENARIOS: &[Scenario] = &[
         contents: Bounds { min: 1, max: 6 },
         sweep_intervals_ms: &[0, MINUTES_10],
     },
+    Scenario {
+        name: "wasm",
+        description: "guests, schedules and spawns: crashes and faults between an event and what it leaves",
+        weight: 3,
+        kinds: &[
+            (Kind::Guest, 10),
+            (Kind::Later, 8),
+            (Kind::Task, 3),
+            (Kind::Write, 5),
+            (Kind::Legal, 3),
+            (Kind::Patch, 1),
+            (Kind::Delete, 1),
+            (Kind::Get, 2),
+            (Kind::History, 1),
+            (Kind::Wait, 2),
+            (Kind::ToDeadline, 1),
+            (Kind::StepClock, 2),
+            (Kind::EndBoot, 2),
+            (Kind::Repeat, 1),
+            (Kind::Motif(later::interrupted), 5),
+            (Kind::Motif(later::late_reading), 3),
+            (Kind::Motif(later::sizes), 3),
+            (Kind::Motif(later::delegation), 4),
+            (Kind::Motif(later::overdue), 3),
+            (Kind::Motif(later::dropped), 2),
+            (Kind::Motif(later::namesakes), 2),
+        ],
+        contents: Bounds { min: 1, max: 4 },
+        sweep_intervals_ms: &[0, 0, MINUTES_10],
+    },
 ];
 
 impl Scenario {
@@ -229,8 +266,8 @@ impl Scenario {
     /// The kinds of steps that a seed takes, and how often against one another.
     fn taken(&self, swarm: &mut Draw) -> Vec<(Kind, u32)> {
         let weigh = |(kind, weight): &(Kind, u32)| {
-            // Writes are what every scenario is about: they are always in the mix.
-            let is_taken = matches!(kind, Kind::Write) || swarm.percent(65);
+            // Writes, and guests where there are some, are what it is about: always in the mix.
+            let is_taken = matches!(kind, Kind::Write | Kind::Guest) || swarm.percent(65);
             (*kind, if is_taken { weight * (1 + swarm.below(4)) } else { 0 })
         };
         self.kinds.iter().map(weigh).collect()
@@ -280,6 +317,9 @@ fn write_one(author: &mut Author, kind: Kind) {
         Kind::ToDeadline => return author.to_deadline(),
         Kind::EndBoot => return motif::end_boot(author),
         Kind::Repeat => return author.repeat(),
+        Kind::Guest => author.guest(who),
+        Kind::Later => author.later(who),
+        Kind::Task => author.task(who),
         Kind::Motif(motif) => return motif(author),
     };
     author.send(action);

@@ -149,7 +149,8 @@ impl<'a> Judge<'a> {
     }
 
     /// Every entity that was ever asked for, and every one that has rows: a spawn may have made it.
-    pub fn visited(&self) -> Vec<Who> {
+    pub async fn visited(&mut self) -> Vec<Who> {
+        self.look_aside().await;
         let mut visited = self.asked.clone();
         for rows in self.reader.rows() {
             let tenant = tenant_number(&rows.tenant);
@@ -334,6 +335,12 @@ impl<'a> Judge<'a> {
         let looks = self.reader.look(self.world, (image, is_dead), &tenants).await;
         (self.watch)(Part::Platform);
         looks
+    }
+
+    /// Reads the tables for a run's own sake, judge or not: the next quiet moment reads them again.
+    pub async fn look_aside(&mut self) {
+        self.look(false).await;
+        self.read_at_op = u64::MAX;
     }
 
     fn judge_rows(&mut self, looks: Vec<Look>, is_dead: bool) -> Vec<Violation> {

@@ -226,7 +226,8 @@ impl Author {
         self.draw.of(&values::overflowing(self.cast.taste))
     }
 
-    fn some_of(&mut self, names: &[&str]) -> Values {
+    /// Some of these fields, each with a value.
+    pub fn some_of(&mut self, names: &[&str]) -> Values {
         let mut values = Values::new();
         for name in names {
             if self.draw.percent(65) {
@@ -299,7 +300,8 @@ impl Author {
         self.act(who, action)
     }
 
-    fn act(&mut self, who: Who, action: &str) -> Action {
+    /// A call of this action with params that fit it.
+    pub fn act(&mut self, who: Who, action: &str) -> Action {
         let value = |name: &str, recipe| vec![(name.to_string(), recipe)];
         let values = match action {
             "Configure" | "Write" => self.some_of(&["user_message", EXPIRING]),

@@ -74,7 +74,7 @@ impl Dispatcher {
                 }
                 continue;
             }
-            self.start_due();
+            self.start_due().await;
             let wait_ms = self.wait_ms();
             let sleep = async {
                 match wait_ms {
@@ -144,17 +144,24 @@ impl Dispatcher {
         }
     }
 
-    fn start_due(&mut self) {
-        let now_ms = self.tenant.core.seams.clock.now_utc_ms();
+    /// Starts what is due, in the order of the rows. The points are reached here, one after the other:
+    /// tasks of one event would come to equal points at the same moment.
+    async fn start_due(&mut self) {
+        let core = Arc::clone(&self.tenant.core);
+        let now_ms = core.seams.clock.now_utc_ms();
         let is_due = |_: &RowKey, one: &mut Waiting| one.row.due_ms.is_none_or(|due| due <= now_ms);
         let due: Vec<Waiting> =
             self.waiting.extract_if(.., is_due).map(|(_, waiting)| waiting).collect();
         for Waiting { row, origin } in due {
+            let worker = Worker::new(Arc::clone(&self.tenant), row.clone(), origin);
+            worker.reach_take().await;
+            if *core.stop.borrow() {
+                return;
+            }
             if row.due_ms.is_some_and(|due_ms| now_ms - due_ms >= 1000) {
                 probe!("a schedule was late");
             }
-            self.working.insert(row.key.clone());
-            let worker = Worker::new(Arc::clone(&self.tenant), row, origin);
+            self.working.insert(row.key);
             seams::spawn(worker.run(Arc::clone(&self.places), self.sender.clone()));
         }
     }

@@ -75,7 +75,6 @@ impl Worker {
         let mut stop = core.stop.clone();
         let mut backoff_ms = BACKOFF_MS;
         loop {
-            self.reach("outbox.take").await;
             let place = tokio::select! {
                 biased;
                 _ = stop.changed() => return,
@@ -94,6 +93,7 @@ impl Worker {
             if self.tenant.store.ready(self.caller()).await.is_err_and(|error| error.is_final()) {
                 return;
             }
+            self.reach_take().await;
             if self.ran.is_some() {
                 probe!("a callback was repeated");
             }
@@ -256,7 +256,9 @@ impl Worker {
         Caller { entity: &self.entity, origin: &self.origin }
     }
 
-    async fn reach(&self, label: &'static str) {
+    /// Comes by the point before a row is acted upon.
+    pub async fn reach_take(&self) {
+        let label = "outbox.take";
         let (tenant, entity, origin) = (&self.tenant.name, &self.entity, &self.origin);
         self.tenant.core.seams.points.reach(Point { label, tenant, entity, origin }).await;
     }

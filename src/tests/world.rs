@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use serde_json::Value;
 
-use crate::seams::{BoxFuture, Clock, Databases, Ids, NoPoints, Points};
+use crate::seams::{BoxFuture, Clock, Databases, Ids, NoPoints, Point, Points};
 use crate::{Answer, Body, Config, Op, Platform, Request, Seams, SpecText, Specs};
 
 /// 2024-01-01 00:00:00 UTC.
@@ -66,6 +66,18 @@ struct Counted(AtomicU64);
 impl Ids for Counted {
     fn next_id(&self) -> String {
         format!("id-{}", self.0.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// Points of which one is never passed.
+pub struct HeldAt(pub &'static str);
+
+impl Points for HeldAt {
+    fn reach<'a>(&'a self, point: Point<'a>) -> BoxFuture<'a, ()> {
+        if point.label == self.0 {
+            return Box::pin(std::future::pending());
+        }
+        Box::pin(std::future::ready(()))
     }
 }
 
