@@ -31,17 +31,20 @@
 //!
 //! [`Seams`] gathers everything the platform needs: a [`seams::Clock`], the [`seams::Databases`],
 //! [`seams::Ids`], and [`seams::Points`], which a simulation uses to choose who runs next. Labels
-//! of points: `mailbox.send`, `actor.start`, `actor.take`, `actor.answer`, `sweeper.tenant`, and
-//! `store.ready`, `store.append`, `store.put`, `store.blobs`, `store.journal`, `store.events`,
-//! `store.entity_ids`, `store.snapshot`, `store.sweep`, each before its store call. A store call
-//! runs to its end within one poll, but for the waits while a database is locked.
+//! of points: `mailbox.send`, `actor.start`, `actor.take`, `actor.answer`, `sweeper.tenant`,
+//! `outbox.take`, `guest.start`, `guest.slice`, `guest.call`, `guest.end`, and `store.ready`,
+//! `store.append`, `store.put`, `store.blobs`, `store.journal`, `store.events`, `store.entity_ids`,
+//! `store.snapshot`, `store.sweep`, `store.outbox`, `store.settle`, each before its store call. A
+//! store call runs to its end within one poll, but for the waits while a database is locked. What an
+//! event is owed has the origin of its request with `/outbox` behind it; rows that a start finds
+//! have `outbox`.
 //!
 //! # Code map
 //!
 //! `spec/` reads specs; `intake` checks what needs no entity; `entity/` has the actor: `plan` makes
-//! an event, `state` folds it, `write` orders event and blobs, `replay` recovers; `overflow` and
-//! `hydrate` are the two directions of a large value; `store/` is libsql; `sweeper` deletes what is
-//! expired.
+//! an event, `state` folds it, `write` orders event and blobs, `replay` recovers, `recall` looks
+//! back; `overflow` and `hydrate` are the two directions of a large value; `store/` is libsql;
+//! `outbox/` does what events are owed, `wasm/` runs modules for it; `sweeper` deletes what is expired.
 //!
 //! **Invariant:** this crate reads no clock, draws no random number and starts no thread by itself;
 //! see [`seams`].

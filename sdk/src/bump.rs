@@ -6,7 +6,7 @@
 #![allow(unsafe_code)]
 
 use std::alloc::{GlobalAlloc, Layout};
-use std::arch::wasm32::{memory_grow, memory_size};
+use std::arch::wasm32::memory_grow;
 use std::cell::Cell;
 
 const PAGE_BYTES: usize = 65536;
@@ -24,22 +24,45 @@ unsafe impl Sync for Bump {}
 static BUMP: Bump = Bump { next: Cell::new(0), end: Cell::new(0) };
 
 impl Bump {
-    /// Makes `end` at least `to`, or says that memory cannot grow so far.
-    fn reach(&self, to: usize) -> bool {
-        if to <= self.end.get() {
-            return true;
-        }
-        let pages = (to - self.end.get() + PAGE_BYTES - 1) / PAGE_BYTES;
-        // Whoever else grew memory in the meantime owns what it got: then the new pages begin higher up.
-        let grown_at = match memory_grow(0, pages) {
+    /// Gets at least so many bytes of fresh memory. Where they do not adjoin the old ones, because the guest grew memory
+    /// itself, what was free before is given up.
+    fn grow(&self, bytes: usize) -> bool {
+        let pages = (bytes + PAGE_BYTES - 1) / PAGE_BYTES;
+        let start = match memory_grow(0, pages) {
             usize::MAX => return false,
             page => page * PAGE_BYTES,
         };
-        if grown_at != self.end.get() {
-            return false;
+        if start != self.end.get() {
+            self.next.set(start);
         }
-        self.end.set(grown_at + pages * PAGE_BYTES);
+        self.end.set(start + pages * PAGE_BYTES);
         true
+    }
+
+    /// Cuts a block from free memory.
+    fn cut(&self, layout: Layout) -> Option<usize> {
+        loop {
+            let at = self.next.get().checked_add(layout.align() - 1)? & !(layout.align() - 1);
+            let end = at.checked_add(layout.size())?;
+            if end <= self.end.get() {
+                self.next.set(end);
+                return Some(at);
+            }
+            if !self.grow(end - self.end.get()) {
+                return None;
+            }
+        }
+    }
+
+    /// Makes the newest block, which ends at `next`, end at `end`, if memory goes on there.
+    fn stretch(&self, end: usize) -> bool {
+        let next = self.next.get();
+        let fits =
+            end <= self.end.get() || (self.grow(end - self.end.get()) && self.next.get() == next);
+        if fits {
+            self.next.set(end);
+        }
+        fits
     }
 }
 
@@ -47,20 +70,7 @@ impl Bump {
 // the block that ends at `next` is ever given back or resized, so blocks in use never overlap (`GlobalAlloc`, Safety).
 unsafe impl GlobalAlloc for Bump {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        if self.end.get() == 0 {
-            // Stack and statics fill the pages that the module started with.
-            let started_with = memory_size(0) * PAGE_BYTES;
-            self.next.set(started_with);
-            self.end.set(started_with);
-        }
-        let at = (self.next.get() + layout.align() - 1) & !(layout.align() - 1);
-        match at.checked_add(layout.size()) {
-            Some(end) if self.reach(end) => {
-                self.next.set(end);
-                at as *mut u8
-            }
-            _ => std::ptr::null_mut(),
-        }
+        self.cut(layout).map_or(std::ptr::null_mut(), |at| at as *mut u8)
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
@@ -70,14 +80,10 @@ unsafe impl GlobalAlloc for Bump {
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        if block as usize + layout.size() == self.next.get() {
-            return match (block as usize).checked_add(size) {
-                Some(end) if self.reach(end) => {
-                    self.next.set(end);
-                    block
-                }
-                _ => std::ptr::null_mut(),
-            };
+        let newest = block as usize + layout.size() == self.next.get();
+        let end = (block as usize).checked_add(size);
+        if newest && end.map_or(false, |end| self.stretch(end)) {
+            return block;
         }
         // SAFETY: `size` is not 0 and does not overflow with the alignment (`GlobalAlloc::realloc`, Safety).
         let moved = self.alloc(Layout::from_size_align_unchecked(size, layout.align()));

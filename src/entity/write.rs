@@ -15,7 +15,7 @@ use super::snapshot::encode_snapshot;
 use super::state::{Body, EntityState, fold, use_digest};
 use super::{CREATED, DELETED, EntityOp, Event, UPDATED};
 use crate::answer::{Answer, RequestError};
-use crate::outbox::Told;
+use crate::outbox::{Told, origin_of};
 use crate::overflow::{Kept, Reference};
 use crate::platform::WriteProtocol;
 use crate::store::{Append, OpenRow, Put, PutCause, Settles, StoreError};
@@ -209,7 +209,7 @@ impl Actor {
             return;
         }
         let rows = OpenRow::of_event(event);
-        let origin = format!("{}/outbox", self.origin);
+        let origin = origin_of(&self.origin);
         self.tenant.outbox.tell(&self.tenant, Told::Written { rows, origin, certain });
     }
 

@@ -23,6 +23,16 @@ const SLEEP_MAX_MS: u64 = 60_000;
 /// For rows that nobody of this boot has written.
 const ORIGIN: &str = "outbox";
 
+/// The origin of what is done for a request of this origin. What follows from it in turn has the
+/// same one, or a chain of schedules would make it ever longer.
+pub(crate) fn origin_of(request: &str) -> String {
+    match request {
+        "" => ORIGIN.to_owned(),
+        own if own == ORIGIN || own.ends_with("/outbox") => own.to_owned(),
+        other => format!("{other}/{ORIGIN}"),
+    }
+}
+
 /// A row that is not due yet, and for whom it is acted upon.
 struct Waiting {
     row: OpenRow,
@@ -98,7 +108,11 @@ impl Dispatcher {
         match told {
             Told::Written { rows, origin, certain: true } => {
                 for row in rows {
-                    self.waiting.insert(row.key.clone(), Waiting { row, origin: origin.clone() });
+                    // A reading may have found the row before this was heard.
+                    if !self.working.contains(&row.key) {
+                        let (key, origin) = (row.key.clone(), origin.clone());
+                        self.waiting.insert(key, Waiting { row, origin });
+                    }
                 }
             }
             Told::Written { rows, origin, certain: false } => {

@@ -15,6 +15,7 @@ use crate::platform::Tenant;
 use crate::seams;
 use crate::store::{OpenRow, RowKey};
 use dispatcher::Dispatcher;
+pub(crate) use dispatcher::origin_of;
 
 /// What a dispatcher is told.
 pub(crate) enum Told {

@@ -269,3 +269,41 @@ fn extra_specs_parse() {
         assert_eq!(result.is_ok(), valid_toml, "{:?}", result.err().map(|error| error.to_string()));
     }
 }
+
+#[test]
+fn the_time_of_an_integration_is_a_number_of_seconds() {
+    let spec = |timeout: &str| {
+        format!(
+            "[automaton]
+            name = 'Job'
+            states = ['Open']
+            initial = 'Open'
+            [[integration]]
+            name = 'work'
+            trigger = 'work'
+            type = 'wasm'
+            module = 'worker'
+            {timeout}"
+        )
+    };
+    let seconds = |timeout: &str| {
+        let parsed = parse("job", &spec(timeout), false).map_err(|error| error.to_string())?;
+        Ok(parsed.automaton.integrations[0].timeout_secs)
+    };
+    assert_eq!(seconds(""), Ok(30));
+    assert_eq!(seconds("timeout_secs = 7"), Ok(7));
+    assert_eq!(seconds("[integration.config]\ntimeout_secs = '8'"), Ok(8));
+    assert_eq!(seconds("timeout_secs = 7\n[integration.config]\ntimeout_secs = '8'"), Ok(8));
+    let held = |value: &str| format!("[integration.config]\ntimeout_secs = {value}");
+    for (timeout, key, problem) in [
+        ("timeout_secs = 0".to_owned(), "integration.timeout_secs", "0 is not between"),
+        (held("0"), "integration.config.timeout_secs", "0 is not between"),
+        (held("-1"), "integration.config.timeout_secs", "-1 is not between"),
+        (held("'soon'"), "integration.config.timeout_secs", "`soon` is not a number"),
+        (held("1.5"), "integration.config.timeout_secs", "`1.5` is not a number"),
+        (held("[]"), "integration.config.timeout_secs", "expected a number"),
+    ] {
+        let error: String = seconds(&timeout).unwrap_err();
+        assert!(error.contains(&format!("{key}: {problem}")), "{error}");
+    }
+}

@@ -1,6 +1,8 @@
 //! The platform as a whole, on real files: what its clients see over restarts, damage and time.
 
+mod guests;
 mod lifecycle;
+mod outbox;
 mod recovery;
 mod time;
 mod world;

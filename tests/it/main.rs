@@ -11,6 +11,7 @@ mod disk;
 mod every_crash;
 mod faults;
 mod fingerprint;
+mod guests;
 mod messages;
 mod panics;
 mod parity;

@@ -122,6 +122,7 @@ fn request_errors() -> Vec<RequestError> {
         GuardFalse { action: text("Close") },
         EntityExists(text("s1")),
         KeyReused(text("k1")),
+        RowSettled,
         PreconditionFailed { expected: text("3"), actual: 4 },
         BodyTooLarge(2_000_000),
         BlobLost { entity: text("s1"), field: text("user_message") },
@@ -134,6 +135,7 @@ fn request_errors() -> Vec<RequestError> {
             UnknownSet(_) | UnknownAction { .. } | EntityNotFound(_) | WrongState { .. } => {}
             GuardFalse { .. } | EntityExists(_) | KeyReused(_) | PreconditionFailed { .. } => {}
             BodyTooLarge(_) | BlobLost { .. } | EventUndecodable { .. } | Unavailable(_) => {}
+            RowSettled => {}
         }
     }
     errors
@@ -160,6 +162,7 @@ fn every_message_of_the_store_and_of_a_start() {
     use StoreError::*;
     let store = [
         ConcurrencyViolation { expected: 3, actual: 4 },
+        RowSettled,
         InDoubt(sql_error()),
         Unsettled(sql_error()),
         Failed(SqlError { statement: "INSERT INTO events", ..sql_error() }),
@@ -169,7 +172,8 @@ fn every_message_of_the_store_and_of_a_start() {
         Damaged(text("event 3 has no params")),
     ]
     .map(|error| match error {
-        ConcurrencyViolation { .. } | InDoubt(_) | Unsettled(_) | Failed(_) => error,
+        ConcurrencyViolation { .. } | RowSettled => error,
+        InDoubt(_) | Unsettled(_) | Failed(_) => error,
         Superseded { .. } | OtherTenants { .. } | NoLog(_) | Damaged(_) => error,
     });
     let spec = spec::parse("x.toml", "[automaton", false).expect_err("no TOML");
@@ -177,12 +181,14 @@ fn every_message_of_the_store_and_of_a_start() {
         [SpecsError::Spec(spec), SpecsError::Two(text("Session"))].map(|error| match error {
             SpecsError::Spec(_) | SpecsError::Two(_) => error,
         });
-    let start =
-        [StartError::Zero("snapshot_every"), StartError::Databases(text("permission denied"))].map(
-            |error| match error {
-                StartError::Zero(_) | StartError::Databases(_) => error,
-            },
-        );
+    let start = [
+        StartError::Zero("snapshot_every"),
+        StartError::TooLarge("guests.memory_bytes", 268_435_456),
+        StartError::Databases(text("permission denied")),
+    ]
+    .map(|error| match error {
+        StartError::Zero(_) | StartError::TooLarge(..) | StartError::Databases(_) => error,
+    });
     assert_snapshot!([lines(store), lines(specs), lines(start)].join("\n"));
 }
 

@@ -21,6 +21,9 @@ fn misbehave(context: &Context) -> i32 {
         "pointers" => wild::pointers().finish(),
         #[cfg(target_arch = "wasm32")]
         "negative" => wild::negative().finish(),
+        #[cfg(target_arch = "wasm32")]
+        "encoding" => wild::encoding().finish(),
+        "panic" => panic!("the glass broke"),
         "short" => modes::short().finish(),
         "exact" => modes::exact().finish(),
         "silent" => 0,

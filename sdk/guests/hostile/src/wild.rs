@@ -1,7 +1,6 @@
-//! Calls with addresses outside memory and with negative lengths.
+//! Calls with addresses outside memory, with negative lengths, and with what is no text and no level.
 //!
-//! **Invariant:** every range named here has at least one byte outside memory or a negative length, so a host that
-//! keeps the contract neither reads nor writes any of it.
+//! **Invariant:** a host that keeps the contract refuses every call made here, and writes nothing.
 
 use std::arch::wasm32::memory_size;
 use stormglass_guest::imports::{host_get_context, host_log, host_read_field, host_set_result};
@@ -38,6 +37,30 @@ pub fn negative() -> Outcome {
         (-1, -1),
         (i32::MIN, i32::MIN),
     ])
+}
+
+/// Names and lines that are no UTF-8, cut or wrong, and levels that are none.
+pub fn encoding() -> Outcome {
+    let mut room = [0u8; 64];
+    let (room_ptr, room_len) = (room.as_mut_ptr() as i32, room.len() as i32);
+    let (line_ptr, line_len) = (b"line".as_ptr() as i32, 4);
+    let mut answers = Vec::new();
+    for bytes in
+        [&b"\xff"[..], b"user_message\x80", b"user_message\xc3", b"\xed\xa0\x80", b"\xc0\x80"]
+    {
+        let (ptr, len) = (bytes.as_ptr() as i32, bytes.len() as i32);
+        // SAFETY: the bytes and `room` are alive and as long as they are said to be.
+        answers.push(unsafe { host_log(INFO, ptr, len) });
+        answers.push(unsafe { host_read_field(ptr, len, room_ptr, room_len) });
+    }
+    for level in [-1, 4, i32::MIN, i32::MAX] {
+        // SAFETY: the host only reads, and only the line.
+        answers.push(unsafe { host_log(level, line_ptr, line_len) });
+    }
+    match answers.iter().position(|answer| *answer != REFUSED) {
+        Some(index) => Outcome::failure(format_args!("encoding {index}: {}", answers[index])),
+        None => Outcome::success(),
+    }
 }
 
 /// Tries each range as each pointer of each function.
