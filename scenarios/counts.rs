@@ -26,6 +26,11 @@ pub fn answer(word: &str) -> String {
     format!("answer {word}")
 }
 
+/// A request that was rejected, by the code.
+pub fn rejected(code: &str) -> String {
+    format!("rejected {code}")
+}
+
 /// A fault that struck.
 pub fn fault(effect: &str) -> String {
     format!("fault {effect}")

@@ -20,7 +20,7 @@ use crate::workload::draw::Draw;
 use crate::workload::faults;
 use crate::workload::values::Taste;
 use std::path::{Path, PathBuf};
-use stormglass_model::automaton::{Automaton, Effect};
+use stormglass_model::automaton::{Automaton, Effect, VarKind, Variable};
 use stormglass_sim::clock::DEFAULT_START_UTC_MS;
 use stormglass_sim::{DiskOptions, Seed};
 use walk::{Kind, Walk};
@@ -53,6 +53,10 @@ const KINDS: [(Kind, u32); 18] = [
 /// The plan by which `seed` drives the first of these specs; the others are served with it.
 pub fn plan(specs: &[SpecText], seed: Seed, settings: &Settings) -> Plan {
     let profile = &settings.profile;
+    let automata: Vec<Automaton> =
+        foreign::read_all(specs).into_iter().map(|one| one.automaton).collect();
+    // Nothing overflows but large values, so that some runs must have them.
+    let is_coarse = automata.iter().take(1).flat_map(|one| &one.variables).all(is_of_large_ceiling);
     let mut swarm = Draw::new(seed, "swarm");
     let entities = swarm.within(profile.entities);
     let cast = Cast {
@@ -61,7 +65,7 @@ pub fn plan(specs: &[SpecText], seed: Seed, settings: &Settings) -> Plan {
         entities,
         taste: Taste {
             contents: swarm.within(Bounds { min: 1, max: 6 }),
-            has_large: swarm.share(profile.large_runs),
+            has_large: swarm.share(profile.large_runs) || (is_coarse && swarm.percent(30)),
         },
         idle_ms: swarm.pick(&[1_000, 300_000]),
     };
@@ -72,8 +76,6 @@ pub fn plan(specs: &[SpecText], seed: Seed, settings: &Settings) -> Plan {
     let kinds: Vec<(Kind, u32)> = KINDS.map(|kind| weigh(kind, &mut swarm)).to_vec();
     let step_count = swarm.within(profile.steps) as usize;
     let start_utc_ms = DEFAULT_START_UTC_MS + i64::from(swarm.below(1_000));
-    let automata: Vec<Automaton> =
-        foreign::read_all(specs).into_iter().map(|one| one.automaton).collect();
     let mut walk = Walk::new(Draw::new(seed, "workload"), cast, &automata, start_utc_ms);
     walk.write(&kinds, step_count);
     let Walk { steps, mut faults, .. } = walk;
@@ -104,6 +106,11 @@ pub fn plan(specs: &[SpecText], seed: Seed, settings: &Settings) -> Plan {
         steps,
         faults,
     }
+}
+
+fn is_of_large_ceiling(variable: &Variable) -> bool {
+    variable.kind != VarKind::Text
+        || variable.ceiling_bytes.is_none_or(|bytes| bytes > values::SMALL_BYTES)
 }
 
 /// Reads specs from their files, and refuses what the platform would refuse.

@@ -279,6 +279,9 @@ impl Run<'_> {
         self.tally.count(&counts::answer(words.split(' ').next().unwrap_or_default()));
         if let Said::Answer(answer) = said {
             self.tally.answered(answer);
+            if let Some(code) = answer.code.filter(|_| answer.status < 500) {
+                self.tally.count(&counts::rejected(code));
+            }
         }
         // The runner's own reads are many: they are told when they fail.
         if step.id != ASIDE || !matches!(said, Said::Answer(answer) if answer.status < 500) {

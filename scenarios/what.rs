@@ -98,7 +98,8 @@ impl What {
     pub fn play(&self, seed: Seed, keep_trace: bool) -> Result<Played, String> {
         let options = PlayOptions { keep_trace, checks: true };
         if !self.specs.is_empty() {
-            return self.source(seed)?.play(keep_trace).map_err(|error| error.to_string());
+            let plan = drive::plan(&drive::read_files(&self.specs)?, seed, &self.settings()?);
+            return scenario::play_plan(&plan, options).map_err(|error| error.to_string());
         }
         let played = scenario::play(self.scenario(seed), seed, &self.settings()?, options);
         let played = played.ok_or_else(|| format!("no scenario `{}`", self.scenario(seed)))?;
@@ -120,7 +121,10 @@ impl What {
         let options = PlayOptions { keep_trace, checks: true };
         let source = match run {
             Run::Plan(plan) => Source::Plan(plan.clone()),
-            Run::Seed(seed) if keep_trace || !self.specs.is_empty() => self.source(*seed)?,
+            Run::Seed(seed) if keep_trace => self.source(*seed)?,
+            Run::Seed(seed) if !self.specs.is_empty() => {
+                return Ok(self.play(*seed, keep_trace)?.outcome);
+            }
             Run::Seed(seed) => {
                 let played = scenario::play(self.scenario(*seed), *seed, settings, options);
                 let played = played.ok_or("no such scenario")?;

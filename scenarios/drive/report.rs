@@ -15,6 +15,10 @@ pub struct Report {
     run_count: u64,
     op_count: u64,
     answers: BTreeMap<String, u64>,
+    /// Rejections by their codes.
+    rejected: BTreeMap<String, u64>,
+    /// Places of the platform.
+    reached: BTreeMap<String, u64>,
     /// First seed and words of each kind of failure.
     failures: BTreeMap<String, (Seed, u64)>,
     exit_code: u8,
@@ -33,8 +37,14 @@ impl Report {
         self.run_count += 1;
         self.op_count += outcome.op_count;
         for (what, count) in &outcome.counts {
-            if let Some(answer) = what.strip_prefix("answer ") {
-                *self.answers.entry(answer.to_string()).or_default() += count;
+            for (group, counts) in [
+                ("answer ", &mut self.answers),
+                ("rejected ", &mut self.rejected),
+                ("reached ", &mut self.reached),
+            ] {
+                if let Some(what) = what.strip_prefix(group) {
+                    *counts.entry(what.to_string()).or_default() += count;
+                }
             }
             let claim = what.strip_prefix(BROKEN_CLAIM).and_then(|told| told.split_once(" on "));
             if let Some((claim, entity)) = claim {
@@ -71,9 +81,15 @@ impl fmt::Display for Report {
         let failed: u64 = self.failures.values().map(|(_, count)| count).sum();
         let Report { file, run_count, op_count, .. } = self;
         writeln!(f, "{file}: {run_count} runs, {failed} failed, {op_count} disk operations")?;
-        let answers: Vec<String> =
-            self.answers.iter().map(|(answer, count)| format!("{answer} {count}")).collect();
-        writeln!(f, "  answers      {}", answers.join(", "))?;
+        for (title, counts) in
+            [("answers", &self.answers), ("rejected", &self.rejected), ("reached", &self.reached)]
+        {
+            let words: Vec<String> =
+                counts.iter().map(|(what, count)| format!("{what} {count}")).collect();
+            if !words.is_empty() {
+                writeln!(f, "  {title:<12} {}", words.join(", "))?;
+            }
+        }
         for (words, (seed, count)) in &self.failures {
             writeln!(f, "  {count} x, first seed {seed}: {words}")?;
         }

@@ -12,7 +12,7 @@ use stormglass_model::automaton::{Automaton, Effect, Guard, VarKind};
 /// The ceiling of fields without one of their own.
 const DEFAULT_CEILING_BYTES: u64 = crate::check::DEFAULT_CEILING_BYTES;
 /// Ceilings up to this are met in every run; larger ones in those that have large values.
-const SMALL_BYTES: u64 = 8_192;
+pub const SMALL_BYTES: u64 = 8_192;
 /// No value is larger.
 const LARGEST_BYTES: u64 = 1_100_000;
 

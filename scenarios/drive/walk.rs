@@ -54,6 +54,9 @@ pub enum Kind {
     Crash,
 }
 
+/// Entities of a run at most: for each that is deleted there is a fresh one.
+const ENTITIES_MAX: u32 = 16;
+
 /// The steps of a plan while they are written.
 pub struct Walk<'a> {
     draw: Draw,
@@ -162,6 +165,12 @@ impl<'a> Walk<'a> {
     fn who(&mut self) -> Who {
         let entity = self.draw.below(self.cast.entities);
         let mut who = self.cast.member(entity);
+        let is_deleted = self.sketches.get(&who).is_some_and(|known| known.is_deleted);
+        if is_deleted && self.cast.entities < ENTITIES_MAX && self.draw.percent(75) {
+            who = self.cast.member(self.cast.entities);
+            self.cast.entities += 1;
+            return who;
+        }
         if self.draw.percent(6) {
             who.tenant = self.draw.below(self.cast.tenants);
             who.entity = self.draw.below(self.cast.entities + 1);
@@ -235,6 +244,10 @@ impl<'a> Walk<'a> {
 
     fn legal(&mut self, who: Who) -> Action {
         let automaton = self.of(who);
+        // Whoever heard nothing of a creation asks for it again.
+        if self.draw.percent(5) {
+            return self.create(who);
+        }
         let Some(sketch) = self.sketches.get(&who) else { return self.create(who) };
         let legal: Vec<&model::Action> =
             automaton.actions.iter().filter(|one| sketch.accepts(automaton, one)).collect();
