@@ -222,6 +222,7 @@ fn a_child_is_started_by_the_next_server_if_the_first_only_created_it() {
         let platform = world.start();
         settled(&world).await;
         assert_eq!(actions(&platform, &child).await, ["Created", "Echo", "Succeeded"]);
+        assert_eq!(fields(&platform, "a").await["child"], child);
     });
 }
 
