@@ -52,6 +52,8 @@ pub struct BlobCheck<'a> {
     pub now: Mark,
     /// The running boot; none when the store is dead.
     pub boot: Option<BootId>,
+    /// The length of every journal when the running boot began, if it is known.
+    pub before_boot: Option<&'a BTreeMap<EntityKey, u64>>,
     /// The reading before, if it was in the same boot.
     pub baseline: Option<&'a Baseline>,
 }
@@ -130,6 +132,13 @@ impl BlobCheck<'_> {
                 puts.entry(written.content.key()).or_default().push(put);
             }
         }
+    }
+
+    /// Whether an event is of the running boot for sure.
+    fn is_of_boot(&self, entity: &EntityKey, event: &Event) -> bool {
+        let before = |journals: &BTreeMap<EntityKey, u64>| journals.get(entity).copied();
+        let before = self.before_boot.map(|journals| before(journals).unwrap_or(0));
+        before.is_some_and(|before| event.sequence_nr > before)
     }
 
     /// Whether the action's own put may still have been under way after the last reading.
@@ -249,7 +258,7 @@ impl BlobCheck<'_> {
     ) -> Option<Violation> {
         let mut first = None;
         for world in worlds {
-            let mismatch = self.reference(world, rows)?;
+            let mismatch = self.reference(key, world, rows)?;
             first.get_or_insert(mismatch);
         }
         first.map(|mismatch| mismatch.at(key.to_string()))
@@ -257,6 +266,7 @@ impl BlobCheck<'_> {
 
     fn reference(
         &self,
+        entity: &EntityKey,
         world: &World,
         (rows, told): (&BTreeMap<&str, &BlobRow>, &BTreeSet<&str>),
     ) -> Option<Mismatch> {
@@ -266,6 +276,8 @@ impl BlobCheck<'_> {
         for event in &world.journal {
             let ack = world.acks.get(&event.sequence_nr);
             let is_acked_now = ack.is_some_and(|ack| Some(ack.boot) == self.boot);
+            // Nobody acknowledges what the platform does by itself. Of this boot, it was put by this boot.
+            let is_own = is_platforms(event.key.as_deref()) && self.is_of_boot(entity, event);
             for (name, written) in &event.writes {
                 let Some(deadline) = deadline(event, name) else {
                     continue;
@@ -285,7 +297,7 @@ impl BlobCheck<'_> {
                 let until = deadline.map_or("for ever".to_owned(), |span| format!("until {span}"));
                 let (invariant, place, actual) = match row {
                     None if is_current => (Invariant::I5, "row missing", "no row".to_owned()),
-                    Some(row) if (is_current && ack.is_some()) || is_acked_now => {
+                    Some(row) if (is_current && (ack.is_some() || is_own)) || is_acked_now => {
                         let falls_short = match (deadline, row.expires_at_ms) {
                             (_, None) => false,
                             (None, Some(_)) => true,

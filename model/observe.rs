@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use crate::blob_check::BlobCheck;
 use crate::clock::Moment;
-use crate::entity::{EntityKey, OpId};
+use crate::entity::{BootId, EntityKey, OpId};
 use crate::journal_check::{Agreement, agree, sequence};
 use crate::oracle::Oracle;
 use crate::tables::{EventRow, OutboxState, Sight, TenantRows};
@@ -59,6 +59,13 @@ impl Oracle {
             violations.extend(findings.violations);
             orphan_count = findings.orphan_count;
             violations.extend(self.outbox(rows, &entities, sight));
+        }
+        if sight == Sight::Dead {
+            let mut journals = BTreeMap::new();
+            for row in &rows.events {
+                *journals.entry(row.entity.clone()).or_default() += 1;
+            }
+            self.before_boot.insert(rows.tenant.clone(), journals);
         }
         let ledger = self.ledgers.entry(rows.tenant.clone()).or_default();
         ledger.read(rows, &self.clock, self.now);
@@ -161,8 +168,11 @@ impl Oracle {
         let is_alive = self.is_running && sight != Sight::Dead;
         let ledger = self.ledgers.get(&rows.tenant);
         let tried = || self.tried(all);
+        let (nothing, is_first) = (BTreeMap::new(), self.boot == BootId(1));
+        let known = self.before_boot.get(&rows.tenant);
         BlobCheck {
             tried: &tried,
+            before_boot: known.or(is_first.then_some(&nothing)),
             rows: &rows.blobs,
             entities: &entities,
             ops: self.ops.values().filter(is_try).collect(),

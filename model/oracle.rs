@@ -27,8 +27,8 @@ use crate::world::{Op, Search, World};
 
 /// The steps that one search through possible pasts may take.
 const SEARCH_STEPS_MAX: u32 = 20_000;
-/// The events of a parent that requests in doubt may have added before anything showed them.
-const IMAGINED_EVENTS: usize = 3;
+/// The pasts of a parent that are looked at for the sake of its children.
+const IMAGINED_MAX: usize = 2_000;
 /// The pasts that an entity may have at once.
 const WORLDS_MAX: usize = 256;
 
@@ -77,6 +77,8 @@ pub struct Oracle {
     next_op: u64,
     unverified: u64,
     pub(crate) settled_rows: Settled,
+    /// By tenant: the length of every journal when the last boot had ended, if it was read then.
+    pub(crate) before_boot: BTreeMap<String, BTreeMap<EntityKey, u64>>,
 }
 
 impl Oracle {
@@ -99,6 +101,7 @@ impl Oracle {
             next_op: 0,
             unverified: 0,
             settled_rows: Settled::new(),
+            before_boot: BTreeMap::new(),
         }
     }
 
@@ -149,6 +152,7 @@ impl Oracle {
     pub fn boot_ended(&mut self, moment: Moment) {
         self.clock(moment);
         self.is_running = false;
+        self.before_boot.clear();
         let ids: Vec<OpId> = self.ops.keys().copied().collect();
         for id in ids {
             self.lose(id);
@@ -242,7 +246,10 @@ impl Oracle {
                 return None;
             }
             let read = whole.iter().find(|(read, _)| read == key);
-            let worlds = read.map_or_else(|| self.imagined(&tracked.worlds), |(_, w)| w.clone());
+            let worlds = match read {
+                Some((_, worlds)) => worlds.clone(),
+                None => self.imagined(&tracked.worlds)?,
+            };
             for (world, event) in worlds.iter().flat_map(|w| w.journal.iter().map(move |e| (w, e)))
             {
                 for intent in &event.intents {
@@ -264,20 +271,27 @@ impl Oracle {
         Some(distinct)
     }
 
-    /// The pasts of a parent with what requests in doubt may have added by now.
-    fn imagined(&self, worlds: &[World]) -> Vec<World> {
+    /// The pasts of a parent with what may have been added by now, if a spawn may be among it. None when
+    /// there are too many.
+    fn imagined(&self, worlds: &[World]) -> Option<Vec<World>> {
         let search = self.search(&[]);
         let mut all = worlds.to_vec();
-        let mut newest = worlds.to_vec();
-        for _ in 0..IMAGINED_EVENTS {
-            let further = |world: &World| {
-                let candidates = world.candidates(&search, None);
-                candidates.into_iter().filter_map(|op| world.with(op, &search)).collect::<Vec<_>>()
-            };
-            newest = newest.iter().flat_map(further).take(WORLDS_MAX).collect();
-            all.extend(newest.iter().cloned());
+        let mut newest: Vec<World> = worlds.to_vec();
+        newest.retain(|world| world.candidates(&search, None).into_iter().any(may_spawn));
+        while !newest.is_empty() {
+            let mut further = Vec::new();
+            for world in &newest {
+                let inner = world.inner_candidates(&search);
+                let candidates = world.candidates(&search, None).into_iter().chain(&inner);
+                further.extend(candidates.filter_map(|op| world.with(op, &search)));
+            }
+            all.extend(further.iter().cloned());
+            if all.len() > IMAGINED_MAX {
+                return None;
+            }
+            newest = further;
         }
-        all
+        Some(all)
     }
 
     /// The entity, with the creations in doubt that may have made it.
@@ -441,6 +455,14 @@ impl Oracle {
 
 pub(crate) fn key_of(request: &Request, id: &str) -> EntityKey {
     EntityKey { tenant: request.tenant.clone(), set: request.set.clone(), id: id.to_owned() }
+}
+
+fn may_spawn(op: &Op) -> bool {
+    let Kind::Act { action, .. } = &op.request.kind else {
+        return false;
+    };
+    let action = op.rules.automaton.action(action);
+    action.is_some_and(|action| action.effects.iter().any(|e| matches!(e, Effect::Spawn(_))))
 }
 
 fn place_name(op: &Op) -> String {
