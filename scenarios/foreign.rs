@@ -98,7 +98,7 @@ pub fn modules(texts: &[SpecText]) -> Vec<String> {
 fn name(text: &str) -> &'static str {
     static NAMES: Mutex<BTreeMap<String, &'static str>> = Mutex::new(BTreeMap::new());
     let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
-    *names.entry(text.to_string()).or_insert_with(|| Box::leak(text.to_string().into_boxed_str()))
+    names.entry(text.to_string()).or_insert_with(|| Box::leak(text.to_string().into_boxed_str()))
 }
 
 /// The one copy of a list of names.
@@ -107,7 +107,7 @@ fn names(texts: &[&str]) -> &'static [&'static str] {
     static LISTS: Mutex<Lists> = Mutex::new(BTreeMap::new());
     let list: Vec<&'static str> = texts.iter().map(|text| name(text)).collect();
     let mut lists = LISTS.lock().unwrap_or_else(PoisonError::into_inner);
-    *lists.entry(list.clone()).or_insert_with(|| Box::leak(list.into_boxed_slice()))
+    lists.entry(list.clone()).or_insert_with(|| Box::leak(list.into_boxed_slice()))
 }
 
 /// Reads a spec.

@@ -139,7 +139,7 @@ impl<'a> Walk<'a> {
                 let by_ms = self.draw.pick(&[-7_200_000, -1_000, -1, 1, 1_000, 7_200_000]);
                 Action::StepClock { by_ms }
             }
-            Kind::ToDeadline => return self.to_deadline(),
+            Kind::ToDeadline => return self.meet_deadline(),
             Kind::EndBoot => self.end_boot(),
             Kind::Repeat => return self.repeat(),
             Kind::Crash => {
@@ -373,7 +373,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn to_deadline(&mut self) {
+    fn meet_deadline(&mut self) {
         if self.dues.is_empty() {
             return;
         }
