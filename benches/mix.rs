@@ -51,6 +51,7 @@ pub fn plan(number: u64) -> Plan {
         snapshot_every: 100,
         idle_ms: 300_000,
         specs: None,
+        overtaking_percent: 0,
         steps,
         faults,
     }

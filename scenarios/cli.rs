@@ -4,6 +4,7 @@ mod campaign;
 mod defects;
 mod determinism;
 mod list;
+mod live;
 mod replay;
 mod run;
 mod shrink;
@@ -45,6 +46,8 @@ enum Command {
     CheckDeterminism(run::SeedOptions),
     /// Names the known defects; with --find, plays fresh seeds until each is found.
     Defects(defects::Options),
+    /// Kills a deployed server under load, again and again, and holds it against the model.
+    Live(live::Options),
     /// Reads specs for their authors.
     Spec(spec::Options),
     /// Names the scenarios, the invariants and the known defects.
@@ -63,6 +66,7 @@ pub fn run(cli: Cli) -> Result<u8, Error> {
         Command::Shrink(options) => shrink::run(&options),
         Command::CheckDeterminism(options) => determinism::run(&options),
         Command::Defects(options) => defects::run(&options),
+        Command::Live(options) => live::run(&options),
         Command::Spec(options) => spec::run(&options),
         Command::List => list::run(),
         Command::Worker(what) => {

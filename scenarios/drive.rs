@@ -68,6 +68,7 @@ pub fn plan(specs: &[SpecText], seed: Seed, settings: &Settings) -> Plan {
             has_large: swarm.share(profile.large_runs) || (is_coarse && swarm.percent(30)),
         },
         idle_ms: swarm.pick(&[1_000, 300_000]),
+        has_namesakes: swarm.percent(20),
     };
     let weigh = |(kind, weight): (Kind, u32), swarm: &mut Draw| {
         let is_taken = matches!(kind, Kind::Legal) || swarm.percent(65);
@@ -102,6 +103,7 @@ pub fn plan(specs: &[SpecText], seed: Seed, settings: &Settings) -> Plan {
         sweep_batch: swarm.pick(&[1, 3, 10_000]),
         snapshot_every: swarm.pick(&[1, 2, 5, 100]),
         idle_ms: cast.idle_ms,
+        overtaking_percent: swarm.pick(&[0, 0, 0, 5, 30]),
         specs: Some(specs.to_vec()),
         steps,
         faults,

@@ -4,6 +4,7 @@
 pub mod build_info;
 pub mod bundle;
 pub mod campaign;
+pub mod change;
 pub mod check;
 pub mod counts;
 pub mod defects;
@@ -11,7 +12,10 @@ pub mod determinism;
 pub mod drive;
 pub mod foreign;
 pub mod host;
+pub mod http;
 pub mod hunt;
+pub mod live;
+pub mod malformed;
 pub mod patience;
 pub mod plan;
 pub mod profile;

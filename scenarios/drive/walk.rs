@@ -4,7 +4,7 @@
 
 use super::sketch::{Sketch, helps};
 use super::values::{self, Where};
-use crate::plan::{Action, Page, Step, Values, Who};
+use crate::plan::{Action, Page, Part, Step, Values, Who};
 use crate::recipe::Recipe;
 use crate::workload::author::{AROUND_MS, Cast};
 use crate::workload::draw::Draw;
@@ -126,7 +126,7 @@ impl<'a> Walk<'a> {
             }
             Kind::List => {
                 let top = self.draw.pick(&[None, Some(1), Some(2), Some(1_000)]);
-                Action::List { tenant: who.tenant, set: who.set, top }
+                Action::List { tenant: who.tenant, set: who.set, top, part: self.part(who) }
             }
             Kind::Sweep => {
                 let max_rows = self.draw.pick(&[1, 2, 1_000]);
@@ -356,6 +356,34 @@ impl<'a> Walk<'a> {
             }
         }
         values
+    }
+
+    /// What a list leaves out: mostly nothing.
+    fn part(&mut self, who: Who) -> Part {
+        if self.draw.percent(50) {
+            return Part::default();
+        }
+        let automaton = self.of(who);
+        let counters = automaton.variables.iter().filter(|one| one.kind == VarKind::Counter);
+        let counters: Vec<&'static str> = counters.map(|variable| variable.name).collect();
+        let filter = match self.draw.below(4) {
+            0 => {
+                let status = self.draw.pick(&automaton.states);
+                Some(("Status".to_string(), Recipe::Words(status.to_string())))
+            }
+            1 if !counters.is_empty() => {
+                let number = i64::from(self.draw.below(3));
+                Some((self.draw.pick(&counters).to_string(), Recipe::Number(number)))
+            }
+            _ => None,
+        };
+        let names: Vec<&'static str> =
+            automaton.variables.iter().map(|one| one.name).chain(["Status", "nothing"]).collect();
+        let select = self.draw.percent(30).then(|| {
+            let picked = [self.draw.pick(&names), self.draw.pick(&names)];
+            picked.iter().map(|name| name.to_string()).collect()
+        });
+        Part { skip: self.draw.below(3), filter, select }
     }
 
     fn refused(&mut self, who: Who) -> Action {

@@ -2,14 +2,13 @@
 //!
 //! **Invariant:** it follows from the plan and its specs, or the workload's, alone.
 
-use crate::check::DEFAULT_CEILING_BYTES;
+use crate::change::{Change, overflow_mode};
 use crate::foreign::{self, NOWHERE};
-use crate::plan::{self, Mode, Plan, Protocol};
+use crate::plan::{self, Plan, Protocol};
 use std::collections::BTreeMap;
 use std::sync::{LazyLock, Mutex, PoisonError};
 use stormglass_platform::{
-    Config, GuestLimits, Modules, OverflowMode, SpecText, Specs, SpecsError, SweepSettings,
-    WriteProtocol,
+    Config, GuestLimits, Modules, SpecText, Specs, SpecsError, SweepSettings, WriteProtocol,
 };
 
 /// The workload's specs, by their files.
@@ -18,16 +17,30 @@ const TEXTS: [(&str, &str); 2] = [
     ("task.ioa.toml", include_str!("../specs/task.ioa.toml")),
 ];
 
+/// The texts of the plan's specs, or of the workload's.
+fn texts(plan: &Plan) -> Vec<SpecText> {
+    let built_in = |(file, text): (&str, &str)| SpecText { file: file.into(), text: text.into() };
+    match &plan.specs {
+        None => TEXTS.map(built_in).to_vec(),
+        Some(own) => own.iter().map(spec_text).collect(),
+    }
+}
+
+fn spec_text(own: &plan::SpecText) -> SpecText {
+    SpecText { file: own.file.clone(), text: own.text.clone() }
+}
+
 /// The plan's specs. Those of the last plan are kept, for every boot needs them.
 fn specs(plan: &Plan) -> Specs {
-    let Some(texts) = &plan.specs else { return workload_specs() };
-    static LAST: Mutex<Option<(Vec<plan::SpecText>, Specs)>> = Mutex::new(None);
+    static LAST: Mutex<Option<(Vec<SpecText>, Specs)>> = Mutex::new(None);
+    let texts = texts(plan);
     let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some((_, specs)) = last.as_ref().filter(|(known, _)| known == texts) {
+    if let Some((_, specs)) = last.as_ref().filter(|(known, _)| *known == texts) {
         return specs.clone();
     }
-    let specs = specs_of(texts).expect("a plan is read or made with sound specs only");
-    *last = Some((texts.clone(), specs.clone()));
+    let specs = Specs::read(&texts, false);
+    let specs = specs.expect("a plan is read or made with sound specs only");
+    *last = Some((texts, specs.clone()));
     specs
 }
 
@@ -35,18 +48,8 @@ fn specs(plan: &Plan) -> Specs {
 ///
 /// # Errors
 /// What is wrong with them.
-pub fn specs_of(texts: &[plan::SpecText]) -> Result<Specs, SpecsError> {
-    let text = |one: &plan::SpecText| SpecText { file: one.file.clone(), text: one.text.clone() };
-    Specs::read(&texts.iter().map(text).collect::<Vec<_>>(), false)
-}
-
-/// The workload's specs: read once in a process.
-fn workload_specs() -> Specs {
-    static SPECS: LazyLock<Specs> = LazyLock::new(|| {
-        let text = |(file, text): (&str, &str)| SpecText { file: file.into(), text: text.into() };
-        Specs::read(&TEXTS.map(text), false).expect("a test reads the workload's specs")
-    });
-    SPECS.clone()
+pub fn specs_of(own: &[plan::SpecText]) -> Result<Specs, SpecsError> {
+    Specs::read(&own.iter().map(spec_text).collect::<Vec<_>>(), false)
 }
 
 /// The guests' modules, by the names that specs call them by. `nowhere` is not among them.
@@ -90,9 +93,8 @@ const SCRIPTED: &str = "scripted";
 const GUEST_LIMITS: GuestLimits =
     GuestLimits { fuel: 60_000_000, slice_fuel: 2_000_000, memory_bytes: 64 << 20 };
 
-/// The platform's configuration for a plan.
+/// The platform's configuration for a plan, as it begins.
 pub fn config(plan: &Plan) -> Config {
-    let default_inline_max = DEFAULT_CEILING_BYTES;
     Config {
         specs: specs(plan),
         protocol: match plan.protocol {
@@ -100,10 +102,7 @@ pub fn config(plan: &Plan) -> Config {
             Protocol::BlobsThenEvent => WriteProtocol::BlobsThenEvent,
             Protocol::Atomic => WriteProtocol::Atomic,
         },
-        mode: match plan.mode {
-            Mode::BlobRefs => OverflowMode::BlobRefs { default_inline_max },
-            Mode::InlineTruncate => OverflowMode::InlineTruncate { default_inline_max },
-        },
+        mode: overflow_mode(plan.mode),
         sweep: SweepSettings {
             interval_ms: plan.sweep_interval_ms.unwrap_or(SweepSettings::default().interval_ms),
             batch: plan.sweep_batch,
@@ -115,4 +114,22 @@ pub fn config(plan: &Plan) -> Config {
         guests: if plan.specs.is_some() { GuestLimits::default() } else { GUEST_LIMITS },
         ..Config::default()
     }
+}
+
+/// The platform's configuration after these changes.
+///
+/// # Errors
+/// A change that makes a spec one that no platform serves.
+pub fn changed(plan: &Plan, changes: &[Change]) -> Result<Config, SpecsError> {
+    let mut config = config(plan);
+    if changes.is_empty() {
+        return Ok(config);
+    }
+    let mut texts = texts(plan);
+    for change in changes {
+        change.apply_to_texts(&mut texts);
+        change.apply_to_config(&mut config);
+    }
+    config.specs = Specs::read(&texts, false)?;
+    Ok(config)
 }
