@@ -127,6 +127,16 @@ impl Oracle {
         self.unverified
     }
 
+    /// The entities of which but one past agrees with what was observed, each with it.
+    pub fn certain(&self) -> impl Iterator<Item = (&EntityKey, &World)> {
+        self.entities.iter().filter(|(_, tracked)| !tracked.is_lost_track).filter_map(
+            |(key, tracked)| match &tracked.worlds[..] {
+                [world] => Some((key, world)),
+                _ => None,
+            },
+        )
+    }
+
     /// A server process starts.
     pub fn boot_started(&mut self, moment: Moment) -> Result<BootId, Misuse> {
         if self.is_running {

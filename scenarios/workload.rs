@@ -374,6 +374,7 @@ impl Scenario {
             sweep_batch: swarm.pick(&[1, 3, 10_000]),
             snapshot_every: swarm.pick(&[1, 2, 5, 100]),
             idle_ms,
+            specs: None,
             overtaking_percent: swarm.pick(&[0, 0, 0, 5, 30]),
             steps,
             faults,
