@@ -84,15 +84,8 @@ impl Actor {
         };
         let state = self.state().cloned();
         let key = terms.idempotency_key.as_deref();
-        let is_forgotten = terms.settles.is_some() && defect!("callback-twice");
-        if let (Some(key), Some(state), false) = (key, &state, is_forgotten) {
-            match state.keys.get(key) {
-                Some(digest) if *digest == use_digest(action_name, &params) => {
-                    return Ok(Planned::Repeat);
-                }
-                Some(_) => return Err(RequestError::KeyReused(key.to_owned())),
-                None => {}
-            }
+        if is_repeat(terms, state.as_ref(), || use_digest(action_name, &params))? {
+            return Ok(Planned::Repeat);
         }
         let tenant = std::sync::Arc::clone(&self.tenant);
         let table = tenant.core.table(&self.key.entity_type);
@@ -384,6 +377,23 @@ fn distinct_puts(bodies: &[Body]) -> Vec<Put> {
         merge_put(&mut puts, &body.reference, body.text.clone());
     }
     puts.into_values().collect()
+}
+
+/// Whether the request's key was used for the same before.
+fn is_repeat(
+    terms: &Terms,
+    state: Option<&EntityState>,
+    digest: impl FnOnce() -> String,
+) -> Result<bool, RequestError> {
+    let (Some(key), Some(state)) = (&terms.idempotency_key, state) else { return Ok(false) };
+    if terms.settles.is_some() && defect!("callback-twice") {
+        return Ok(false);
+    }
+    match state.keys.get(key) {
+        Some(used) if *used == digest() => Ok(true),
+        Some(_) => Err(RequestError::KeyReused(key.clone())),
+        None => Ok(false),
+    }
 }
 
 fn check_if_match(if_match: Option<&str>, state: &EntityState) -> Result<(), RequestError> {

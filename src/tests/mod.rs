@@ -6,3 +6,4 @@ mod outbox;
 mod recovery;
 mod time;
 mod world;
+mod written;
