@@ -106,6 +106,7 @@ pub const SCENARIOS: &[Scenario] = &[
             (Kind::Motif(motif::passivation), 1),
             (Kind::Motif(motif::crowd), 2),
             (Kind::Motif(motif::list_in_motion), 1),
+            (Kind::Motif(motif::guarded_list), 1),
             (Kind::Guest, 1),
             (Kind::Later, 1),
             (Kind::Task, 1),

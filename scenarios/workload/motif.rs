@@ -140,6 +140,24 @@ pub fn covered_loss(author: &mut Author) {
     author.push(Action::Get { who });
 }
 
+/// A list that overflows, and an action whose guard looks at it (I18): guards see values.
+pub fn guarded_list(author: &mut Author) {
+    let who = author.someone();
+    let list = Recipe::List { items: 1, json_bytes: 700, content: author.draw.below(3) };
+    let act = |action: &str, name: &str, value| {
+        let (action, values) = (action.to_string(), vec![(name.to_string(), value)]);
+        Action::Act { who, action, values }
+    };
+    for _ in 0..2 {
+        author.push(act("Note", "notes", list.clone()));
+    }
+    if author.draw.percent(30) {
+        end_boot(author);
+    }
+    author.push(act("Unnote", "notes_index", Recipe::Number(0)));
+    author.push(Action::Get { who });
+}
+
 /// Several bodies that expire one after another, and sweeps around their deadlines that may take few
 /// (I8, I20).
 pub fn sweeps(author: &mut Author) {
