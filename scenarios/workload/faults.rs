@@ -108,8 +108,16 @@ pub fn failed_outbox(draw: &mut Draw, step: u32) -> Fault {
 
 /// Time is lost while what a step has left is done: a guest may take too long.
 pub fn slow_outbox(draw: &mut Draw, step: u32) -> Fault {
-    let (call, ms) = (draw.pick(&["outbox", "outbox/blobs"]), draw.pick(&[1_000, 29_999, 30_000]));
+    let call = draw.pick(&["outbox", "outbox/blobs", "outbox/blobs"]);
+    let ms = draw.pick(&[1_000, 29_999, 30_000, 60_000]);
     at(Effect::Slow { ms }, in_step(step, call), None, When::Nth(1))
+}
+
+/// Time is lost while a boot gets ready what an earlier one has left: it is the guest's.
+pub fn slow_rest(draw: &mut Draw, boot: u32) -> Fault {
+    let call = draw.pick(&["journal", "events", "blobs"]);
+    let ms = draw.pick(&[29_999, 30_000, 60_000]);
+    at(Effect::Slow { ms }, format!("outbox of boot {boot}/{call}"), None, When::Nth(1))
 }
 
 /// What can be struck in a plan.
