@@ -25,7 +25,7 @@ pub fn plan(number: u64) -> Plan {
     let mut stream = seed.stream("mix");
     let (mut steps, mut faults) = (Vec::new(), Vec::new());
     for at in 0..ACTIONS {
-        let who = Who { tenant: 0, entity: at % ACTORS };
+        let who = Who { tenant: 0, entity: at % ACTORS, set: 0 };
         let is_blob = at % 3 == 2;
         push(&mut steps, action(&mut stream, who, at, is_blob));
         let is_crash = (at + 1).is_multiple_of(ACTIONS / CRASHES);
@@ -50,6 +50,7 @@ pub fn plan(number: u64) -> Plan {
         sweep_batch: 10_000,
         snapshot_every: 100,
         idle_ms: 300_000,
+        overtaking_percent: 0,
         steps,
         faults,
     }

@@ -12,7 +12,7 @@ use stormglass_platform::seams::{BoxFuture, NoPoints, Point, Points};
 use stormglass_platform::{Op, Platform, Request};
 use stormglass_scenarios::plan::{Plan, Who, entity_id, tenant_name};
 use stormglass_scenarios::seams::{database_path, tenants_on};
-use stormglass_scenarios::translate::SET;
+use stormglass_scenarios::translate::Sets;
 use stormglass_sim::{Disk, Ending, Survivors, World, block_on};
 
 const PLANS: u64 = 20;
@@ -76,7 +76,7 @@ fn image_after(plan: &Plan) -> Disk {
     madsim::runtime::Runtime::new().block_on(async {
         let seams = requests::seams(&world, &boot, (Store::Disk, Arc::new(NoPoints)));
         let platform = Platform::start(requests::config(plan), seams);
-        let platform = platform.expect("the workload's spec is sound");
+        let platform = Arc::new(platform.expect("the workload's spec is sound"));
         requests::ask_all(&platform, plan, &world).await;
         let image = world.image();
         world.crash(&Ending::ProcessKill);
@@ -90,6 +90,7 @@ fn recovery(plan: &Plan, image: &Disk, whos: &BTreeSet<(u32, u32)>, stopwatch: &
     world.insert_disk(image.clone());
     world.boot();
     let runtime = madsim::runtime::Runtime::new();
+    let sets = Sets::of(plan);
     stopwatch.stage.store(AWAKE, Ordering::Relaxed);
     stopwatch.turn_to(Part::Crash);
     world.crash(&Ending::PowerLoss(Survivors::All));
@@ -100,7 +101,8 @@ fn recovery(plan: &Plan, image: &Disk, whos: &BTreeSet<(u32, u32)>, stopwatch: &
         let platform = Platform::start(requests::config(plan), seams);
         let platform = platform.expect("the workload's spec is sound");
         for (tenant, entity) in whos.iter().copied() {
-            let op = Op::Get { set: SET.to_string(), id: entity_id(Who { tenant, entity }) };
+            let who = Who { tenant, entity, set: 0 };
+            let op = Op::Get { set: sets.name(who.set), id: entity_id(who) };
             let answer = platform.handle(Request::new(tenant_name(tenant), op)).await;
             assert!(answer.status < 500, "no fault is armed: {answer:?}");
         }

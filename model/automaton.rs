@@ -3,12 +3,14 @@
 //! Nothing here parses. A test of the project compares each hand-written automaton with the parsed
 //! spec of the same name, so that model and platform cannot share a misreading of the text.
 //!
-//! Not modelled: triggers, schedules and spawns (they change no field of the entity that has them;
-//! their outcomes are I15), invariants and liveness of a spec, `status` variables.
+//! Not modelled: invariants and liveness of a spec, integrations of another type
+//! than `wasm`.
 
 use serde_json::Value;
 
+use crate::canonical::canonical;
 use crate::entity::State;
+use crate::guests::Guest;
 
 /// The type of a state variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +25,8 @@ pub enum VarKind {
     List,
     /// `set`: a list without repeats.
     Set,
+    /// `status`: the entity's status under another name.
+    Status,
 }
 
 /// A state variable.
@@ -89,7 +93,62 @@ pub enum Effect {
     ListAppend(&'static str),
     /// Removes the item at `params["v_index"]` from the list `v`.
     ListRemoveAt(&'static str),
+    /// Runs the integrations of that name.
+    Trigger(&'static str),
+    /// Calls an action of this entity some time after the event.
+    Schedule {
+        /// The action.
+        action: &'static str,
+        /// Milliseconds after the event's timestamp.
+        delay_ms: u64,
+    },
+    /// Calls an action of this entity at the time that a field names.
+    ScheduleAt {
+        /// The action.
+        action: &'static str,
+        /// The field, an RFC 3339 time.
+        field: &'static str,
+    },
+    /// Creates another entity.
+    Spawn(Spawn),
 }
+
+/// The entity that a spawn creates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spawn {
+    /// Its type.
+    pub entity_type: &'static str,
+    /// The field that holds its id; a fresh one if there is none.
+    pub id_source: Option<&'static str>,
+    /// The action that it is sent once it is there.
+    pub initial_action: Option<&'static str>,
+    /// The parent's field that takes its id.
+    pub store_id_in: Option<&'static str>,
+    /// The parent's fields whose values it begins with.
+    pub copy_fields: Vec<&'static str>,
+}
+
+/// A guest that runs when something is triggered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Integration {
+    /// Its name.
+    pub name: &'static str,
+    /// The trigger effect or the action that runs it.
+    pub trigger: &'static str,
+    /// What its module does.
+    pub guest: Guest,
+    /// The callback after a success.
+    pub on_success: Option<&'static str>,
+    /// The callback after anything else.
+    pub on_failure: Option<&'static str>,
+    /// How long a run of the guest may take, in milliseconds.
+    pub timeout_ms: u64,
+    /// What the guest is told besides its context.
+    pub config: Vec<(&'static str, &'static str)>,
+}
+
+/// How long a guest may run where the spec does not say, in milliseconds.
+pub const GUEST_TIMEOUT_MS: u64 = 30_000;
 
 /// An action.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -176,6 +235,8 @@ pub struct Automaton {
     pub variables: Vec<Variable>,
     /// Its actions.
     pub actions: Vec<Action>,
+    /// Its integrations of type `wasm`: those of the spec, then those that stand under an action.
+    pub integrations: Vec<Integration>,
 }
 
 impl Automaton {
@@ -197,6 +258,18 @@ impl Automaton {
     /// Whether `name` is a counter, bool, list or set: a variable that params never write directly.
     pub fn is_fed_by_effects(&self, name: &str) -> bool {
         self.variable(name).is_some_and(|variable| variable.kind != VarKind::Text)
+    }
+
+    /// The integrations that an action runs, in the order of their rows: first those that its trigger
+    /// effects name, then those that name the action itself (contract, section 9).
+    pub fn triggered(&self, action: &Action) -> Vec<&Integration> {
+        let named = action.effects.iter().filter_map(|effect| match effect {
+            Effect::Trigger(name) if *name != action.name => Some(*name),
+            _ => None,
+        });
+        let named_by =
+            |name: &'static str| self.integrations.iter().filter(move |i| i.trigger == name);
+        named.chain([action.name]).flat_map(named_by).collect()
     }
 
     /// The effects of an action, with those that its name alone implies (contract, section 2).
@@ -242,6 +315,12 @@ impl Mode {
     }
 }
 
+/// Whether an item is what a guard's literal says: a string the literal itself, another value its
+/// canonical JSON.
+fn is_literal(item: &Value, literal: &str) -> bool {
+    item.as_str().map_or_else(|| canonical(item) == literal, |text| text == literal)
+}
+
 /// Whether every guard holds in `state`. Missing counters are 0, missing flags false.
 pub fn guards_hold(guards: &[Guard], state: &State) -> bool {
     let counter = |name: &str| state.counters.get(name).copied().unwrap_or(0);
@@ -254,7 +333,7 @@ pub fn guards_hold(guards: &[Guard], state: &State) -> bool {
         Guard::AtMost(name, n) => counter(name) <= *n,
         Guard::IsTrue(name) => flag(name),
         Guard::IsFalse(name) => !flag(name),
-        Guard::ListContains(name, item) => list(name).iter().any(|v| v.as_str() == Some(*item)),
+        Guard::ListContains(name, item) => list(name).iter().any(|v| is_literal(v, item)),
         Guard::ListLengthAtLeast(name, n) => list(name).len() >= *n,
         Guard::StateIn(states) => states.contains(&state.status.as_str()),
     })
@@ -282,6 +361,7 @@ mod tests {
             Guard::AtMost("n", 5),
             Guard::IsTrue("b"),
             Guard::ListContains("l", "x"),
+            Guard::ListContains("l", "1"),
             Guard::ListLengthAtLeast("l", 2),
             Guard::StateIn(&["Shut", "Open"]),
         ];
@@ -292,7 +372,7 @@ mod tests {
             Guard::Below("n", 5),
             Guard::AtMost("n", 4),
             Guard::IsFalse("b"),
-            Guard::ListContains("l", "1"),
+            Guard::ListContains("l", "2"),
             Guard::ListLengthAtLeast("l", 3),
             Guard::StateIn(&["Shut"]),
         ];
@@ -316,7 +396,7 @@ mod tests {
             initial: "Draft",
             terminal: vec![],
             variables: vec![variable],
-            actions: vec![],
+            ..Automaton::default()
         };
         let effects = |name| automaton.effects_of(&Action::input(name));
         assert_eq!(effects("AddItem"), [Effect::Increment("items")]);

@@ -1,13 +1,14 @@
 //! The rows of `blobs` of one tenant against the references that the model knows.
 //!
 //! Verified: I5 (references of an entity that has answered in this boot have their row; a row that was
-//! there at the last reading and has gone too early is I8's alone), I6, I7, I8 (no row goes, and no
+//! there at the last reading and has gone too early is I8's alone), I6, I7, I13 (of these two: what another tenant has put), I8 (no row goes, and no
 //! deadline falls short, before it may), I12 (no deadline that nobody put, no
 //! row made or extended for what had expired). A reference that was past its deadline at any moment
 //! since its request was sent may have been swept: it is asked for by reads (I4, I10), not here.
 //! Not verified: what happens to rows from one boot to the next; deadlines that only replay can
 //! have put (a row that misses one is found by I5 when the sweep has taken it).
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::automaton::Effect;
@@ -15,6 +16,7 @@ use crate::canonical::Content;
 use crate::clock::{ClockLog, Mark, Span};
 use crate::decide::Decision;
 use crate::entity::{BootId, EntityKey, Event, Kept};
+use crate::inner::is_platforms;
 use crate::ledger::Baseline;
 use crate::request::Kind;
 use crate::tables::BlobRow;
@@ -42,14 +44,20 @@ pub struct BlobCheck<'a> {
     pub entities: &'a [(&'a EntityKey, Vec<World>)],
     /// The tenant's writes that may have tried to put something.
     pub ops: Vec<&'a Op>,
+    /// What the platform itself may have tried, asked for when nothing else explains a row.
+    pub tried: &'a dyn Fn() -> Vec<Op>,
     /// The readings of the clock.
     pub clock: &'a ClockLog,
     /// When the rows were read.
     pub now: Mark,
     /// The running boot; none when the store is dead.
     pub boot: Option<BootId>,
+    /// The length of every journal when the running boot began, if it is known.
+    pub before_boot: Option<&'a BTreeMap<EntityKey, u64>>,
     /// The reading before, if it was in the same boot.
     pub baseline: Option<&'a Baseline>,
+    /// The possible pasts of the other tenants' entities: whose deadline or body it is (I13).
+    pub elsewhere: Vec<&'a World>,
 }
 
 /// What the check found.
@@ -65,6 +73,7 @@ impl BlobCheck<'_> {
     /// Checks every row and every reference.
     pub fn run(&self) -> BlobFindings {
         let puts = self.puts();
+        let tried = OnceCell::new();
         let mut findings = BlobFindings::default();
         let mut by_key: BTreeMap<&str, &BlobRow> = BTreeMap::new();
         for row in self.rows {
@@ -75,7 +84,7 @@ impl BlobCheck<'_> {
             let mut known = puts.get(row.key.as_str()).cloned().unwrap_or_default();
             let is_explained = |known: &[Put]| self.problem(row, known).is_none();
             if !is_explained(&known) {
-                known.extend(self.failed_puts(row));
+                known.extend(self.failed_puts(row, &tried));
             }
             let is_orphan = !known.is_empty() && known.iter().all(|put| put.is_orphan);
             findings.orphan_count += usize::from(is_orphan);
@@ -127,6 +136,13 @@ impl BlobCheck<'_> {
         }
     }
 
+    /// Whether an event is of the running boot for sure.
+    fn is_of_boot(&self, entity: &EntityKey, event: &Event) -> bool {
+        let before = |journals: &BTreeMap<EntityKey, u64>| journals.get(entity).copied();
+        let before = self.before_boot.map(|journals| before(journals).unwrap_or(0));
+        before.is_some_and(|before| event.sequence_nr > before)
+    }
+
     /// Whether the action's own put may still have been under way after the last reading.
     fn is_recent(&self, world: &World, event: &Event) -> bool {
         let Some(baseline) = self.baseline else {
@@ -134,13 +150,16 @@ impl BlobCheck<'_> {
         };
         let ack = world.acks.get(&event.sequence_nr);
         let is_over = ack.is_some_and(|ack| !baseline.at.before(ack.at));
-        Some(event.boot) == self.boot && !is_over
+        // Which boot did what the platform did by itself, and when it had put its blobs, nobody was told.
+        let is_own = is_platforms(event.key.as_deref());
+        (is_own || Some(event.boot) == self.boot) && !is_over
     }
 
     /// Puts of requests that were rejected, or whose effect nobody has seen.
-    fn failed_puts(&self, row: &BlobRow) -> Vec<Put> {
+    fn failed_puts(&self, row: &BlobRow, tried: &OnceCell<Vec<Op>>) -> Vec<Put> {
         let mut puts = Vec::new();
-        for op in self.ops.iter().filter(|op| may_put(op, row)) {
+        let tried = tried.get_or_init(self.tried);
+        for op in self.ops.iter().copied().chain(tried).filter(|op| may_put(op, row)) {
             let stamp = op.stamp(self.clock, self.now);
             let id = op.request.entity_id();
             let own = self.entities.iter().filter(|(key, _)| id.is_none_or(|id| id == key.id));
@@ -163,7 +182,8 @@ impl BlobCheck<'_> {
     fn failed_puts_of(&self, op: &Op, event: &Event, key: &str) -> Vec<Put> {
         let ended_before =
             |baseline: &Baseline| op.ended.is_some_and(|end| end.before(baseline.at));
-        let is_recent = !self.baseline.is_some_and(ended_before) && Some(op.boot) == self.boot;
+        let is_of_boot = op.is_inner() || Some(op.boot) == self.boot;
+        let is_recent = !self.baseline.is_some_and(ended_before) && is_of_boot;
         let of_key = event.writes.iter().filter(|(_, written)| written.content.key() == key);
         of_key
             .filter_map(|(name, _)| deadline(event, name))
@@ -175,16 +195,25 @@ impl BlobCheck<'_> {
     fn problem(&self, row: &BlobRow, puts: &[Put]) -> Option<Mismatch> {
         if puts.is_empty() {
             let expected = "no such row";
+            if self.is_put_elsewhere(row, |_| true) {
+                let place = "row of another tenant's body";
+                return Some(Mismatch::new(Invariant::I13, place, expected, "a row"));
+            }
             return Some(Mismatch::new(Invariant::I7, "row of no attempt", expected, "a row"));
         }
-        let gives = |put: &Put| match (put.deadline, row.expires_at_ms) {
+        let is_its = |deadline: Option<Span>| match (deadline, row.expires_at_ms) {
             (None, None) => true,
             (Some(deadline), Some(ms)) => deadline.contains(ms),
             _ => false,
         };
+        let gives = |put: &Put| is_its(put.deadline);
         let actual = row.expires_at_ms.map_or("permanent".to_owned(), |ms| format!("{ms} ms"));
         if !puts.iter().any(gives) {
             let expected = "the deadline of an attempt";
+            if self.is_put_elsewhere(row, is_its) {
+                let place = "deadline of another tenant's put";
+                return Some(Mismatch::new(Invariant::I13, place, expected, actual));
+            }
             return Some(Mismatch::new(Invariant::I12, "deadline of no put", expected, actual));
         }
         let baseline = self.baseline?;
@@ -203,6 +232,14 @@ impl BlobCheck<'_> {
             Some(_) => "row extended for an expired reference",
         };
         Some(Mismatch::new(Invariant::I12, place, "no such change", actual))
+    }
+
+    /// Whether another tenant has put this body, with such a deadline.
+    fn is_put_elsewhere(&self, row: &BlobRow, is_such: impl Fn(Option<Span>) -> bool) -> bool {
+        self.elsewhere.iter().flat_map(|world| &world.journal).any(|event| {
+            let of_body = event.writes.iter().filter(|(_, one)| one.content.key() == row.key);
+            of_body.filter_map(|(name, _)| deadline(event, name)).any(&is_such)
+        })
     }
 
     /// I8: a row goes only when its deadline has passed, and never when it is permanent.
@@ -240,7 +277,7 @@ impl BlobCheck<'_> {
     ) -> Option<Violation> {
         let mut first = None;
         for world in worlds {
-            let mismatch = self.reference(world, rows)?;
+            let mismatch = self.reference(key, world, rows)?;
             first.get_or_insert(mismatch);
         }
         first.map(|mismatch| mismatch.at(key.to_string()))
@@ -248,6 +285,7 @@ impl BlobCheck<'_> {
 
     fn reference(
         &self,
+        entity: &EntityKey,
         world: &World,
         (rows, told): (&BTreeMap<&str, &BlobRow>, &BTreeSet<&str>),
     ) -> Option<Mismatch> {
@@ -257,6 +295,8 @@ impl BlobCheck<'_> {
         for event in &world.journal {
             let ack = world.acks.get(&event.sequence_nr);
             let is_acked_now = ack.is_some_and(|ack| Some(ack.boot) == self.boot);
+            // Nobody acknowledges what the platform does by itself. Of this boot, it was put by this boot.
+            let is_own = is_platforms(event.key.as_deref()) && self.is_of_boot(entity, event);
             for (name, written) in &event.writes {
                 let Some(deadline) = deadline(event, name) else {
                     continue;
@@ -276,7 +316,7 @@ impl BlobCheck<'_> {
                 let until = deadline.map_or("for ever".to_owned(), |span| format!("until {span}"));
                 let (invariant, place, actual) = match row {
                     None if is_current => (Invariant::I5, "row missing", "no row".to_owned()),
-                    Some(row) if (is_current && ack.is_some()) || is_acked_now => {
+                    Some(row) if (is_current && (ack.is_some() || is_own)) || is_acked_now => {
                         let falls_short = match (deadline, row.expires_at_ms) {
                             (_, None) => false,
                             (None, Some(_)) => true,

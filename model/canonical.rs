@@ -107,6 +107,12 @@ fn first_special(bytes: &[u8]) -> Option<usize> {
     bytes[from..].iter().position(is_special).map(|at| from + at)
 }
 
+/// The SHA-256 of some bytes, in lower-case hexadecimal digits.
+pub fn digest(bytes: &[u8]) -> String {
+    let key = blob_key(bytes);
+    key["field-overflow/sha256/".len()..key.len() - ".json".len()].to_owned()
+}
+
 /// The key of the blob whose body is `body`.
 pub fn blob_key(body: &[u8]) -> String {
     key_of(Sha256::digest(body).as_slice())

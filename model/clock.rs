@@ -59,6 +59,62 @@ impl std::fmt::Display for Span {
     }
 }
 
+/// The milliseconds since 1970 of an RFC 3339 time; none if the text is no such time.
+pub fn rfc3339_ms(text: &str) -> Option<i64> {
+    let digits = |range: std::ops::Range<usize>| -> Option<i64> {
+        let part = text.get(range)?;
+        part.bytes().all(|b| b.is_ascii_digit()).then(|| part.parse().ok()).flatten()
+    };
+    let signs = [(4, "-"), (7, "-"), (13, ":"), (16, ":")];
+    if signs.iter().any(|(at, sign)| text.get(*at..at + 1) != Some(sign))
+        || !matches!(text.get(10..11), Some("T" | "t"))
+    {
+        return None;
+    }
+    let (year, month, day) = (digits(0..4)?, digits(5..7)?, digits(8..10)?);
+    let (hour, minute, second) = (digits(11..13)?, digits(14..16)?, digits(17..19)?);
+    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let month_days = [31, 28 + i64::from(is_leap), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    let days_max = *month_days.get(usize::try_from(month - 1).ok()?)?;
+    if !(1..=days_max).contains(&day) || hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    let (ms, zone) = fraction(text.get(19..)?)?;
+    let leap_days = |year: i64| year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
+    let before_month: i64 = month_days[..(month - 1) as usize].iter().sum();
+    let days = year * 365 + leap_days(year - 1) + before_month + day - 1 - 719_527;
+    let seconds = ((days * 24 + hour) * 60 + minute) * 60 + second;
+    Some(seconds * 1_000 + ms - offset_ms(zone)?)
+}
+
+/// Whole milliseconds of a fraction of a second, and what follows it.
+fn fraction(rest: &str) -> Option<(i64, &str)> {
+    let Some(digits) = rest.strip_prefix('.') else {
+        return Some((0, rest));
+    };
+    let length = digits.bytes().take_while(u8::is_ascii_digit).count();
+    let ms: String = digits[..length].chars().chain("000".chars()).take(3).collect();
+    (length > 0).then_some(())?;
+    Some((ms.parse().ok()?, &digits[length..]))
+}
+
+fn offset_ms(zone: &str) -> Option<i64> {
+    if matches!(zone, "Z" | "z") {
+        return Some(0);
+    }
+    let sign: i64 = match zone.get(..1)? {
+        "+" => 1,
+        "-" => -1,
+        _ => return None,
+    };
+    let (hours, minutes) = zone.get(1..)?.split_once(':')?;
+    let part = |text: &str, max: i64| -> Option<i64> {
+        let is_plain = text.len() == 2 && text.bytes().all(|b| b.is_ascii_digit());
+        text.parse().ok().filter(|n| is_plain && *n <= max)
+    };
+    Some(sign * (part(hours, 23)? * 60 + part(minutes, 59)?) * 60_000)
+}
+
 /// A place in the log of readings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Mark {
@@ -144,6 +200,29 @@ mod tests {
                 assert_eq!(span.lo_ms, *between.iter().min().unwrap());
                 assert_eq!(span.hi_ms, *between.iter().max().unwrap());
             }
+        }
+    }
+
+    #[test]
+    fn times_of_rfc_3339_are_read_and_nothing_else() {
+        assert_eq!(rfc3339_ms("1970-01-01T00:00:00Z"), Some(0));
+        assert_eq!(rfc3339_ms("2026-01-01T00:00:00.0019z"), Some(1_767_225_600_001));
+        assert_eq!(rfc3339_ms("2024-02-29t13:30:00.5+01:30"), Some(1_709_208_000_500));
+        assert_eq!(rfc3339_ms("0000-03-01T00:00:00Z"), Some(-62_162_035_200_000));
+        for odd in [
+            "",
+            "soon",
+            "2026-01-01",
+            "2026-01-01 00:00:00Z",
+            "2026-01-01T00:00:00",
+            "2023-02-29T00:00:00Z",
+            "2026-13-01T00:00:00Z",
+            "2026-01-01T24:00:00Z",
+            "2026-01-01T00:00:00.Z",
+            "2026-01-01T00:00:00+1:00",
+            "+026-01-01T00:00:00Z",
+        ] {
+            assert_eq!(rfc3339_ms(odd), None, "{odd}");
         }
     }
 

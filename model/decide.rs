@@ -3,7 +3,7 @@
 //! The checks stand in the contract's order: body, entity set, idempotency key, entity, `If-Match`,
 //! action, state, guard. Where the contract leaves the code open, every code that fits is allowed.
 //!
-//! Not modelled: methods that no route knows (405), options of lists (400 `NotSupported`).
+//! Not modelled: methods that no route knows (405), options that no list has (400 `NotSupported`).
 
 use std::sync::Arc;
 
@@ -12,15 +12,18 @@ use serde_json::Value;
 use crate::automaton::{ActionKind, guards_hold};
 use crate::canonical::same;
 use crate::entity::{Event, Existence, Origin, Params, State};
-use crate::project::{Draft, project};
+use crate::project::{Draft, Refusal, project};
 use crate::request::{Body, Kind, Rejection, Request, Rules};
 
-const INVALID_BODY: Rejection = Rejection { status: 400, code: "InvalidBody" };
+/// A body, or params that an effect cannot use.
+pub const INVALID_BODY: Rejection = Rejection { status: 400, code: "InvalidBody" };
 const RESERVED_NAME: Rejection = Rejection { status: 400, code: "ReservedName" };
 const INVALID_NAME: Rejection = Rejection { status: 400, code: "InvalidName" };
 const TOO_LARGE: Rejection = Rejection { status: 413, code: "BodyTooLarge" };
-const UNKNOWN_SET: Rejection = Rejection { status: 404, code: "UnknownSet" };
-const UNKNOWN_ACTION: Rejection = Rejection { status: 404, code: "UnknownAction" };
+/// No spec has such a set.
+pub const UNKNOWN_SET: Rejection = Rejection { status: 404, code: "UnknownSet" };
+/// The spec has no such action, or nobody may call it.
+pub const UNKNOWN_ACTION: Rejection = Rejection { status: 404, code: "UnknownAction" };
 const NOT_CALLABLE: Rejection = Rejection { status: 405, code: "" };
 /// No such entity, or no longer.
 pub const NOT_FOUND: Rejection = Rejection { status: 404, code: "EntityNotFound" };
@@ -73,7 +76,8 @@ pub fn decide_alone(rules: Option<&Rules>, request: &Request) -> Option<Vec<Reje
     None
 }
 
-fn is_valid_id(id: &str) -> bool {
+/// Whether an entity may have this id.
+pub fn is_valid_id(id: &str) -> bool {
     (1..=255).contains(&id.len()) && !id.chars().any(char::is_control)
 }
 
@@ -82,7 +86,9 @@ fn is_valid_key(key: &str) -> bool {
     (1..=255).contains(&key.len()) && printable && !key.starts_with("temper:")
 }
 
-fn body_problems(rules: Option<&Rules>, request: &Request) -> Vec<Rejection> {
+/// What is wrong with the body of a request, whatever the entity: all that is decided alone of one
+/// that the platform itself makes.
+pub fn body_problems(rules: Option<&Rules>, request: &Request) -> Vec<Rejection> {
     let params = match &request.body {
         Body::Invalid => return vec![INVALID_BODY],
         Body::TooLarge => return vec![TOO_LARGE],
@@ -135,7 +141,7 @@ pub fn decide(rules: &Rules, state: &State, request: &Request, origin: Origin) -
     match &request.kind {
         Kind::Act { action, .. } => act(&draft, action),
         Kind::Create | Kind::Patch { .. } | Kind::Delete { .. } => accept(&draft),
-        Kind::Read { .. } | Kind::History { .. } | Kind::List { .. } => Decision::Show,
+        Kind::Read { .. } | Kind::History { .. } | Kind::List(_) => Decision::Show,
     }
 }
 
@@ -191,9 +197,9 @@ fn act(draft: &Draft<'_>, name: &str) -> Decision {
 
 fn accept(draft: &Draft<'_>) -> Decision {
     match project(draft) {
-        Some((event, state)) => Decision::Accept { event: Arc::new(event), state: Arc::new(state) },
-        // An effect that its params do not fit.
-        None => reject(INVALID_BODY),
+        Ok((event, state)) => Decision::Accept { event: Arc::new(event), state: Arc::new(state) },
+        Err(Refusal::Params) => reject(INVALID_BODY),
+        Err(Refusal::Field) => reject(GUARD_FALSE),
     }
 }
 

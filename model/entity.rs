@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::canonical::Content;
 use crate::clock::{Mark, Span};
+use crate::inner::Intent;
 
 /// The params of a request, each measured once.
 pub type Params = BTreeMap<String, Arc<Content>>;
@@ -120,6 +121,8 @@ pub struct Event {
     pub is_stamp_known: bool,
     /// Every field that it wrote.
     pub writes: BTreeMap<String, Written>,
+    /// What is to be done later because of it, in the order of the rows of `outbox`.
+    pub intents: Vec<Intent>,
     /// The request behind it.
     pub op: OpId,
     /// The boot that received that.
@@ -171,6 +174,17 @@ impl State {
     pub fn value(&self, name: &str) -> Option<&Value> {
         self.fields.get(name).map(|field| field.written.content.value())
     }
+}
+
+/// What stands for an id that the platform made up and that nothing has shown so far. No client can
+/// send it: its name is the platform's.
+pub fn unknown_id() -> Value {
+    serde_json::json!({"__temper_generated_id": null})
+}
+
+/// Whether a value is [`unknown_id`].
+pub fn is_unknown_id(value: &Value) -> bool {
+    value.get("__temper_generated_id").is_some()
 }
 
 /// Measures every value of a JSON object.

@@ -2,15 +2,15 @@
 //!
 //! Verified: status and code against the decision (I18; I3 where it is a known key's repeat), every field of an answer (I4), expiry
 //! against the deadline and the clock readings between request and answer (I10), history's events
-//! (I1, I2), the timestamps it shows (I18). Not verified: `@odata` annotations, `$select`, the text
+//! (I1, I2), the timestamps it shows (I18). Not verified: `@odata` annotations, the text
 //! of messages, that two fields of one event are judged by one unknown timestamp.
 
 use serde_json::Value;
 
 use crate::canonical::{brief, same};
 use crate::clock::Span;
-use crate::decide::Decision;
-use crate::entity::{Event, Existence, Kept};
+use crate::decide::{Decision, is_valid_id};
+use crate::entity::{Event, Existence, Kept, is_unknown_id};
 use crate::request::{Answer, EntityView, HistoryEvent, HistoryView, Kind, Rejection};
 use crate::violation::{Invariant, Mismatch};
 use crate::world::{Op, Search, World};
@@ -138,16 +138,20 @@ fn place_of(code: &str) -> &'static str {
 /// Whether a body shows exactly the state of `version` at some reading within `span`.
 pub fn shows(world: &World, version: u64, view: &EntityView, span: Span) -> Result<(), Mismatch> {
     let state = world.state(version);
-    if let Some(extra) = view.fields.keys().find(|name| !state.fields.contains_key(*name)) {
+    let is_asked = |name: &String| state.fields.contains_key(name) && view.shows(name);
+    // What was asked for by name and is not there is shown as null.
+    let is_blank =
+        |name: &String| view.select.is_some() && view.shows(name) && view.fields[name].is_null();
+    if let Some(extra) = view.fields.keys().find(|name| !is_asked(name) && !is_blank(name)) {
         let actual = format!("{extra} = {}", brief(&view.fields[extra]));
         return Err(Mismatch::new(Invariant::I4, "field of no write", "no such field", actual));
     }
-    if let Some(extra) = view.expired.iter().find(|name| !state.fields.contains_key(*name)) {
+    if let Some(extra) = view.expired.iter().find(|name| !is_asked(name)) {
         let place = "expired field of no write";
         return Err(Mismatch::new(Invariant::I10, place, "no such field", extra.as_str()));
     }
     let mut readings = Readings { span };
-    for (name, field) in &state.fields {
+    for (name, field) in state.fields.iter().filter(|(name, _)| view.shows(name)) {
         let content = &field.written.content;
         let shown = Shown {
             name,
@@ -188,7 +192,9 @@ impl Readings {
         if shown.is_expired {
             return self.judge_expired(shown, value);
         }
-        if !same(value, shown.expected) {
+        // An id that the platform made up is whatever it is first shown to be.
+        let is_fresh = is_unknown_id(shown.expected) && value.as_str().is_some_and(is_valid_id);
+        if !is_fresh && !same(value, shown.expected) {
             let is_envelope = value.get("__temper_blob_ref").is_some();
             let place = if is_envelope { "envelope shown" } else { "value differs" };
             return Err(Mismatch::new(Invariant::I4, place, expected(), actual()));
@@ -318,9 +324,13 @@ pub fn stamp_fits(event: &Event, timestamp_ms: i64) -> Result<(), Mismatch> {
 
 /// Takes from an answer that fits what was known only as a span.
 pub fn learn(world: &mut World, answer: &Answer) {
-    if let Answer::History(page) = answer {
-        for event in &page.events {
-            world.learn_stamp(event.sequence_nr, event.timestamp_ms);
+    match answer {
+        Answer::History(page) => {
+            for event in &page.events {
+                world.learn_stamp(event.sequence_nr, event.timestamp_ms);
+            }
         }
+        Answer::Entity { view, .. } => world.learn_ids(view.sequence_nr, &view.fields),
+        _ => {}
     }
 }

@@ -1,17 +1,22 @@
 //! The rows of `events` of one entity against its possible pasts.
 //!
 //! Verified: I1 and I2 (every event that was acknowledged or seen is there, unchanged; none that
-//! nobody asked for), I3 (1 to N, each key once), I18 (a timestamp lies between request and
+//! nobody asked for), I4 (params of the platform's own requests, copied values), I15 (events of no
+//! intent, intents of no event), I3 (1 to N, each key once), I18 (a timestamp lies between request and
 //! answer), I19 and I10 (how each field is kept, and until when). Not verified: payloads, hashes
 //! and metadata of rows.
 
 use std::collections::BTreeSet;
 
-use crate::canonical::{brief, same};
+use serde_json::{Map, Value};
+
+use crate::canonical::{brief, same, same_maps};
 use crate::clock::Span;
+use crate::decide::is_valid_id;
 use crate::entity::{Event, Kept};
 use crate::fit::{same_transition, stamp_fits};
-use crate::tables::{EventRow, KeptRow};
+use crate::inner::{Intended, Intent, is_platforms};
+use crate::tables::{EventRow, IntentRow, KeptRow};
 use crate::violation::{Invariant, Mismatch};
 use crate::world::{Search, World};
 
@@ -70,15 +75,25 @@ fn prefix(world: &mut World, rows: &[&EventRow]) -> Result<(), (u64, Mismatch)> 
         let Some(row) = rows.get(sequence_nr as usize - 1) else {
             return Err((sequence_nr, missing(world, sequence_nr)));
         };
-        if let Err(mut mismatch) = same_event(&event, row) {
+        if let Err(mut mismatch) = same_event(world, &event, row) {
             if is_acked && mismatch.invariant == Invariant::I2 {
                 mismatch.invariant = Invariant::I1;
             }
             return Err((sequence_nr, mismatch));
         }
-        world.learn_stamp(sequence_nr, row.timestamp_ms);
+        learn(world, row);
     }
     Ok(())
+}
+
+/// Takes from a row that fits what was not known.
+fn learn(world: &mut World, row: &EventRow) {
+    world.learn_stamp(row.sequence_nr, row.timestamp_ms);
+    for (n, intent) in row.intents.iter().enumerate() {
+        if let IntentRow::Spawn { entity_id, .. } = intent {
+            world.learn_id(row.sequence_nr, n as u64, entity_id);
+        }
+    }
 }
 
 fn missing(world: &World, first: u64) -> Mismatch {
@@ -104,18 +119,25 @@ fn extend(world: &World, rows: &[&EventRow], search: &mut Search<'_>, found: &mu
     if !search.spend() {
         return;
     }
-    for op in world.candidates(search, None) {
-        let asks_for_it = op.request.action() == row.action && op.request.key == row.key;
+    let inner = world.inner_candidates(search);
+    for op in world.candidates(search, None).into_iter().chain(&inner) {
+        // A key of the platform's own says which intent it was, whatever came of it.
+        let is_its_action = op.is_inner() || op.request.action() == row.action;
+        let asks_for_it = is_its_action && op.request.key == row.key;
         let Some(mut next) = world.with(op, search) else {
             if asks_for_it {
                 search.note(version + 1, against_the_model(row));
             }
             continue;
         };
-        match same_event(&next.journal[version as usize], row) {
+        let event = next.journal[version as usize].clone();
+        match same_event(&next, &event, row) {
             Ok(()) => {
-                next.learn_stamp(version + 1, row.timestamp_ms);
+                learn(&mut next, row);
                 extend(&next, rows, search, found);
+            }
+            Err(mismatch) if asks_for_it && op.is_inner() => {
+                search.note(version + 1, made_otherwise(mismatch));
             }
             Err(mismatch) if asks_for_it => search.note(version + 1, mismatch),
             Err(_) => {}
@@ -129,13 +151,28 @@ fn against_the_model(row: &EventRow) -> Mismatch {
     Mismatch::new(Invariant::I18, "accepted against the model", "a rejection", actual)
 }
 
+/// I4: what the platform read for itself, or a guest read, was something else.
+fn made_otherwise(mismatch: Mismatch) -> Mismatch {
+    let place = match mismatch.place {
+        "event differs" => "callback differs",
+        "params differ" => "params of a callback differ",
+        _ => return mismatch,
+    };
+    Mismatch { invariant: Invariant::I4, place, ..mismatch }
+}
+
 fn of_no_request(row: &EventRow) -> Mismatch {
+    if is_platforms(row.key.as_deref()) {
+        let actual = format!("event {} ({}), {:?}", row.sequence_nr, row.action, row.key);
+        return Mismatch::new(Invariant::I15, "event of no intent", "no such event", actual)
+            .because("no intent that is due and open explains it");
+    }
     let actual = format!("event {} ({})", row.sequence_nr, row.action);
     Mismatch::new(Invariant::I2, "event of no request", "no such event", actual)
         .because("no request that may still take effect explains it")
 }
 
-fn same_event(event: &Event, row: &EventRow) -> Result<(), Mismatch> {
+fn same_event(world: &World, event: &Event, row: &EventRow) -> Result<(), Mismatch> {
     same_transition(event, (&row.action, &row.from, &row.to))?;
     same_params(event, row)?;
     if event.key != row.key {
@@ -146,11 +183,72 @@ fn same_event(event: &Event, row: &EventRow) -> Result<(), Mismatch> {
     for name in event.writes.keys() {
         same_kept(event, name, row)?;
     }
+    same_intents(world, event, row)?;
     if let Some(name) = row.kept.keys().find(|name| !is_written(event, name)) {
         let actual = format!("{name} kept by event {}", row.sequence_nr);
         return Err(Mismatch::new(Invariant::I19, "field of no write", "no such field", actual));
     }
     Ok(())
+}
+
+/// Every intent of the event and none other, in order; ids that were known before (I11), and the values
+/// that spawns copied (I4).
+fn same_intents(world: &World, event: &Event, row: &EventRow) -> Result<(), Mismatch> {
+    let expected: Vec<String> = event.intents.iter().map(|i| intended(i, row)).collect();
+    let actual: Vec<String> = row.intents.iter().map(written).collect();
+    if expected != actual {
+        let (expected, actual) = (expected.join(", "), actual.join(", "));
+        return Err(Mismatch::new(Invariant::I15, "intents differ", expected, actual));
+    }
+    for (intent, row_intent) in event.intents.iter().zip(&row.intents) {
+        if let (Intended::Spawn { spawn, id }, IntentRow::Spawn { entity_id, fields, .. }) =
+            (&intent.what, row_intent)
+        {
+            if id.as_ref().is_some_and(|id| id != entity_id) || !is_valid_id(entity_id) {
+                let expected = id.clone().unwrap_or_else(|| "an id".to_owned());
+                let place = "id of a child changed";
+                return Err(Mismatch::new(Invariant::I11, place, expected, entity_id));
+            }
+            let kept = spawn.store_id_in.map(|field| row.ids.get(field));
+            if kept.is_some_and(|kept| kept != Some(entity_id)) {
+                let (place, actual) = ("id of a child not kept", format!("{kept:?}"));
+                return Err(Mismatch::new(Invariant::I11, place, entity_id, actual));
+            }
+            // By the timestamp of the row itself, which may be all that is known of it.
+            let event = Event { stamp: Span::exactly(row.timestamp_ms), ..event.clone() };
+            let copies = world.copies(&event, spawn);
+            if !copies.iter().any(|copy| same_maps(copy, fields)) {
+                let text = |map: &Map<String, Value>| brief(&Value::Object(map.clone()));
+                let (expected, actual) =
+                    (copies.first().map_or_else(String::new, text), text(fields));
+                return Err(Mismatch::new(Invariant::I4, "copied values differ", expected, actual));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn intended(intent: &Intent, row: &EventRow) -> String {
+    match &intent.what {
+        Intended::Trigger(integration) => format!("trigger {}", integration.name),
+        Intended::Schedule { action, .. } => {
+            let due = intent.due(Span::exactly(row.timestamp_ms));
+            format!("{action} at {}", due.map_or(0, |due| due.lo_ms))
+        }
+        Intended::Spawn { spawn, .. } => {
+            format!("{} and {}", spawn.entity_type, spawn.initial_action.unwrap_or("nothing"))
+        }
+    }
+}
+
+fn written(intent: &IntentRow) -> String {
+    match intent {
+        IntentRow::Trigger { integration } => format!("trigger {integration}"),
+        IntentRow::Schedule { action, due_at_ms } => format!("{action} at {due_at_ms}"),
+        IntentRow::Spawn { entity_type, initial_action, .. } => {
+            format!("{entity_type} and {}", initial_action.as_deref().unwrap_or("nothing"))
+        }
+    }
 }
 
 fn is_written(event: &Event, name: &str) -> bool {

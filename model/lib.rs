@@ -32,11 +32,14 @@ pub mod decide;
 pub mod entity;
 pub mod explain;
 pub mod fit;
+pub mod guests;
+pub mod inner;
 pub mod journal_check;
 pub mod ledger;
 mod lists;
 pub mod observe;
 pub mod oracle;
+pub mod outbox_check;
 pub mod project;
 pub mod request;
 #[cfg(test)]

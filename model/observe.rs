@@ -1,17 +1,17 @@
 //! Readings of a tenant's rows: checks in the order of the invariants' ids, and what rows teach.
 //!
-//! Verified here: I13 (no row of another tenant), I20 for snapshots; the rest in `journal_check`
-//! and `blob_check`. Not verified: what a snapshot contains (a replay from it answers for that),
-//! `outbox`.
+//! Verified here: I13 (no row of another tenant; what its blobs show is in `blob_check`), I20 for
+//! snapshots; the rest in `journal_check`, `blob_check` and `outbox_check`. Not verified: what a snapshot
+//! contains (a replay from it answers for that).
 
 use std::collections::BTreeMap;
 
 use crate::blob_check::BlobCheck;
 use crate::clock::Moment;
-use crate::entity::{EntityKey, OpId};
+use crate::entity::{BootId, EntityKey, OpId};
 use crate::journal_check::{Agreement, agree, sequence};
 use crate::oracle::Oracle;
-use crate::tables::{EventRow, Sight, TenantRows};
+use crate::tables::{EventRow, OutboxState, Sight, TenantRows};
 use crate::violation::{Invariant, Mismatch, Violation};
 use crate::world::World;
 
@@ -39,9 +39,13 @@ impl Oracle {
             by_entity.entry(row.entity.clone()).or_default().push(row);
         }
         let mut entities: Vec<(EntityKey, Vec<World>)> = Vec::new();
-        for (key, mut rows) in by_entity {
-            rows.sort_by_key(|row| row.sequence_nr);
-            match self.observe_entity(&key, &rows, sight) {
+        let mut in_order: Vec<(EntityKey, Vec<&EventRow>)> = by_entity.into_iter().collect();
+        // What a parent's rows show explains its children's.
+        in_order.sort_by_key(|(key, _)| self.is_spawned(&key.set));
+        for (key, mut events) in in_order {
+            events.sort_by_key(|row| row.sequence_nr);
+            let closed = closed_rows(rows, &key);
+            match self.observe_entity(&key, (&events, &closed), sight, &entities) {
                 Ok(worlds) => entities.push((key, worlds)),
                 Err(violation) => violations.push(violation),
             }
@@ -54,6 +58,14 @@ impl Oracle {
             let findings = self.blobs(rows, &entities, sight);
             violations.extend(findings.violations);
             orphan_count = findings.orphan_count;
+            violations.extend(self.outbox(rows, &entities, sight));
+        }
+        if sight == Sight::Dead {
+            let mut journals = BTreeMap::new();
+            for row in &rows.events {
+                *journals.entry(row.entity.clone()).or_default() += 1;
+            }
+            self.before_boot.insert(rows.tenant.clone(), journals);
         }
         let ledger = self.ledgers.entry(rows.tenant.clone()).or_default();
         ledger.read(rows, &self.clock, self.now);
@@ -81,6 +93,13 @@ impl Oracle {
         self.ledgers.values_mut().for_each(crate::ledger::Ledger::fault_fired);
     }
 
+    /// A fault has fired in what is done for one tenant: its part of a sweep may be late.
+    pub fn fault_fired_in(&mut self, tenant: &str) {
+        if let Some(ledger) = self.ledgers.get_mut(tenant) {
+            ledger.fault_fired();
+        }
+    }
+
     /// The events that an entity has for sure, at least.
     pub fn known_events(&self, key: &EntityKey) -> u64 {
         let worlds = self.entities.get(key).map_or(&[][..], |tracked| &tracked.worlds);
@@ -103,8 +122,9 @@ impl Oracle {
     fn observe_entity(
         &mut self,
         key: &EntityKey,
-        rows: &[&EventRow],
+        (rows, closed): (&[&EventRow], &[(u64, u64)]),
         sight: Sight,
+        entities: &[(EntityKey, Vec<World>)],
     ) -> Result<Vec<World>, Violation> {
         if let Some(mismatch) = sequence(rows) {
             return Err(mismatch.at(key.to_string()));
@@ -113,7 +133,11 @@ impl Oracle {
             return Ok(Vec::new());
         }
         let worlds = self.tracked(key).worlds.clone();
-        let mut search = self.search();
+        let Some(spawned) = self.spawned(key, entities) else {
+            self.tracked(key).is_lost_track = true;
+            return Ok(Vec::new());
+        };
+        let mut search = self.search(&spawned);
         let Agreement { shown, mut whole } = agree(&worlds, rows, &mut search);
         if search.budget == 0 {
             self.tracked(key).is_lost_track = true;
@@ -128,6 +152,9 @@ impl Oracle {
         if sight == Sight::Settled && self.is_running {
             whole.iter_mut().for_each(|world| world.seal(boot, &self.ops));
         }
+        if sight == Sight::Settled {
+            whole.iter_mut().for_each(|world| world.closed.extend(closed));
+        }
         let tracked = self.tracked(key);
         tracked.worlds = if sight == Sight::Settled { whole.clone() } else { shown };
         Ok(whole)
@@ -139,6 +166,7 @@ impl Oracle {
         entities: &[(EntityKey, Vec<World>)],
         sight: Sight,
     ) -> crate::blob_check::BlobFindings {
+        let all = entities;
         let entities: Vec<(&EntityKey, Vec<World>)> =
             entities.iter().map(|(key, worlds)| (key, worlds.clone())).collect();
         let is_try = |op: &&crate::world::Op| {
@@ -146,7 +174,12 @@ impl Oracle {
         };
         let is_alive = self.is_running && sight != Sight::Dead;
         let ledger = self.ledgers.get(&rows.tenant);
+        let tried = || self.tried(all);
+        let (nothing, is_first) = (BTreeMap::new(), self.boot == BootId(1));
+        let known = self.before_boot.get(&rows.tenant);
         BlobCheck {
+            tried: &tried,
+            before_boot: known.or(is_first.then_some(&nothing)),
             rows: &rows.blobs,
             entities: &entities,
             ops: self.ops.values().filter(is_try).collect(),
@@ -154,6 +187,12 @@ impl Oracle {
             now: self.now,
             boot: is_alive.then_some(self.boot),
             baseline: ledger.and_then(|ledger| ledger.baseline.as_ref()),
+            elsewhere: self
+                .entities
+                .iter()
+                .filter(|(key, _)| key.tenant != rows.tenant)
+                .flat_map(|(_, tracked)| &tracked.worlds)
+                .collect(),
         }
         .run()
     }
@@ -191,9 +230,17 @@ impl Oracle {
     }
 }
 
+/// The event and number of every row of `outbox` of an entity that is closed.
+fn closed_rows(rows: &TenantRows, key: &EntityKey) -> Vec<(u64, u64)> {
+    let own = rows.outbox.iter().filter(|row| row.entity == *key);
+    let closed = own.filter(|row| matches!(row.state, OutboxState::Closed(_)));
+    closed.map(|row| (row.sequence_nr, row.n)).collect()
+}
+
 fn foreign_rows(rows: &TenantRows) -> Option<Violation> {
     let events = rows.events.iter().map(|row| &row.entity);
-    let mut all = events.chain(rows.snapshots.iter().map(|row| &row.entity));
+    let others = rows.snapshots.iter().map(|row| &row.entity);
+    let mut all = events.chain(others).chain(rows.outbox.iter().map(|row| &row.entity));
     let foreign = all.find(|entity| entity.tenant != rows.tenant)?;
     let expected = format!("only rows of {}", rows.tenant);
     let mismatch =

@@ -4,27 +4,30 @@
 //! It keeps for each entity every past that agrees with what was observed (see `world`). A request
 //! ends acknowledged, rejected or in doubt; one in doubt may take effect until its boot ends.
 //!
-//! Verified: I1 to I4, I10 and I18 from answers; what rows can show is in `observe`. Not verified:
-//! `$filter`, `$skip` and `$select`; the outcomes of triggers, schedules and spawns (I15).
+//! Verified: I1 to I4, I10 and I18 from answers; what rows can show, I15 included, is in `observe`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::automaton::{Automaton, Mode};
+use crate::automaton::{Automaton, Effect, Mode};
 use crate::clock::{ClockLog, Mark, Moment};
-use crate::decide::decide_alone;
+use crate::decide::{decide_alone, same_params};
 use crate::entity::{BootId, EntityKey, OpId};
 use crate::explain::explain;
 use crate::fit::not_allowed;
+use crate::inner::Spawned;
 use crate::ledger::Ledger;
+use crate::outbox_check::Settled;
 use crate::request::{Answer, Kind, Rejection, Request, Rules};
 use crate::violation::{Invariant, Mismatch, Violation};
 use crate::world::{Op, Search, World};
 
 /// The steps that one search through possible pasts may take.
 const SEARCH_STEPS_MAX: u32 = 20_000;
+/// The pasts of a parent that are looked at for the sake of its children.
+const IMAGINED_MAX: usize = 2_000;
 /// The pasts that an entity may have at once.
 const WORLDS_MAX: usize = 256;
 
@@ -72,6 +75,9 @@ pub struct Oracle {
     default_mode: Mode,
     next_op: u64,
     unverified: u64,
+    pub(crate) settled_rows: Settled,
+    /// By tenant: the length of every journal when the last boot had ended, if it was read then.
+    pub(crate) before_boot: BTreeMap<String, BTreeMap<EntityKey, u64>>,
 }
 
 impl Oracle {
@@ -93,6 +99,8 @@ impl Oracle {
             default_mode: mode,
             next_op: 0,
             unverified: 0,
+            settled_rows: Settled::new(),
+            before_boot: BTreeMap::new(),
         }
     }
 
@@ -133,6 +141,7 @@ impl Oracle {
     pub fn boot_ended(&mut self, moment: Moment) {
         self.clock(moment);
         self.is_running = false;
+        self.before_boot.clear();
         let ids: Vec<OpId> = self.ops.keys().copied().collect();
         for id in ids {
             self.lose(id);
@@ -177,7 +186,7 @@ impl Oracle {
         if let Some(entity_id) = request.entity_id() {
             self.tracked(&key_of(request, entity_id)).await_answer(id);
         }
-        if let Kind::List { .. } = request.kind {
+        if let Kind::List(_) = request.kind {
             let is_asked = |key: &EntityKey| key.tenant == request.tenant && key.set == request.set;
             let asked = self.entities.iter_mut().filter(|(key, _)| is_asked(key));
             asked.for_each(|(_, tracked)| tracked.await_answer(id));
@@ -185,9 +194,93 @@ impl Oracle {
     }
 
     fn rules(&self, request: &Request) -> Option<Arc<Rules>> {
-        let automaton = self.specs.get(&request.set)?.clone();
-        let mode = self.modes.get(&request.tenant).copied().unwrap_or(self.default_mode);
+        self.rules_of(&request.tenant, &request.set)
+    }
+
+    pub(crate) fn rules_of(&self, tenant: &str, set: &str) -> Option<Arc<Rules>> {
+        let automaton = self.specs.get(set)?.clone();
+        let mode = self.modes.get(tenant).copied().unwrap_or(self.default_mode);
         Some(Arc::new(Rules { automaton, mode }))
+    }
+
+    /// Whether entities of `parent` may spawn entities of `child`.
+    pub(crate) fn spawns(&self, parent: &str, child: &str) -> bool {
+        let effects = self.specs.get(parent).into_iter().flat_map(|spec| &spec.actions);
+        effects.flat_map(|action| &action.effects).any(|effect| match effect {
+            Effect::Spawn(spawn) => child.strip_suffix('s') == Some(spawn.entity_type),
+            _ => false,
+        })
+    }
+
+    /// Whether entities of some set may spawn entities of this one.
+    pub(crate) fn is_spawned(&self, set: &str) -> bool {
+        self.specs.keys().any(|parent| self.spawns(parent, set))
+    }
+
+    /// What events of other entities may ask of `child`: of each of its parents' pasts, those in `whole`
+    /// where they stand there. None when a parent's past is not known.
+    pub(crate) fn spawned(
+        &self,
+        child: &EntityKey,
+        whole: &[(EntityKey, Vec<World>)],
+    ) -> Option<Vec<Spawned>> {
+        let mut found: Vec<Spawned> = Vec::new();
+        let Some(rules) = self.rules_of(&child.tenant, &child.set) else {
+            return Some(found);
+        };
+        let is_parent =
+            |key: &EntityKey| key.tenant == child.tenant && self.spawns(&key.set, &child.set);
+        for (key, tracked) in self.entities.iter().filter(|(key, _)| is_parent(key)) {
+            if tracked.is_lost_track {
+                return None;
+            }
+            let read = whole.iter().find(|(read, _)| read == key);
+            let worlds = match read {
+                Some((_, worlds)) => worlds.clone(),
+                None => self.imagined(&tracked.worlds)?,
+            };
+            for (world, event) in worlds.iter().flat_map(|w| w.journal.iter().map(move |e| (w, e)))
+            {
+                for intent in &event.intents {
+                    let asked = world.spawned((event, intent), key, (child, &rules));
+                    found.extend(asked);
+                }
+            }
+        }
+        let mut distinct: Vec<Spawned> = Vec::new();
+        for one in found {
+            let is_known = |other: &Spawned| {
+                let (a, b) = (&other.creation.request, &one.creation.request);
+                a.key == b.key && same_params(&a.params(), &b.params())
+            };
+            if !distinct.iter().any(is_known) {
+                distinct.push(one);
+            }
+        }
+        Some(distinct)
+    }
+
+    /// The pasts of a parent with what may have been added by now, if a spawn may be among it. None when
+    /// there are too many.
+    fn imagined(&self, worlds: &[World]) -> Option<Vec<World>> {
+        let search = self.search(&[]);
+        let mut all = worlds.to_vec();
+        let mut newest: Vec<World> = worlds.to_vec();
+        newest.retain(|world| world.candidates(&search, None).into_iter().any(may_spawn));
+        while !newest.is_empty() {
+            let mut further = Vec::new();
+            for world in &newest {
+                let inner = world.inner_candidates(&search);
+                let candidates = world.candidates(&search, None).into_iter().chain(&inner);
+                further.extend(candidates.filter_map(|op| world.with(op, &search)));
+            }
+            all.extend(further.iter().cloned());
+            if all.len() > IMAGINED_MAX {
+                return None;
+            }
+            newest = further;
+        }
+        Some(all)
     }
 
     /// The entity, with the creations in doubt that may have made it.
@@ -312,7 +405,10 @@ impl Oracle {
             // beginning.
             world.waiting.entry(op.id).or_insert(0);
         }
-        let mut search = self.search();
+        let Some(spawned) = self.spawned(key, &[]) else {
+            return self.lose_track(key, worlds);
+        };
+        let mut search = self.search(&spawned);
         let found: Vec<World> =
             worlds.iter().flat_map(|world| world.place(op, answer, &mut search)).collect();
         let is_exhausted = search.budget == 0 || found.len() > WORLDS_MAX;
@@ -328,9 +424,16 @@ impl Oracle {
         reason.map(|mismatch| mismatch.at(key.to_string()))
     }
 
-    pub(crate) fn search(&self) -> Search<'_> {
+    fn lose_track(&mut self, key: &EntityKey, worlds: Vec<World>) -> Option<Violation> {
+        *self.tracked(key) = Tracked { worlds, is_lost_track: true };
+        self.unverified += 1;
+        None
+    }
+
+    pub(crate) fn search<'a>(&'a self, spawned: &'a [Spawned]) -> Search<'a> {
         Search {
             ops: &self.ops,
+            spawned,
             clock: &self.clock,
             now: self.now,
             budget: SEARCH_STEPS_MAX,
@@ -341,6 +444,14 @@ impl Oracle {
 
 pub(crate) fn key_of(request: &Request, id: &str) -> EntityKey {
     EntityKey { tenant: request.tenant.clone(), set: request.set.clone(), id: id.to_owned() }
+}
+
+fn may_spawn(op: &Op) -> bool {
+    let Kind::Act { action, .. } = &op.request.kind else {
+        return false;
+    };
+    let action = op.rules.automaton.action(action);
+    action.is_some_and(|action| action.effects.iter().any(|e| matches!(e, Effect::Spawn(_))))
 }
 
 fn place_name(op: &Op) -> String {

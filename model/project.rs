@@ -10,7 +10,10 @@ use serde_json::{Value, json};
 
 use crate::automaton::{Effect, Mode, VarKind, Variable};
 use crate::canonical::{Content, same};
-use crate::entity::{Event, Existence, Field, Kept, Origin, Params, State, Written};
+use crate::clock::rfc3339_ms;
+use crate::decide::is_valid_id;
+use crate::entity::{Event, Existence, Field, Kept, Origin, Params, State, Written, unknown_id};
+use crate::inner::{Due, Intended, Intent};
 use crate::request::{Kind, Request, Rules};
 
 /// An accepted request on its way to an event.
@@ -25,9 +28,17 @@ pub struct Draft<'a> {
     pub origin: Origin,
 }
 
-/// The event of the request and the state after it. None when an effect does not fit its params:
-/// nothing to append, or no item at the index.
-pub fn project(draft: &Draft<'_>) -> Option<(Event, State)> {
+/// Why an action that its state and guards allow is refused all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// An effect does not fit its params: nothing to append, or no item at the index.
+    Params,
+    /// A field holds no time or no id where a schedule or a spawn needs one.
+    Field,
+}
+
+/// The event of the request and the state after it, or why there is none.
+pub fn project(draft: &Draft<'_>) -> Result<(Event, State), Refusal> {
     let params = draft.request.params();
     let mut event = Event {
         sequence_nr: draft.state.sequence_nr + 1,
@@ -39,6 +50,7 @@ pub fn project(draft: &Draft<'_>) -> Option<(Event, State)> {
         stamp: draft.origin.stamp,
         is_stamp_known: false,
         writes: Default::default(),
+        intents: Vec::new(),
         op: draft.origin.op,
         boot: draft.origin.boot,
         sent: draft.origin.sent,
@@ -52,20 +64,68 @@ pub fn project(draft: &Draft<'_>) -> Option<(Event, State)> {
         }
         Kind::Delete { .. } => state.existence = Existence::Deleted,
         Kind::Act { action, .. } => {
-            let action = draft.rules.automaton.action(action)?;
+            let action = draft.rules.automaton.action(action).ok_or(Refusal::Params)?;
             event.to = action.to.map_or(event.to, str::to_owned);
             for effect in draft.rules.automaton.effects_of(action) {
-                apply(draft.rules, &effect, &mut state, &mut event)?;
+                apply(draft.rules, &effect, &mut state, &mut event).ok_or(Refusal::Params)?;
             }
         }
         _ => {}
     }
     project_params(draft.rules, &mut event);
-    settle(&mut state, &event);
+    settle(draft.rules, &mut state, &event);
+    intend(draft, &mut state, &mut event)?;
     if let Some(key) = event.key.clone() {
         Arc::make_mut(&mut state.keys).insert(key, Arc::new(event.clone()));
     }
-    Some((event, state))
+    Ok((event, state))
+}
+
+/// What the action leaves to be done: schedules and spawns, which look at the entity as it is after the
+/// event's changes, and then its triggers.
+fn intend(draft: &Draft<'_>, state: &mut State, event: &mut Event) -> Result<(), Refusal> {
+    let Kind::Act { action, .. } = &draft.request.kind else {
+        return Ok(());
+    };
+    let rules = draft.rules;
+    let action = rules.automaton.action(action).ok_or(Refusal::Params)?;
+    let mut intended = Vec::new();
+    for effect in rules.automaton.effects_of(action) {
+        match effect {
+            Effect::Schedule { action, delay_ms } => {
+                intended.push(Intended::Schedule { action, due: Due::After(delay_ms) });
+            }
+            Effect::ScheduleAt { action, field } => {
+                let at_ms = state.value(field).and_then(Value::as_str).and_then(rfc3339_ms);
+                let due = Due::At(at_ms.ok_or(Refusal::Field)?);
+                intended.push(Intended::Schedule { action, due });
+            }
+            Effect::Spawn(spawn) => {
+                let id = match spawn.id_source {
+                    None => None,
+                    Some(field) => {
+                        let id = state.value(field).and_then(Value::as_str);
+                        let id = id.filter(|id| is_valid_id(id)).ok_or(Refusal::Field)?;
+                        Some(id.to_owned())
+                    }
+                };
+                if let Some(field) = spawn.store_id_in {
+                    write_inline(event, field, id.clone().map_or_else(unknown_id, Value::from));
+                    settle(rules, state, event);
+                }
+                intended.push(Intended::Spawn { spawn, id });
+            }
+            _ => {}
+        }
+    }
+    intended.extend(rules.automaton.triggered(action).into_iter().cloned().map(Intended::Trigger));
+    let rules = Arc::new(rules.clone());
+    let intents = intended.into_iter().enumerate().map(|(n, what)| {
+        let rules = rules.clone();
+        Intent { n: n as u64, rules, what }
+    });
+    event.intents = intents.collect();
+    Ok(())
 }
 
 fn initialize(draft: &Draft<'_>, state: &mut State, event: &mut Event) {
@@ -81,6 +141,7 @@ fn initialize(draft: &Draft<'_>, state: &mut State, event: &mut Event) {
                 let items = initial.as_array().cloned().unwrap_or_default();
                 set_list(draft.rules, state, event, (variable.name, items));
             }
+            VarKind::Status => {}
             VarKind::Text => {
                 let content = Arc::new(Content::new(initial.clone()));
                 write(draft.rules, event, variable.name, &content);
@@ -101,7 +162,11 @@ fn apply(rules: &Rules, effect: &Effect, state: &mut State, event: &mut Event) -
             set_counter(state, event, name, count);
         }
         Effect::SetFlag(name, value) => set_flag(state, event, name, *value),
-        Effect::Emit(_) => {}
+        Effect::Emit(_)
+        | Effect::Trigger(_)
+        | Effect::Schedule { .. }
+        | Effect::ScheduleAt { .. }
+        | Effect::Spawn(_) => {}
         Effect::ListAppend(name) => {
             let item = event.params.get(*name)?.value().clone();
             let mut items = list(state, name);
@@ -185,7 +250,7 @@ fn keep(mode: Mode, variable: Option<&Variable>, content: &Arc<Content>) -> Writ
 }
 
 /// Puts what the event wrote into the state.
-fn settle(state: &mut State, event: &Event) {
+fn settle(rules: &Rules, state: &mut State, event: &Event) {
     state.sequence_nr = event.sequence_nr;
     state.status.clone_from(&event.to);
     for (name, written) in &event.writes {
@@ -194,7 +259,13 @@ fn settle(state: &mut State, event: &Event) {
     }
     let content = Arc::new(Content::new(json!(event.to)));
     let written = Written { content, kept: Kept::Inline };
-    state.fields.insert("Status".into(), Field { written, sequence_nr: event.sequence_nr });
+    let field = Field { written, sequence_nr: event.sequence_nr };
+    // A `status` variable is the status under another name.
+    let variables = rules.automaton.variables.iter();
+    for variable in variables.filter(|variable| variable.kind == VarKind::Status) {
+        state.fields.insert(variable.name.to_owned(), field.clone());
+    }
+    state.fields.insert("Status".into(), field);
 }
 
 #[cfg(test)]

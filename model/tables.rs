@@ -55,6 +55,66 @@ pub struct EventRow {
     pub key: Option<String>,
     /// How each written field is kept.
     pub kept: BTreeMap<String, KeptRow>,
+    /// The ids that the platform gave to entities, by the fields that took them.
+    pub ids: BTreeMap<String, String>,
+    /// What the event leaves to be done, in order.
+    pub intents: Vec<IntentRow>,
+}
+
+/// What an event's row says is to be done later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IntentRow {
+    /// A guest is run.
+    Trigger {
+        /// The integration's name.
+        integration: String,
+    },
+    /// An action is called.
+    Schedule {
+        /// The action.
+        action: String,
+        /// When, in milliseconds since 1970.
+        due_at_ms: i64,
+    },
+    /// An entity is created.
+    Spawn {
+        /// Its type.
+        entity_type: String,
+        /// Its id.
+        entity_id: String,
+        /// The action that follows.
+        initial_action: Option<String>,
+        /// The copied values.
+        fields: Map<String, Value>,
+    },
+}
+
+/// How far a row of `outbox` has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OutboxState {
+    /// It is still to be done.
+    Open,
+    /// Its effect is an event.
+    Done,
+    /// There is no effect, for this reason.
+    Closed(String),
+}
+
+/// A row of `outbox`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutboxRow {
+    /// The entity whose event left it.
+    pub entity: EntityKey,
+    /// The event.
+    pub sequence_nr: u64,
+    /// Its number among the event's.
+    pub n: u64,
+    /// `trigger`, `schedule` or `spawn`.
+    pub kind: String,
+    /// When it is due, in milliseconds since 1970; none for at once.
+    pub due_at_ms: Option<i64>,
+    /// How far it has come.
+    pub state: OutboxState,
 }
 
 /// A blob's bytes. Clones share them and their hash, which is taken once: a body that was read again
@@ -130,6 +190,8 @@ pub struct TenantRows {
     pub blobs: Vec<BlobRow>,
     /// `snapshots`, in any order.
     pub snapshots: Vec<SnapshotRow>,
+    /// `outbox`, in any order.
+    pub outbox: Vec<OutboxRow>,
 }
 
 /// Of which store rows were read, and so what they prove.
@@ -153,12 +215,15 @@ pub fn same_rows(before: &TenantRows, after: &TenantRows) -> Option<Violation> {
         "blobs differ after recovery"
     } else if sorted_snapshots(before) != sorted_snapshots(after) {
         "snapshots differ after recovery"
+    } else if sorted_outbox(before) != sorted_outbox(after) {
+        "outbox differs after recovery"
     } else {
         return None;
     };
     let count = |rows: &TenantRows| {
         let (events, blobs) = (rows.events.len(), rows.blobs.len());
-        format!("{events} events, {blobs} blobs, {} snapshots", rows.snapshots.len())
+        let (snapshots, outbox) = (rows.snapshots.len(), rows.outbox.len());
+        format!("{events} events, {blobs} blobs, {snapshots} snapshots, {outbox} of outbox")
     };
     Some(Mismatch::new(Invariant::I11, place, count(before), count(after)).at(tenant))
 }
@@ -179,6 +244,12 @@ fn sorted_snapshots(rows: &TenantRows) -> Vec<&SnapshotRow> {
     let mut snapshots: Vec<&SnapshotRow> = rows.snapshots.iter().collect();
     snapshots.sort_by(|a, b| a.entity.cmp(&b.entity));
     snapshots
+}
+
+fn sorted_outbox(rows: &TenantRows) -> Vec<&OutboxRow> {
+    let mut outbox: Vec<&OutboxRow> = rows.outbox.iter().collect();
+    outbox.sort_by(|a, b| (&a.entity, a.sequence_nr, a.n).cmp(&(&b.entity, b.sequence_nr, b.n)));
+    outbox
 }
 
 #[cfg(test)]

@@ -11,13 +11,15 @@
 //! Not verified: whether a rejection met a request in doubt before or after it took effect when
 //! both are possible and the shorter past explains the rejection.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::canonical::Content;
 use crate::clock::{ClockLog, Mark, Span};
 use crate::decide::{Decision, decide, same_params};
-use crate::entity::{BootId, Event, Field, Kept, OpId, Origin, State};
+use crate::entity::{BootId, Event, Field, Kept, OpId, Origin, State, is_unknown_id};
 use crate::fit;
+use crate::inner::{Intended, NOBODY, Spawned, Times};
 use crate::request::{Answer, Kind, Rejection, Request, Rules};
 use crate::violation::Mismatch;
 
@@ -43,6 +45,12 @@ pub struct Op {
 }
 
 impl Op {
+    /// Whether the platform itself asks for it (section 9): then any boot from its event's on may be
+    /// the one that does it.
+    pub fn is_inner(&self) -> bool {
+        self.id == NOBODY
+    }
+
     /// When the clock can have been read for it.
     pub fn stamp(&self, clock: &ClockLog, now: Mark) -> Span {
         clock.span(self.sent, self.ended.unwrap_or(now))
@@ -53,6 +61,8 @@ impl Op {
 pub struct Search<'a> {
     /// Every request that may still count.
     pub ops: &'a BTreeMap<OpId, Op>,
+    /// What events of other entities may ask of the entity that is searched.
+    pub spawned: &'a [Spawned],
     /// The readings of the clock.
     pub clock: &'a ClockLog,
     /// The present.
@@ -64,6 +74,11 @@ pub struct Search<'a> {
 }
 
 impl Search<'_> {
+    /// The clock, as inner requests need it.
+    pub fn times(&self) -> Times<'_> {
+        Times { clock: self.clock, now: self.now }
+    }
+
     /// Whether one step more is allowed.
     pub fn spend(&mut self) -> bool {
         self.budget = self.budget.saturating_sub(1);
@@ -102,6 +117,8 @@ pub struct World {
     pub acks: BTreeMap<u64, Ack>,
     /// The newest version that the actor of a boot has answered from.
     pub answered: Option<(BootId, u64)>,
+    /// Intents, by event and number, whose row has been seen closed: they never take effect.
+    pub closed: BTreeSet<(u64, u64)>,
 }
 
 impl World {
@@ -114,6 +131,7 @@ impl World {
             placed: BTreeMap::new(),
             acks: BTreeMap::new(),
             answered: None,
+            closed: BTreeSet::new(),
         }
     }
 
@@ -187,12 +205,27 @@ impl World {
         found
     }
 
+    /// What the platform itself may do to the entity next, on account of its own events or another's.
+    pub fn inner_candidates(&self, search: &Search<'_>) -> Vec<Op> {
+        let mut found = self.inner(search.times());
+        let keys = &self.state(self.version()).keys;
+        let is_done = |op: &Op| op.request.key.as_ref().is_some_and(|key| keys.contains_key(key));
+        for spawned in search.spawned {
+            if !is_done(&spawned.creation) {
+                found.push(spawned.creation.clone());
+            } else if let Some(initial) = spawned.initial.as_ref().filter(|op| !is_done(op)) {
+                found.push(initial.clone());
+            }
+        }
+        found
+    }
+
     /// Every past that agrees with `answer` to `op`, shortest extension first.
     pub fn place(&self, op: &Op, answer: &Answer, search: &mut Search<'_>) -> Vec<World> {
         let mut found = Vec::new();
         if let Some(&version) = self.placed.get(&op.id) {
             match fit::accepted(self, version, op, answer, search) {
-                Ok(()) => found.push(self.acknowledged(op, version, search.now)),
+                Ok(()) => found.push(self.acknowledged(op, version, answer, search.now)),
                 Err(mismatch) => search.note(rank(version, answer), mismatch),
             }
             return found;
@@ -220,7 +253,9 @@ impl World {
         }
         if let Some(world) = self.with(op, search) {
             match fit::accepted(&world, world.version(), op, answer, search) {
-                Ok(()) => found.push(world.acknowledged(op, world.version(), search.now)),
+                Ok(()) => {
+                    found.push(world.acknowledged(op, world.version(), answer, search.now));
+                }
                 Err(mismatch) => search.note(rank(world.version(), answer), mismatch),
             }
         } else if let Err(mismatch) = fit::unchanged(self, self.version(), op, answer, search) {
@@ -230,7 +265,8 @@ impl World {
         if is_reached {
             return;
         }
-        for other in self.candidates(search, Some(op.id)) {
+        let inner = self.inner_candidates(search);
+        for other in self.candidates(search, Some(op.id)).into_iter().chain(&inner) {
             let Some(world) = self.with(other, search) else {
                 continue;
             };
@@ -257,11 +293,12 @@ impl World {
             && self.candidates(search, None).iter().any(deletes)
     }
 
-    fn acknowledged(&self, op: &Op, version: u64, now: Mark) -> World {
+    fn acknowledged(&self, op: &Op, version: u64, answer: &Answer, now: Mark) -> World {
         let mut world = self.clone();
         world.placed.remove(&op.id);
         world.acks.insert(version, Ack { boot: op.boot, at: now });
         world.note_answer(op.boot, version);
+        fit::learn(&mut world, answer);
         world
     }
 
@@ -300,6 +337,56 @@ impl World {
         self.placed.remove(&op.id);
         if !op.request.is_write() {
             self.waiting.remove(&op.id);
+        }
+    }
+
+    /// An id that the platform made up for an event has been shown: for the `n`-th child, or under the
+    /// field that keeps it.
+    pub fn learn_id(&mut self, sequence_nr: u64, n: u64, id: &str) {
+        let index = sequence_nr as usize - 1;
+        let mut event = (*self.journal[index]).clone();
+        let Some(intent) = event.intents.iter_mut().find(|intent| intent.n == n) else {
+            return;
+        };
+        let Intended::Spawn { spawn, id: known } = &mut intent.what else {
+            return;
+        };
+        if known.is_some() {
+            return;
+        }
+        *known = Some(id.to_owned());
+        if let Some(name) = spawn.store_id_in {
+            let content = Arc::new(Content::new(id.into()));
+            if let Some(written) = event.writes.get_mut(name) {
+                written.content = content.clone();
+            }
+            for state in &mut self.states[index + 1..] {
+                let field = state.fields.get(name);
+                if field.is_some_and(|field| field.sequence_nr == sequence_nr) {
+                    let fields = &mut Arc::make_mut(state).fields;
+                    fields
+                        .entry(name.to_owned())
+                        .and_modify(|f| f.written.content = content.clone());
+                }
+            }
+        }
+        self.journal[index] = Arc::new(event);
+    }
+
+    /// An answer has shown the state after `version`: ids that were unknown are known from then on.
+    pub fn learn_ids(&mut self, version: u64, shown: &serde_json::Map<String, serde_json::Value>) {
+        let unknown = |(name, field): (&String, &Field)| {
+            is_unknown_id(field.written.content.value()).then(|| (name.clone(), field.sequence_nr))
+        };
+        let unknown: Vec<(String, u64)> =
+            self.state(version).fields.iter().filter_map(unknown).collect();
+        for (name, sequence_nr) in unknown {
+            let of_name = |intent: &&crate::inner::Intent| matches!(&intent.what, Intended::Spawn { spawn, .. } if spawn.store_id_in == Some(&name));
+            let event = &self.journal[sequence_nr as usize - 1];
+            let n = event.intents.iter().find(of_name).map(|intent| intent.n);
+            if let (Some(n), Some(id)) = (n, shown.get(&name).and_then(|id| id.as_str())) {
+                self.learn_id(sequence_nr, n, id);
+            }
         }
     }
 

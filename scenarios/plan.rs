@@ -4,6 +4,8 @@
 //! does, the crash states and the schedule included, follows from the plan alone. A plan outlives
 //! changes of the generator.
 
+use crate::change::Change;
+use crate::malformed::Malformed;
 use crate::recipe::Recipe;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -45,14 +47,31 @@ pub enum Mode {
     InlineTruncate,
 }
 
+impl Mode {
+    /// As plans write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Mode::BlobRefs => "blob-refs",
+            Mode::InlineTruncate => "inline-truncate",
+        }
+    }
+}
+
 /// Who is asked: a tenant's entity, by number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Who {
     /// The tenant.
     pub tenant: u32,
     /// The entity.
     pub entity: u32,
+    /// The entity set: the place of its spec among the plan's, or the workload's.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub set: u32,
+}
+
+fn is_first(set: &u32) -> bool {
+    *set == 0
 }
 
 /// A part of a history.
@@ -63,6 +82,37 @@ pub struct Page {
     pub skip: u32,
     /// Events shown at most.
     pub top: u32,
+}
+
+/// What a list leaves out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Part {
+    /// So many of the first.
+    #[serde(default)]
+    pub skip: u32,
+    /// Those whose field is not this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<(String, Recipe)>,
+    /// Fields that are not among these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub select: Option<Vec<String>>,
+}
+
+impl Part {
+    /// Whether nothing is left out.
+    pub fn is_all(&self) -> bool {
+        *self == Part::default()
+    }
+
+    /// What is left out, in a few words.
+    pub fn brief(&self) -> String {
+        let skip = (self.skip > 0).then(|| format!(" after {}", self.skip));
+        let filter = self.filter.as_ref();
+        let filter = filter.map(|(name, value)| format!(" where {name} is {}", value.brief()));
+        let select = self.select.as_ref().map(|names| format!(", only {}", names.join(" and ")));
+        [skip, filter, select].into_iter().flatten().collect()
+    }
 }
 
 /// Fields or params, by name.
@@ -117,9 +167,22 @@ pub enum Action {
     List {
         /// Which tenant.
         tenant: u32,
+        /// Of which entity set, as in [`Who`].
+        #[serde(default, skip_serializing_if = "is_first")]
+        set: u32,
         /// At most so many.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         top: Option<u32>,
+        /// Which of them, and what of each.
+        #[serde(default, skip_serializing_if = "Part::is_all")]
+        part: Part,
+    },
+    /// Sends a request that is none, and must be refused.
+    Malformed {
+        /// Of which entity it would be.
+        who: Who,
+        /// What is wrong with it.
+        what: Malformed,
     },
     /// Deletes expired blobs.
     Sweep {
@@ -145,6 +208,11 @@ pub enum Action {
     },
     /// Stops the server as an administrator does, and starts it again.
     Restart,
+    /// Changes what the next boot reads of its specs and settings.
+    Reconfigure {
+        /// What changes.
+        change: Change,
+    },
 }
 
 impl Action {
@@ -158,6 +226,15 @@ impl Action {
             | Action::Get { who }
             | Action::History { who, .. } => Some(*who),
             _ => None,
+        }
+    }
+
+    /// The entity set that is asked; the first for a step that asks none.
+    pub fn set(&self) -> u32 {
+        match self {
+            Action::List { set, .. } => *set,
+            Action::Malformed { who, .. } => who.set,
+            other => other.who().map_or(0, |who| who.set),
         }
     }
 
@@ -189,7 +266,7 @@ impl Action {
 
     /// Whether it is sent to the server as a request.
     pub fn is_request(&self) -> bool {
-        self.who().is_some() || matches!(self, Action::List { .. })
+        self.who().is_some() || matches!(self, Action::List { .. } | Action::Malformed { .. })
     }
 }
 
@@ -241,6 +318,10 @@ pub struct Plan {
     pub snapshot_every: u64,
     /// Milliseconds after which an idle actor goes.
     pub idle_ms: u64,
+    /// In so many percent of the moments at which a task could go on while requests are out, time passes to
+    /// the next timer instead.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub overtaking_percent: u32,
     /// The steps, in order.
     pub steps: Vec<Step>,
     /// The faults.
@@ -265,6 +346,9 @@ pub enum PlanError {
     /// A setting that no run can have.
     #[error("plan with a {0} of 0, it must be at least 1")]
     Zero(&'static str),
+    /// A change of the specs after which they are none.
+    #[error("plan with a change that no platform takes: {0}")]
+    Change(#[from] stormglass_platform::SpecsError),
     /// A step's number that is 0 or another step's.
     #[error("plan with step number {0}, which is taken; 0 is the runner's own")]
     StepId(u32),
@@ -302,6 +386,13 @@ impl Plan {
         if let Some((name, _)) = settings.into_iter().find(|(_, value)| *value == 0) {
             return Err(PlanError::Zero(name));
         }
+        let mut changes = Vec::new();
+        for step in &self.steps {
+            if let Action::Reconfigure { change } = &step.action {
+                changes.push(change.clone());
+                crate::runner::changed(self, &changes)?;
+            }
+        }
         let mut taken = BTreeSet::from([0]);
         match self.steps.iter().find(|step| !taken.insert(step.id)) {
             Some(step) => Err(PlanError::StepId(step.id)),
@@ -320,8 +411,31 @@ pub fn tenant_name(tenant: u32) -> String {
     format!("tenant-{tenant}")
 }
 
+/// The tenant that a name names.
+pub fn tenant_number(name: &str) -> Option<u32> {
+    name.strip_prefix("tenant-")?.parse().ok()
+}
+
+/// Entities from this number on have ids that the platform made up.
+const FIRST_GENERATED: u32 = 1 << 31;
+
+/// The number of the entity whose id is the `number`-th that the simulated platform makes up.
+pub fn generated_entity(number: u32) -> u32 {
+    number | FIRST_GENERATED
+}
+
+/// The entity that an id names; none if no plan can name it.
+pub fn entity_number(id: &str) -> Option<u32> {
+    let numbered = id.strip_prefix('s').and_then(|id| id.split(' ').next()?.parse().ok());
+    let entity = numbered.or_else(|| u32::from_str_radix(id, 16).ok())?;
+    Some(entity).filter(|entity| entity_id(Who { tenant: 0, entity: *entity, set: 0 }) == id)
+}
+
 /// An entity's id.
 pub fn entity_id(who: Who) -> String {
+    if who.entity >= FIRST_GENERATED {
+        return format!("{:08x}", who.entity);
+    }
     // A quote, a space and a letter of two bytes: every id is one that must be encoded.
     format!("s{} o'\u{e9}", who.entity)
 }

@@ -16,11 +16,14 @@ use fork::Fork;
 use format::Known;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use stormglass_model::entity::EntityKey;
-use stormglass_model::tables::{EventRow, KeptRow, TenantRows};
-use stormglass_sim::{Disk, World};
+use stormglass_model::tables::{EventRow, IntentRow, KeptRow, OutboxRow, OutboxState, TenantRows};
+use stormglass_sim::disk::Grid;
+use stormglass_sim::{Disk, DiskOptions, World};
 
 static READS_TWICE: AtomicBool = AtomicBool::new(false);
 
@@ -93,6 +96,39 @@ impl Reader {
     }
 }
 
+/// The rows of a tenant in a file of the host and in its log, which nobody writes to now, read by SQLite's
+/// file format: nothing is opened, so nothing is recovered.
+///
+/// # Errors
+/// Files that cannot be read, or in which there is something else.
+pub fn of_bytes(path: &Path, tenant: &str) -> Result<TenantRows, String> {
+    let mut disk = Disk::new(DiskOptions::default());
+    for suffix in ["", "-wal", "-journal"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        let bytes = match std::fs::read(&name) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == ErrorKind::NotFound && !suffix.is_empty() => continue,
+            Err(error) => return Err(error.to_string()),
+        };
+        let file = disk.create(&(database_path(tenant) + suffix), Grid::Pages);
+        disk.write(file, 0, &bytes).map_err(|error| error.to_string())?;
+    }
+    format::read(&disk, tenant, &mut Known::default())
+}
+
+/// The rows of a tenant in a file of the host, opened by SQLite; what its own check says comes with them.
+///
+/// # Errors
+/// A file that cannot be read.
+pub async fn of_file(path: &Path, tenant: &str) -> Result<(TenantRows, Option<String>), String> {
+    let words = |error: libsql::Error| error.to_string();
+    let database = libsql::Builder::new_local(path).build().await.map_err(words)?;
+    let connection = database.connect().map_err(words)?;
+    let damage = fork::damage(&connection).await?;
+    Ok((fork::read_rows(&connection, tenant).await?, damage))
+}
+
 /// The files that make up a tenant's database.
 fn files_of(tenant: &str) -> [String; 3] {
     ["", "-wal", "-journal"].map(|suffix| database_path(tenant) + suffix)
@@ -147,7 +183,7 @@ fn event_of_text(entity: EntityKey, sequence_nr: u64, payload: &str) -> Result<E
 }
 
 fn deadline(at: Option<&str>) -> Result<Option<i64>, String> {
-    at.map(|at| utc_ms(at).ok_or_else(|| format!("expires_at `{at}` is no time"))).transpose()
+    at.map(|at| utc_ms(at).ok_or_else(|| format!("`{at}` is no time"))).transpose()
 }
 
 fn entity_key(tenant: &str, entity_type: &str, id: &str) -> EntityKey {
@@ -167,8 +203,62 @@ fn event_of_payload(entity: EntityKey, sequence_nr: u64, mut payload: Value) -> 
     }
     let (action, from, to) = (words("action")?, words("from")?, words("to")?);
     let key = words("idempotency_key");
+    let ids = payload.pointer("/changes/ids").and_then(Value::as_object).unwrap_or(&nothing);
+    let id = |(field, id): (&String, &Value)| Some((field.clone(), id.as_str()?.to_string()));
+    let ids = ids.iter().map(id).collect::<Option<BTreeMap<_, _>>>()?;
+    let intents = payload.get("intents").and_then(Value::as_array).map_or(&[][..], |rows| rows);
+    let intents = intents.iter().map(intent_row).collect::<Option<Vec<_>>>()?;
     let Value::Object(params) = payload.get_mut("params")?.take() else { return None };
-    Some(EventRow { entity, sequence_nr, action, from, to, timestamp_ms, params, key, kept })
+    Some(EventRow {
+        entity,
+        sequence_nr,
+        action,
+        from,
+        to,
+        timestamp_ms,
+        params,
+        key,
+        kept,
+        ids,
+        intents,
+    })
+}
+
+fn intent_row(intent: &Value) -> Option<IntentRow> {
+    let words = |name: &str| intent.get(name).and_then(Value::as_str).map(str::to_string);
+    Some(match intent.get("kind")?.as_str()? {
+        "trigger" => IntentRow::Trigger { integration: words("integration")? },
+        "schedule" => {
+            IntentRow::Schedule { action: words("action")?, due_at_ms: utc_ms(&words("due_at")?)? }
+        }
+        "spawn" => IntentRow::Spawn {
+            entity_type: words("entity_type")?,
+            entity_id: words("entity_id")?,
+            initial_action: words("initial_action"),
+            fields: match intent.get("fields") {
+                Some(fields) => fields.as_object()?.clone(),
+                None => Map::new(),
+            },
+        },
+        _ => return None,
+    })
+}
+
+/// A row of `outbox`: its place, its kind and what became of it.
+fn outbox_row(
+    (entity, sequence_nr, n): (EntityKey, u64, u64),
+    kind: &str,
+    due_at: Option<&str>,
+    (state, reason): (&str, Option<&str>),
+) -> Result<OutboxRow, String> {
+    let state = match (state, reason) {
+        ("open", None) => OutboxState::Open,
+        ("done", None) => OutboxState::Done,
+        ("closed", Some(reason)) => OutboxState::Closed(reason.to_string()),
+        other => return Err(format!("row {n} of event {sequence_nr} of {entity} is {other:?}")),
+    };
+    let due_at_ms = deadline(due_at)?;
+    Ok(OutboxRow { entity, sequence_nr, n, kind: kind.to_string(), due_at_ms, state })
 }
 
 fn kept_row(how: &Value) -> Option<KeptRow> {

@@ -1,10 +1,12 @@
 //! The platform's seams, filled with the simulated world.
 
+use crate::plan::{Who, entity_id, generated_entity};
 use crate::tally::Phases;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use stormglass_platform::Seams;
 use stormglass_platform::seams::{BoxFuture, Clock, Databases, Ids, Point, Points};
-use stormglass_sim::{self as sim, Boot, Label, Machine, Stream};
+use stormglass_sim::{self as sim, Boot, Label, Machine};
 
 /// Where the tenants' files are on the simulated disk.
 const DATA: &str = "/data/";
@@ -54,7 +56,7 @@ pub fn tenants_on(disk: &sim::Disk) -> Vec<String> {
 struct SimPoints {
     points: sim::Points,
     machine: Machine,
-    boot: u32,
+    boot: Boot,
     phases: Phases,
 }
 
@@ -62,40 +64,62 @@ impl Points for SimPoints {
     fn reach<'a>(&'a self, point: Point<'a>) -> BoxFuture<'a, ()> {
         let Point { label, tenant, entity, origin } = point;
         let who = format!("{origin} {tenant} {entity}");
+        let boot = self.boot.number();
         Box::pin(async move {
-            self.points.reach(Label { boot: self.boot, who, step: 0, point: label }).await;
+            self.points.reach(Label { boot, who, step: 0, point: label }).await;
             // A store call runs within one poll from here on: its operations are this scope's.
-            self.machine.enter(&scope(self.boot, label, origin));
+            self.machine.enter(&scope(boot, label, origin));
             if self.machine.is_running() {
                 self.phases.point(&self.machine, &point);
+            }
+            if label.starts_with(GUEST) && self.boot.compute(label).is_err() {
+                // The process died while it computed: nothing of it goes on.
+                std::future::pending().await
             }
         })
     }
 }
 
-/// The scope of the disk operations after a point: what faults name. A step's store calls are parts of
-/// its scope, such as `step 3/append` and `step 3/put`.
+/// How the labels of points begin at which a guest is computing.
+const GUEST: &str = "guest.";
+
+/// The scope of the operations after a point: what faults name. What a step leads to is a part of its
+/// scope, such as `step 3/append` and `step 3/put`, and `step 3/outbox/guest` of what its outbox rows do.
 fn scope(boot: u32, label: &str, origin: &str) -> String {
-    match (label.strip_prefix("store."), origin) {
-        (Some("ready"), _) => format!("recovery of boot {boot}"),
+    let part = match label.split_once('.') {
+        Some(("store", "ready" | "outbox")) => return format!("recovery of boot {boot}"),
         // An idle or stopping actor keeps its state; nobody asked for it.
-        (Some("snapshot"), "") => format!("passivation of boot {boot}"),
-        (Some(call), origin) if origin.starts_with("step ") => format!("{origin}/{call}"),
-        (None, origin) if origin.starts_with("step ") => origin.to_string(),
-        (_, "sweeper") => format!("sweep of boot {boot}/sweeper"),
+        Some(("store", "snapshot")) if origin.is_empty() => {
+            return format!("passivation of boot {boot}");
+        }
+        Some(("store", call)) => format!("/{call}"),
+        Some(("guest", _)) => "/guest".to_string(),
+        _ => String::new(),
+    };
+    match origin {
+        // Rows that a boot found, whoever wrote them.
+        "outbox" => format!("outbox of boot {boot}{part}"),
+        origin if origin.starts_with("step ") => format!("{origin}{part}"),
+        "sweeper" => format!("sweep of boot {boot}/sweeper"),
         _ => format!("sweep of boot {boot}/asked"),
     }
 }
 
+/// Ids that are never given twice and that a plan can name: a number of the boot and one within it, in
+/// no order that shows.
 struct SimIds {
-    stream: Mutex<Stream>,
+    boot: u32,
+    count: AtomicU32,
+    factor: u32,
     _alive: Arc<()>,
 }
 
 impl Ids for SimIds {
     fn next_id(&self) -> String {
-        let bits = self.stream.lock().unwrap_or_else(PoisonError::into_inner).bits();
-        format!("{bits:016x}")
+        let number = (self.boot << 16) | (self.count.fetch_add(1, Ordering::Relaxed) & 0xffff);
+        // An odd factor only shuffles the numbers.
+        let entity = generated_entity(number.wrapping_mul(self.factor));
+        entity_id(Who { tenant: 0, entity, set: 0 })
     }
 }
 
@@ -108,16 +132,17 @@ pub fn of(
     alive: &Arc<()>,
 ) -> Seams {
     let machine = Machine::clone(world);
-    let ids = world.seed().stream_for("ids", &format!("boot {}", boot.number()));
+    let factor = world.seed().stream("generated ids").bits() as u32 | 1;
+    let (boot_number, count) = (boot.number(), AtomicU32::new(0));
     Seams {
         clock: Arc::new(SimClock(world.clock().clone())),
         databases: Arc::new(SimDatabases { machine: machine.clone(), boot: boot.clone() }),
         points: Arc::new(SimPoints {
             points: points.clone(),
             machine,
-            boot: boot.number(),
+            boot: boot.clone(),
             phases: phases.clone(),
         }),
-        ids: Arc::new(SimIds { stream: Mutex::new(ids), _alive: Arc::clone(alive) }),
+        ids: Arc::new(SimIds { boot: boot_number, count, factor, _alive: Arc::clone(alive) }),
     }
 }

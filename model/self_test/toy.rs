@@ -13,13 +13,15 @@ pub(super) struct Toy {
 impl Run {
     /// What the toy answers; none when it crashed on the way.
     pub(super) fn serve(&mut self, op: OpId, request: &Request) -> Option<Answer> {
-        if let Some(allowed) = decide_alone(Some(&self.rules), request) {
+        let rules = self.rules_of(&name_of(&request.set, ""));
+        if let Some(allowed) = decide_alone(Some(&rules), request) {
             return Some(error(allowed[0].status, allowed[0].code));
         }
-        let Some(id) = request.entity_id().map(str::to_owned) else {
+        let Some(id) = request.entity_id().map(|id| name_of(&request.set, id)) else {
             let ids: Vec<String> = self.toys.keys().cloned().collect();
-            let live =
-                ids.into_iter().filter(|id| self.toys[id].state().existence == Existence::Live);
+            let live = ids.into_iter().filter(|id| {
+                self.toys[id].state().existence == Existence::Live && entity_of(id).set == SET
+            });
             let live: Vec<String> = live.collect();
             let items = live.into_iter().map(|id| (id.clone(), Listed::Entity(self.view(&id))));
             return Some(Answer::List(items.collect()));
@@ -35,7 +37,7 @@ impl Run {
         if self.defect == Defect::ForgetsKeys {
             state = Arc::new(State { keys: Arc::default(), ..(*state).clone() });
         }
-        match decide(&self.rules, &state, request, origin) {
+        match decide(&rules, &state, request, origin) {
             Decision::Accept { event, state } => self.accept(&id, event, state),
             Decision::Repeat if state.existence == Existence::Deleted => {
                 Some(Answer::Empty { status: 204 })
@@ -64,8 +66,9 @@ impl Run {
 
     fn write_rejected(&mut self, id: &str, request: &Request, state: &State, origin: Origin) {
         let draft = crate::project::Draft { rules: &self.rules, state, request, origin };
-        if let Some((event, state)) = crate::project::project(&draft) {
+        if let Ok((event, state)) = crate::project::project(&draft) {
             self.toys.get_mut(id).unwrap().append(Arc::new(event), Arc::new(state));
+            self.owe(id);
         }
     }
 
@@ -81,6 +84,7 @@ impl Run {
             }
         }
         self.toys.get_mut(id).unwrap().append(event.clone(), state);
+        self.owe(id);
         if self.random.one_in(25) {
             self.crash();
             return None;
@@ -94,7 +98,7 @@ impl Run {
         Some(if is_deletion { Answer::Empty { status: 204 } } else { self.entity(id) })
     }
 
-    fn put_all(&mut self, event: &Event) {
+    pub(super) fn put_all(&mut self, event: &Event) {
         for written in event.writes.values() {
             if let Kept::Blob { ttl_ms } = written.kept {
                 let deadline = ttl_ms.map(|ttl_ms| event.stamp.plus_ttl(ttl_ms).lo_ms);
@@ -114,8 +118,8 @@ impl Run {
     }
 
     /// Replay: puts what the state refers to and what has not expired.
-    fn start(&mut self, id: &str) {
-        let toy = self.toys.entry(id.to_owned()).or_insert_with(|| Toy::new(id));
+    pub(super) fn start(&mut self, id: &str) {
+        let toy = self.toys.entry(id.to_owned()).or_insert_with(|| Toy::new(&entity_of(id).id));
         if std::mem::replace(&mut toy.is_started, true) || self.defect == Defect::DropsBlobsOnReplay
         {
             return;
@@ -205,10 +209,10 @@ impl Run {
     }
 
     pub(super) fn rows(&self) -> TenantRows {
-        let key = |id: &str| EntityKey { tenant: TENANT.into(), set: SET.into(), id: id.into() };
+        let key = entity_of;
         let mut rows = TenantRows { tenant: TENANT.into(), ..TenantRows::default() };
         for (id, toy) in &self.toys {
-            rows.events.extend(toy.journal.iter().map(|event| self.row(key(id), event).into()));
+            rows.events.extend(toy.journal.iter().map(|event| self.row(id, event).into()));
         }
         for (blob_key, (data, expires_at_ms)) in &self.blobs {
             let (size_bytes, expires_at_ms) = (data.len() as u64, *expires_at_ms);
@@ -218,10 +222,11 @@ impl Run {
         for (id, nr) in &self.snapshots {
             rows.snapshots.push(SnapshotRow { entity: key(id), sequence_nr: *nr });
         }
+        rows.outbox = self.outbox_rows();
         rows
     }
 
-    fn row(&self, entity: EntityKey, event: &Event) -> EventRow {
+    fn row(&self, name: &str, event: &Event) -> EventRow {
         let value = |(name, content): (&String, &Arc<crate::canonical::Content>)| {
             (name.clone(), content.value().clone())
         };
@@ -250,7 +255,7 @@ impl Run {
             kept.insert(name.clone(), row);
         }
         EventRow {
-            entity,
+            entity: entity_of(name),
             sequence_nr: event.sequence_nr + u64::from(skips),
             action: event.action.clone(),
             from: event.from.clone(),
@@ -259,6 +264,8 @@ impl Run {
             params,
             key: event.key.clone(),
             kept,
+            ids: ids_of(event),
+            intents: self.intent_rows(name, event),
         }
     }
 }
@@ -268,11 +275,11 @@ impl Toy {
         Toy { journal: Vec::new(), states: vec![Arc::new(State::never(id))], is_started: false }
     }
 
-    fn state(&self) -> &Arc<State> {
+    pub(super) fn state(&self) -> &Arc<State> {
         self.states.last().unwrap()
     }
 
-    fn append(&mut self, event: Arc<Event>, state: Arc<State>) {
+    pub(super) fn append(&mut self, event: Arc<Event>, state: Arc<State>) {
         self.journal.push(event);
         self.states.push(state);
     }

@@ -3,7 +3,11 @@
 
 use serde_json::json;
 
-use crate::automaton::{Action, ActionKind, Automaton, Effect, Guard, VarKind, Variable};
+use crate::automaton::{
+    Action, ActionKind, Automaton, Effect, GUEST_TIMEOUT_MS, Guard, Integration, Spawn, VarKind,
+    Variable,
+};
+use crate::guests::Guest;
 
 /// The ceiling of the fields that have one, in bytes: small, so that runs with overflow are many.
 pub const CEILING_BYTES: u64 = 1024;
@@ -16,7 +20,7 @@ pub const DRAFT_TTL_MS: u64 = 600_000;
 
 fn variable(name: &'static str, kind: VarKind) -> Variable {
     let initial = match kind {
-        VarKind::Text => json!(""),
+        VarKind::Text | VarKind::Status => json!(""),
         VarKind::Counter => json!(0),
         VarKind::Flag => json!(false),
         VarKind::List | VarKind::Set => json!([]),
@@ -46,8 +50,15 @@ pub fn session() -> Automaton {
             variable("ready", VarKind::Flag),
             small("notes", VarKind::List),
             small("tags", VarKind::Set),
+            small("echo", VarKind::Text),
+            small("payload", VarKind::Text),
+            variable("alarm", VarKind::Text),
+            variable("rings", VarKind::Counter),
+            variable("task_id", VarKind::Text),
+            variable("task_name", VarKind::Text),
         ],
-        actions: actions(),
+        actions: [actions(), later_actions()].concat(),
+        integrations: integrations(),
     }
 }
 
@@ -97,6 +108,76 @@ fn actions() -> Vec<Action> {
         Action::input("Fail").kind(ActionKind::Internal).to("Failed").params(&["error"]),
         Action::input("Reopen").from(&["Done"]).to("Running"),
         Action::input("Told").kind(ActionKind::Output),
+    ]
+}
+
+/// The actions that leave something to be done later, and those that are called then.
+fn later_actions() -> Vec<Action> {
+    let internal = |name| Action::input(name).kind(ActionKind::Internal);
+    let task = Spawn {
+        entity_type: "Task",
+        id_source: None,
+        initial_action: Some("Begin"),
+        store_id_in: Some("task_id"),
+        copy_fields: vec!["user_message", "system_prompt"],
+    };
+    let named_task = Spawn {
+        id_source: Some("task_name"),
+        initial_action: None,
+        store_id_in: None,
+        copy_fields: vec!["notes"],
+        ..task.clone()
+    };
+    vec![
+        Action::input("Provision").effect(Effect::Trigger("provision")),
+        internal("Provisioned"),
+        internal("ProvisionFailed"),
+        Action::input("EchoMessage"),
+        Action::input("EchoPrompt"),
+        Action::input("EchoNotes"),
+        Action::input("EchoToken"),
+        internal("Echoed").params(&["echo"]),
+        internal("EchoFailed"),
+        Action::input("Torment").params(&["mode"]),
+        Action::input("Whisper").params(&["mode"]),
+        internal("Survived"),
+        internal("Perished"),
+        Action::input("Missed"),
+        Action::input("Picky"),
+        Action::input("Remind").effect(Effect::Schedule { action: "Ring", delay_ms: 30_000 }),
+        Action::input("RemindAt")
+            .effect(Effect::ScheduleAt { action: "Ring", field: "alarm" })
+            .params(&["alarm"]),
+        internal("Ring").effect(Effect::Increment("rings")),
+        Action::input("Delegate").effect(Effect::Spawn(task)),
+        Action::input("DelegateTo").effect(Effect::Spawn(named_task)).params(&["task_name"]),
+    ]
+}
+
+fn integrations() -> Vec<Integration> {
+    let run = |name, trigger, guest, on_success, on_failure| Integration {
+        name,
+        trigger,
+        guest,
+        on_success,
+        on_failure: Some(on_failure),
+        timeout_ms: GUEST_TIMEOUT_MS,
+        config: Vec::new(),
+    };
+    let echo = |name, trigger, on_success, field| Integration {
+        config: vec![("field", field)],
+        ..run(name, trigger, Guest::Echo, Some(on_success), "EchoFailed")
+    };
+    vec![
+        run("provisioner", "provision", Guest::Provisioner, Some("Provisioned"), "ProvisionFailed"),
+        echo("echo_user_message", "EchoMessage", "Echoed", "user_message"),
+        echo("echo_system_prompt", "EchoPrompt", "Echoed", "system_prompt"),
+        echo("echo_notes", "EchoNotes", "Echoed", "notes"),
+        echo("echo_token", "EchoToken", "Echoed", "token"),
+        run("torment", "Torment", Guest::Hostile, Some("Survived"), "Perished"),
+        run("whisper", "Whisper", Guest::Hostile, None, "Perished"),
+        run("missed", "Missed", Guest::Missing, Some("Survived"), "Perished"),
+        echo("picky", "Picky", "Start", "user_message"),
     ]
 }
 

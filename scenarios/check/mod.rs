@@ -6,12 +6,12 @@
 //! the run's verdict.
 //!
 //! **Verified** here, by asking the model: I1, I2, I3 (events against requests, by every answer and
-//! reading), I4, I10, I18 (every answer), I5, I6, I7, I8, I12, I19, I20 for snapshots (every reading); how
+//! reading), I4, I10, I18 (every answer), I5, I6, I7, I8, I12, I13 (rows, blobs, files), I19, I20 for snapshots
+//! (every reading); how
 //! far each goes stands at the head of the model's file. I7's orphans are counted: `check orphans`.
 //! **Verified** in the files beside this one: I8, I9 and I20 for sweeps in `sweeps`; I2 by write protocol
 //! and I14 in `remains`; I11 in `recovery`; I16 in `progress`; I21 in `progress` and `panics`.
 //! **Not verified** by any of them:
-//! - I13 beyond the tenant column of rows; I15: no step of the workload leaves a row of `outbox`.
 //! - I17: no run can see it. `check-determinism`, the tests and a part of each campaign compare processes.
 //! - I22: faults are honest so far and damage nothing, so its errors (`BlobLost`, `EventUndecodable`) are
 //!   answers that I18 refuses, and wrong, older or null values are I4's, I10's and I18's. What is said
@@ -27,27 +27,33 @@ mod sweeps;
 pub use progress::PROGRESS_MS;
 pub use remains::event_without_its_blob;
 
-use crate::plan::{Mode, Plan, Step, entity_id, tenant_name};
+use crate::change::{Change, model_mode};
+use crate::http::Answer;
+use crate::plan::{Action, Plan, Step, Who, entity_id, entity_number, tenant_name, tenant_number};
 use crate::rows::{Look, Reader};
-use crate::translate;
+use crate::seams::tenants_on;
+use crate::translate::{self, Sets};
 use progress::Calm;
 use recovery::Standing;
 use remains::Remains;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use stormglass_model::automaton::Automaton;
 use stormglass_model::clock::Moment;
 use stormglass_model::entity::{EntityKey, OpId};
 use stormglass_model::observe::Observation;
 use stormglass_model::oracle::Oracle;
 use stormglass_model::tables::{Sight, TenantRows};
 use stormglass_model::violation::{Invariant, Mismatch, Violation};
-use stormglass_model::{automaton, workload};
-use stormglass_platform::Answer;
+use stormglass_model::workload;
 use stormglass_sim::World;
 use sweeps::Sweeps;
 
 /// The ceiling of fields without one of their own, in bytes: the platform's default.
 pub const DEFAULT_CEILING_BYTES: u64 = 131_072;
+
+/// The place of an answer that acknowledges what is to be rejected.
+const ACKNOWLEDGED: &str = "answer not allowed: success";
 
 /// Why a run stops.
 pub enum Stop {
@@ -87,10 +93,15 @@ pub struct Judge<'a> {
     is_on: bool,
     watch: &'a dyn Fn(Part),
     oracle: Oracle,
+    /// What the model takes for the specs in force.
+    automata: Vec<Automaton>,
     /// Violations that answers showed, until the tables are read.
     held: Vec<Violation>,
     /// Every entity that was ever asked for.
-    asked: BTreeSet<(u32, u32)>,
+    asked: BTreeSet<Who>,
+    /// Tenants for which a creation was ever sent: the only ones that may have a file (I13).
+    created: BTreeSet<String>,
+    sets: Sets,
     standing: Standing,
     calm: Calm,
     sweeps: Sweeps,
@@ -111,20 +122,19 @@ impl<'a> Judge<'a> {
         plan: &Plan,
         (is_on, watch): (bool, &'a dyn Fn(Part)),
     ) -> Judge<'a> {
-        let default_inline_max = DEFAULT_CEILING_BYTES;
-        let mode = match plan.mode {
-            Mode::BlobRefs => automaton::Mode::BlobRefs { default_inline_max },
-            Mode::InlineTruncate => automaton::Mode::InlineTruncate { default_inline_max },
-        };
-        let mut oracle = Oracle::new(mode, moment(world));
-        oracle.set_spec(workload::session::session());
+        let automata = vec![workload::session::session(), workload::task::task()];
+        let mut oracle = Oracle::new(model_mode(plan.mode), moment(world));
+        automata.iter().cloned().for_each(|automaton| oracle.set_spec(automaton));
         Judge {
             world,
             is_on,
             watch,
             oracle,
+            automata,
             held: Vec::new(),
             asked: BTreeSet::new(),
+            created: BTreeSet::new(),
+            sets: Sets::of(plan),
             standing: Standing::default(),
             calm: Calm::default(),
             sweeps: Sweeps::new(plan.sweep_interval_ms),
@@ -136,9 +146,25 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// Every entity that was ever asked for, as tenant and number.
-    pub fn asked(&self) -> Vec<(u32, u32)> {
-        self.asked.iter().copied().collect()
+    /// Every entity that was ever asked for, and every one that has rows: a spawn may have made it.
+    pub async fn visited(&mut self) -> Vec<Who> {
+        self.look_aside().await;
+        let mut visited = self.asked.clone();
+        for rows in self.reader.rows() {
+            let tenant = tenant_number(&rows.tenant);
+            let whos = rows.events.iter().filter_map(|row| {
+                let EntityKey { set, id, .. } = &row.entity;
+                let (set, entity) = (self.sets.number(set)?, entity_number(id)?);
+                Some(Who { tenant: tenant?, entity, set })
+            });
+            visited.extend(whos);
+        }
+        visited.into_iter().collect()
+    }
+
+    /// The entity sets of the run.
+    pub fn sets(&self) -> &Sets {
+        &self.sets
     }
 
     /// Observations from which nothing was concluded, because too much was in doubt.
@@ -163,6 +189,15 @@ impl<'a> Judge<'a> {
         self.remains.latest_ms()
     }
 
+    /// From the boot that starts next on, this holds.
+    pub fn reconfigured(&mut self, change: &Change) {
+        change.apply_to_model(&mut self.automata);
+        self.automata.iter().cloned().for_each(|automaton| self.oracle.set_spec(automaton));
+        if let Change::Mode { tenant, mode } = change {
+            self.oracle.set_mode(&tenant_name(*tenant), model_mode(*mode));
+        }
+    }
+
     /// A server process runs.
     pub fn boot_started(&mut self) -> Going {
         self.oracle.boot_started(moment(self.world)).map_err(broken)?;
@@ -178,11 +213,14 @@ impl<'a> Judge<'a> {
 
     /// A step's request is sent; nothing if the step is none.
     pub fn sent(&mut self, step: &Step) -> Option<OpId> {
-        let request = translate::for_model(step)?;
+        let request = translate::for_model(step, &self.sets)?;
         if let Some(who) = step.action.who() {
-            self.asked.insert((who.tenant, who.entity));
+            self.asked.insert(who);
+            if let Action::Create { .. } = step.action {
+                self.created.insert(tenant_name(who.tenant));
+            }
             if step.action.is_write() {
-                self.standing.write_sent(&tenant_name(who.tenant), &entity_id(who));
+                self.standing.write_sent(&self.key(who));
             }
         }
         let op = self.ask(|oracle, now| oracle.send(now, request));
@@ -199,14 +237,8 @@ impl<'a> Judge<'a> {
     /// A request was answered.
     pub fn answered(&mut self, step: &Step, op: OpId, said: &Answer) -> Going {
         let was_calm = self.calm.answered(self.world, op);
-        let Some(answer) = translate::answer(step, said) else {
-            let mismatch = Mismatch::new(
-                Invariant::I18,
-                "answer of another shape",
-                "the shape of the contract's section 8",
-                said.body.to_string(),
-            );
-            return violated(mismatch.at(translate::brief(step)));
+        let Some(answer) = translate::answer(step, said, &self.sets) else {
+            return self.odd(step, &said.body.to_string());
         };
         let found = self.ask(|oracle, now| oracle.answer(now, op, &answer)).map_err(broken)?;
         if found.is_empty() {
@@ -219,11 +251,31 @@ impl<'a> Judge<'a> {
         Ok(())
     }
 
+    /// An answer is none of the contract's.
+    pub fn odd(&self, step: &Step, actual: &str) -> Going {
+        let (place, expected) =
+            ("answer of another shape", "the shape of the contract's section 8");
+        let mismatch = Mismatch::new(Invariant::I18, place, expected, actual);
+        if self.is_on { violated(mismatch.at(translate::brief(step))) } else { Ok(()) }
+    }
+
+    /// A request that is none was answered: with its rejection, whatever the platform is at (I18).
+    pub fn refused(&mut self, step: &Step, said: &Answer) -> Going {
+        let Action::Malformed { what, .. } = &step.action else { return Ok(()) };
+        let (status, code) = what.rejection();
+        if !self.is_on || (said.status == status && said.code.as_deref() == Some(code)) {
+            return Ok(());
+        }
+        let actual = format!("{} {}", said.status, said.code.as_deref().unwrap_or("success"));
+        let place = "answer to a request that is none";
+        let mismatch = Mismatch::new(Invariant::I18, place, format!("{status} {code}"), actual);
+        violated(mismatch.at(translate::brief(step)))
+    }
+
     /// Keeps what an answer says of its tenant's store and of its entity.
     fn note_standing(&mut self, step: &Step, answer: &Answer) {
         let Some(who) = step.action.who() else { return };
-        let (tenant, set) = (tenant_name(who.tenant), translate::SET.to_string());
-        let key = EntityKey { tenant, set, id: entity_id(who) };
+        let key = self.key(who);
         let is_write = step.action.is_write();
         if answer.status >= 500 {
             self.standing.in_doubt(&key);
@@ -233,6 +285,11 @@ impl<'a> Judge<'a> {
                 self.standing.shown(key, shown);
             }
         }
+    }
+
+    fn key(&self, who: Who) -> EntityKey {
+        let (tenant, set) = (tenant_name(who.tenant), self.sets.name(who.set));
+        EntityKey { tenant, set, id: entity_id(who) }
     }
 
     /// Whether no tenant's store has anything left that may be overwritten.
@@ -246,9 +303,6 @@ impl<'a> Judge<'a> {
         if !self.is_on {
             self.held.clear();
             return Ok(());
-        }
-        if self.sweeps.is_delayed(self.calm.fault_count(self.world)) {
-            self.oracle.fault_fired();
         }
         let mut found = Vec::new();
         if self.world.op_count() != self.read_at_op || self.standing.has_news {
@@ -283,8 +337,15 @@ impl<'a> Judge<'a> {
     }
 
     /// The first violation of a moment, in the order of the ids; tables before answers.
-    fn decide(&mut self, found: Vec<Violation>) -> Going {
+    fn decide(&mut self, mut found: Vec<Violation>) -> Going {
         let held = std::mem::take(&mut self.held);
+        // What was wrongly acknowledged stands in the journal as it was said: the answer is the fault.
+        let is_said = |one: &Violation| {
+            let mut said = held.iter().filter(|said| said.place == ACKNOWLEDGED);
+            let is_of_journal = matches!(one.invariant, Invariant::I2 | Invariant::I11);
+            is_of_journal && said.any(|said| said.entity == one.entity)
+        };
+        found.retain(|one| !is_said(one));
         let first = |found: Vec<Violation>| found.into_iter().min_by_key(|one| one.invariant);
         first(found).or_else(|| first(held)).map_or(Ok(()), violated)
     }
@@ -299,8 +360,14 @@ impl<'a> Judge<'a> {
         looks
     }
 
+    /// Reads the tables for a run's own sake, judge or not: the next quiet moment reads them again.
+    pub async fn look_aside(&mut self) {
+        self.look(false).await;
+        self.read_at_op = u64::MAX;
+    }
+
     fn judge_rows(&mut self, looks: Vec<Look>, is_dead: bool) -> Vec<Violation> {
-        let mut found = Vec::new();
+        let mut found: Vec<Violation> = self.files_of_nobody().collect();
         for look in looks {
             self.reading_count += 1;
             let rows = match remains::whole(look) {
@@ -327,6 +394,16 @@ impl<'a> Judge<'a> {
         found
     }
 
+    /// I13: files of tenants that nobody has written to.
+    fn files_of_nobody(&self) -> impl Iterator<Item = Violation> {
+        let mut tenants = tenants_on(&self.world.image());
+        tenants.retain(|tenant| !self.created.contains(tenant));
+        tenants.into_iter().map(|tenant| {
+            let place = "file of a tenant that nobody wrote to";
+            Mismatch::new(Invariant::I13, place, "no file", "a file").at(tenant)
+        })
+    }
+
     /// The model's turn.
     fn ask<T>(&mut self, question: impl FnOnce(&mut Oracle, Moment) -> T) -> T {
         (self.watch)(Part::Model);
@@ -336,7 +413,7 @@ impl<'a> Judge<'a> {
     }
 
     fn tenants(&self) -> BTreeSet<String> {
-        self.asked.iter().map(|(tenant, _)| tenant_name(*tenant)).collect()
+        self.asked.iter().map(|who| tenant_name(who.tenant)).collect()
     }
 
     /// The rows of every tenant as they were last read.

@@ -111,6 +111,20 @@ impl Judge<'_> {
         if self.is_on { violated(unavailable_in_calm(step, answer)) } else { Ok(()) }
     }
 
+    /// I15: what was due when the clock read `by_ms` is done, or closed with a reason.
+    pub fn overdue(&self, by_ms: i64) -> Going {
+        let rows = self.rows();
+        let found = rows.iter().filter(|_| self.is_on).find_map(|r| self.oracle.overdue(r, by_ms));
+        found.map_or(Ok(()), violated)
+    }
+
+    /// Whether a row of `outbox` is due.
+    pub async fn is_due(&mut self) -> bool {
+        self.look_aside().await;
+        let now_ms = self.world.clock().now_utc_ms();
+        self.rows().iter().any(|rows| self.oracle.overdue(rows, now_ms).is_some())
+    }
+
     /// I16: neither an answer nor a lost connection, and no fault for a minute.
     pub fn hangs(&self, what: &str) -> Going {
         if !self.is_on {
@@ -169,7 +183,7 @@ mod tests {
 
     #[test]
     fn in_calm_a_5xx_is_no_answer_and_no_item_of_a_list() {
-        let who = Who { tenant: 0, entity: 0 };
+        let who = Who { tenant: 0, entity: 0, set: 0 };
         let action = Action::Get { who };
         let step = Step { id: 1, client: 1, together: false, key: None, if_match: None, action };
         let is_found = |answer: &Answer| {

@@ -144,6 +144,8 @@ mod tests {
             params: Default::default(),
             key: None,
             kept: BTreeMap::from([("big".to_string(), kept)]),
+            ids: BTreeMap::new(),
+            intents: Vec::new(),
         }
     }
 
@@ -156,7 +158,7 @@ mod tests {
         };
         let blobs = keys.iter().map(blob).collect();
         let events = events.into_iter().map(Arc::new).collect();
-        TenantRows { tenant: "t".to_string(), events, blobs, snapshots: Vec::new() }
+        TenantRows { tenant: "t".to_string(), events, blobs, ..TenantRows::default() }
     }
 
     fn found(protocol: Protocol, rows: &TenantRows, orphans: usize) -> Option<&'static str> {

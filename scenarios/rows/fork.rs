@@ -3,12 +3,12 @@
 //! **Invariant:** the fork is a machine of its own, killed when the look is over: a connection of a dead
 //! process closes without a checkpoint.
 
-use super::{deadline, entity_key, event_of_text};
+use super::{deadline, entity_key, event_of_text, outbox_row};
 use crate::seams::database_path;
 use libsql::{Connection, Row};
 use std::sync::Arc;
 use stormglass_model::entity::EntityKey;
-use stormglass_model::tables::{BlobRow, EventRow, SnapshotRow, TenantRows};
+use stormglass_model::tables::{BlobRow, EventRow, OutboxRow, SnapshotRow, TenantRows};
 use stormglass_sim::{Boot, Disk, Ending, KeptRandomness, Machine, World};
 
 /// A machine with a copy of the disk, made when it is first needed.
@@ -89,6 +89,12 @@ pub async fn read_rows(connection: &Connection, tenant: &str) -> Result<TenantRo
         let sql = "SELECT tenant, entity_type, entity_id, sequence_nr FROM snapshots";
         found.snapshots = read(connection, sql, snapshot).await?;
     }
+    if has("outbox") {
+        let sql =
+            "SELECT tenant, entity_type, entity_id, sequence_nr, n, kind, due_at, state, reason
+            FROM outbox";
+        found.outbox = read(connection, sql, outbox).await?;
+    }
     Ok(found)
 }
 
@@ -119,6 +125,13 @@ fn key(row: &Row) -> Result<EntityKey, String> {
 
 fn snapshot(row: &Row) -> Result<SnapshotRow, String> {
     Ok(SnapshotRow { entity: key(row)?, sequence_nr: number(row, 3)? })
+}
+
+fn outbox(row: &Row) -> Result<OutboxRow, String> {
+    let at = (key(row)?, number(row, 3)?, number(row, 4)?);
+    let due_at: Option<String> = row.get(6).map_err(in_words)?;
+    let (state, reason): (String, Option<String>) = (text(row, 7)?, row.get(8).map_err(in_words)?);
+    outbox_row(at, &text(row, 5)?, due_at.as_deref(), (&state, reason.as_deref()))
 }
 
 fn blob(row: &Row) -> Result<BlobRow, String> {

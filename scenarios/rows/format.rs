@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** a row is taken from the last reading only where its record is the very same.
 
-use super::{deadline, entity_key, event_of_text};
+use super::{deadline, entity_key, event_of_text, outbox_row};
 use crate::seams::database_path;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -61,7 +61,33 @@ fn read_all(disk: &Disk, tenant: &str, known: &mut Known) -> Result<TenantRows, 
             Ok::<(), Failed>(())
         })?;
     }
+    if tables.has("outbox") {
+        let columns = [
+            "tenant",
+            "entity_type",
+            "entity_id",
+            "sequence_nr",
+            "n",
+            "kind",
+            "due_at",
+            "state",
+            "reason",
+        ];
+        tables.rows("outbox", &columns, |row| {
+            let at = (key(row)?, number(row, 3)?, number(row, 4)?);
+            let how = (row.text(7)?, optional_text(row, 8)?);
+            found.outbox.push(outbox_row(at, row.text(5)?, optional_text(row, 6)?, how)?);
+            Ok::<(), Failed>(())
+        })?;
+    }
     Ok(found)
+}
+
+fn optional_text<'a>(row: &'a Row<'_>, column: usize) -> Result<Option<&'a str>, Failed> {
+    match row.value(column)? {
+        Value::Null => Ok(None),
+        _ => Ok(Some(row.text(column)?)),
+    }
 }
 
 /// The rows of a table, of which those that were known before are not read again.
@@ -87,10 +113,7 @@ fn changed<T: Clone>(
 }
 
 fn blob(row: &Row<'_>) -> Result<BlobRow, Failed> {
-    let expires_at = match row.value(3)? {
-        Value::Null => None,
-        _ => Some(row.text(3)?),
-    };
+    let expires_at = optional_text(row, 3)?;
     Ok(BlobRow {
         key: row.text(0)?.to_string(),
         data: row.bytes(1)?.to_vec().into(),

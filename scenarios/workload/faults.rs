@@ -5,6 +5,7 @@
 //! no operation is no fault.
 
 use super::draw::Draw;
+use super::later::leaves_intents;
 use super::values::is_over;
 use crate::plan::{Action, Step};
 use crate::profile::Profile;
@@ -85,11 +86,39 @@ pub fn failing_sweep(draw: &mut Draw, boot: u32) -> Fault {
     at(Effect::Eio, format!("sweep of boot {boot}/sweeper"), Some(op), When::Nth(1))
 }
 
+/// A crash while what a step has left is done.
+pub fn crash_in_outbox(draw: &mut Draw, step: u32) -> Fault {
+    let call =
+        draw.pick(&["outbox", "outbox/append", "outbox/append", "outbox/put", "outbox/settle"]);
+    crash_within(draw, in_step(step, call), 6)
+}
+
+/// A crash while what earlier boots have left is done.
+pub fn crash_in_rest(draw: &mut Draw, boot: u32) -> Fault {
+    let call = draw.pick(&["", "/append", "/append", "/outbox"]);
+    crash_within(draw, format!("outbox of boot {boot}{call}"), 6)
+}
+
+/// A commit of what a step has left fails.
+pub fn failed_outbox(draw: &mut Draw, step: u32) -> Fault {
+    let call = draw.pick(&["outbox/append", "outbox/append", "outbox/put", "outbox/settle"]);
+    let op = draw.pick(&[OpKind::Sync, OpKind::Sync, OpKind::Write]);
+    at(Effect::Eio, in_step(step, call), Some(op), When::Nth(1))
+}
+
+/// Time is lost while what a step has left is done: a guest may take too long.
+pub fn slow_outbox(draw: &mut Draw, step: u32) -> Fault {
+    let (call, ms) = (draw.pick(&["outbox", "outbox/blobs"]), draw.pick(&[1_000, 29_999, 30_000]));
+    at(Effect::Slow { ms }, in_step(step, call), None, When::Nth(1))
+}
+
 /// What can be struck in a plan.
 struct Targets {
     /// Steps that write, and of them those whose values overflow.
     writes: Vec<u32>,
     overflows: Vec<u32>,
+    /// Steps that leave something to be done.
+    later: Vec<u32>,
     sweeps: bool,
     boots: u32,
 }
@@ -104,6 +133,7 @@ impl Targets {
         Targets {
             writes: ids(&|step| step.action.is_write()),
             overflows: ids(&|step| step.action.is_write() && overflows(step)),
+            later: ids(&|step| leaves_intents(&step.action)),
             sweeps: steps.iter().any(|step| matches!(step.action, Action::Sweep { .. })),
             boots: 1 + ids(&ends).len() as u32,
         }
@@ -135,6 +165,12 @@ pub fn of_plan(draw: &mut Draw, steps: &[Step], profile: &Profile) -> Vec<Fault>
 
 fn crash(draw: &mut Draw, targets: &Targets) -> Fault {
     let has_overflow = !targets.overflows.is_empty();
+    if !targets.later.is_empty() && draw.percent(40) {
+        let boot = 1 + draw.below(targets.boots);
+        let step = draw.pick(&targets.later);
+        let is_of_step = draw.percent(70);
+        return if is_of_step { crash_in_outbox(draw, step) } else { crash_in_rest(draw, boot) };
+    }
     match draw.below(10) {
         0..5 if has_overflow => {
             let step = draw.pick(&targets.overflows);
@@ -166,6 +202,11 @@ fn error(draw: &mut Draw, targets: &Targets) -> Fault {
         let when = When::Rate { per_million: 1 + draw.below(10_000) };
         let effect = draw.pick(&[Effect::Eio, Effect::NoSpace, Effect::Slow { ms: 1_000 }]);
         return Fault { effect, target: Target::default(), when };
+    }
+    if !targets.later.is_empty() && draw.percent(40) {
+        let step = draw.pick(&targets.later);
+        let is_slow = draw.percent(25);
+        return if is_slow { slow_outbox(draw, step) } else { failed_outbox(draw, step) };
     }
     match draw.below(6) {
         0 | 1 => failed_commit(draw, step),

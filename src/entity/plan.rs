@@ -14,7 +14,7 @@ use crate::overflow::{self, Kept, OverflowMode};
 use crate::seams::Ids;
 use crate::spec::{Action, Effect, FRESH_ID, TransitionTable, VariableKind};
 use crate::store::EntityKey;
-use crate::{defect, time};
+use crate::{canonical, defect, time};
 
 /// What a plan depends on beside the entity and the request.
 pub struct Planner<'a> {
@@ -320,7 +320,14 @@ impl Planner<'_> {
             return Value::from(id.as_str());
         }
         if let (false, Some(value)) = (self.table.is_set_by_effects(name), event.params.get(name)) {
-            return value.clone();
+            // A truncated string is its placeholder, for a reader inside the platform too.
+            return match overflow::decide(self.mode, self.table, name, value, self.now_ms) {
+                Kept::Truncated { limit } => {
+                    let size = canonical::size_of(&canonical::to_text(value));
+                    overflow::placeholder(size, limit)
+                }
+                Kept::Inline | Kept::Blob { .. } => value.clone(),
+            };
         }
         if let Some(items) = working.lists.get(name) {
             return Value::Array(items.clone());

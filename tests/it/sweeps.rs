@@ -33,7 +33,7 @@ fn plan(actions: Vec<Action>) -> Plan {
 /// Creates an entity one of whose fields overflows.
 fn create(entity: u32, field: &str) -> Action {
     let value = Recipe::Text { json_bytes: 1_100, content: entity, alphabet: Alphabet::Plain };
-    let who = Who { tenant: 0, entity };
+    let who = Who { tenant: 0, entity, set: 0 };
     Action::Create { who, values: vec![(field.to_string(), value)] }
 }
 

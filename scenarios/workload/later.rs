@@ -1,0 +1,335 @@
+//! Steps that leave something to be done later: guests, schedules, spawns, and requests to what spawns
+//! make; and the motifs that interrupt them.
+//!
+//! **Invariant:** as of every motif: legal for a correct platform, whatever came before it.
+
+use super::author::{AROUND_MS, Author, EXPIRING, TTL_MS, expiring, write_of};
+use super::faults;
+use super::motif::end_boot;
+use super::values;
+use crate::plan::{Action, Values, Who, entity_id};
+use crate::recipe::{Alphabet, Recipe};
+use stormglass_sim::clock::DEFAULT_START_UTC_MS;
+
+/// The number of the set that sessions spawn.
+pub const TASKS: u32 = 1;
+/// How long `Remind` waits, in milliseconds.
+const REMIND_MS: i64 = 30_000;
+/// What the hostile guest can be told to do.
+const MODES: [&str; 20] = [
+    "trap",
+    "loop",
+    "memory",
+    "recurse",
+    "pointers",
+    "negative",
+    "short",
+    "exact",
+    "not_json",
+    "not_object",
+    "no_success",
+    "duplicate_keys",
+    "large",
+    "reserved",
+    "unknown_action",
+    "named_action",
+    "silent",
+    "fails",
+    "returns_nonzero",
+    "twice",
+];
+const ECHOES: [(&str, &str); 4] = [
+    ("EchoMessage", "user_message"),
+    ("EchoPrompt", EXPIRING),
+    ("EchoNotes", "notes"),
+    ("EchoToken", "token"),
+];
+
+fn act(who: Who, action: &str, values: Values) -> Action {
+    Action::Act { who, action: action.to_string(), values }
+}
+
+fn words(name: &str, words: impl Into<String>) -> Values {
+    vec![(name.to_string(), Recipe::Words(words.into()))]
+}
+
+/// The task of the same number, in the same tenant.
+fn namesake(who: Who) -> Who {
+    Who { set: TASKS, ..who }
+}
+
+/// Whether an action leaves something to be done later.
+pub fn leaves_intents(action: &Action) -> bool {
+    let Action::Act { who, action, .. } = action else { return false };
+    let is_of_guests = action == "Provision" || action == "Missed" || action == "Picky";
+    let is_hostile = action == "Torment" || action == "Whisper";
+    let is_later = ["Remind", "RemindAt", "Delegate", "DelegateTo"].contains(&action.as_str());
+    let is_echo = ECHOES.iter().any(|(echo, _)| echo == action);
+    who.set != TASKS && (is_of_guests || is_hostile || is_later || is_echo)
+}
+
+impl Author {
+    /// An action that runs a guest, at times one that writes what the guest reads.
+    pub fn guest(&mut self, who: Who) -> Action {
+        match self.draw.below(10) {
+            0 | 1 => {
+                let values = self.some_of(&["user_message"]);
+                act(who, "Provision", values)
+            }
+            2..6 => {
+                let (action, field) = self.draw.pick(&ECHOES);
+                let writes = field != "notes" && self.draw.percent(50);
+                let values = if writes { self.some_of(&[field]) } else { Values::new() };
+                act(who, action, values)
+            }
+            6 | 7 => {
+                let (action, mode) =
+                    (self.draw.pick(&["Torment", "Whisper"]), self.draw.pick(&MODES));
+                act(who, action, words("mode", mode))
+            }
+            8 => act(who, "Missed", Values::new()),
+            _ => {
+                let values = self.some_of(&["user_message"]);
+                act(who, "Picky", values)
+            }
+        }
+    }
+
+    /// A schedule or a spawn.
+    pub fn later(&mut self, who: Who) -> Action {
+        match self.draw.below(6) {
+            0 => act(who, "Remind", Values::new()),
+            1 | 2 => self.remind_at(who),
+            3 | 4 => self.delegate(who),
+            _ => {
+                let entity = self.draw.below(self.cast.entities + 1);
+                let name = match self.draw.below(8) {
+                    0 => String::new(),
+                    1 => "no\u{7}id".to_string(),
+                    _ => entity_id(Who { entity, ..who }),
+                };
+                act(who, "DelegateTo", words("task_name", name))
+            }
+        }
+    }
+
+    fn remind_at(&mut self, who: Who) -> Action {
+        if self.draw.percent(12) {
+            let odd = self.draw.pick(&["soon", "", "2026-13-01T00:00:00Z", "2026-01-01"]);
+            return act(who, "RemindAt", words("alarm", odd));
+        }
+        let after_ms = self.draw.pick(&[-5_000, -1, 0, 1, 1_000, 45_000, 90_000, 4_000_000]);
+        let at_ms = DEFAULT_START_UTC_MS + self.clock_ms() + after_ms;
+        let zone_minutes = self.draw.pick(&[0, 0, 90, -300]);
+        act(who, "RemindAt", words("alarm", rfc3339(at_ms, zone_minutes)))
+    }
+
+    fn delegate(&mut self, who: Who) -> Action {
+        let values = self.some_of(&["user_message", EXPIRING]);
+        act(who, "Delegate", values)
+    }
+
+    /// A request to a task, whether anybody has made it or not.
+    pub fn task(&mut self, who: Who) -> Action {
+        let who = namesake(who);
+        match self.draw.below(9) {
+            0 | 1 => self.create(who),
+            2 => act(who, "Begin", Values::new()),
+            3 => act(who, "Close", Values::new()),
+            4 => self.patch(who),
+            5 => Action::Delete { who },
+            6 => Action::History { who, page: None },
+            7 => write_of(who, self.some_of(&["user_message", EXPIRING])),
+            _ => Action::Get { who },
+        }
+    }
+}
+
+/// A time as RFC 3339 writes it, in a zone so many minutes ahead of UTC.
+fn rfc3339(utc_ms: i64, zone_minutes: i64) -> String {
+    let local_ms = utc_ms + zone_minutes * 60_000;
+    let (days, ms) = (local_ms.div_euclid(86_400_000), local_ms.rem_euclid(86_400_000));
+    let mut year = 1970 + days.div_euclid(366);
+    let days_before = |year: i64| {
+        let past = year - 1;
+        past * 365 + past.div_euclid(4) - past.div_euclid(100) + past.div_euclid(400) - 719_162
+    };
+    while days_before(year + 1) <= days {
+        year += 1;
+    }
+    let is_leap = days_before(year + 1) - days_before(year) == 366;
+    let lengths = [31, 28 + i64::from(is_leap), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    let (mut day, mut month) = (days - days_before(year), 0);
+    while day >= lengths[month] {
+        day -= lengths[month];
+        month += 1;
+    }
+    let (seconds, ms) = (ms / 1_000, ms % 1_000);
+    let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
+    let zone = match zone_minutes {
+        0 => "Z".to_string(),
+        ahead => {
+            let sign = if ahead < 0 { '-' } else { '+' };
+            format!("{sign}{:02}:{:02}", ahead.abs() / 60, ahead.abs() % 60)
+        }
+    };
+    let (month, day) = (month + 1, day + 1);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}{zone}")
+}
+
+/// A guest's run is interrupted between its event and its callback, or between the callback and the end of
+/// it (I15): once, or with a reason.
+pub fn interrupted(author: &mut Author) {
+    let who = author.someone();
+    let action = if author.draw.percent(70) { author.guest(who) } else { author.later(who) };
+    let step = author.push(action);
+    let fault = match author.draw.below(4) {
+        0 => faults::failed_outbox(&mut author.draw, step),
+        1 => faults::slow_outbox(&mut author.draw, step),
+        _ => faults::crash_in_outbox(&mut author.draw, step),
+    };
+    author.faults.push(fault);
+    if author.draw.percent(40) {
+        let boot = author.boot() + 1;
+        author.faults.push(faults::crash_in_rest(&mut author.draw, boot));
+    }
+    author.push(Action::Get { who });
+    if author.draw.percent(50) {
+        author.push(Action::Wait { ms: 61_000 });
+    }
+}
+
+/// A guest reads an expiring value around its deadline, and at times once more after it (I4, I10).
+pub fn late_reading(author: &mut Author) {
+    let who = author.someone();
+    let body = author.overflowing();
+    author.push(expiring(who, body));
+    let around_ms = author.draw.pick(&AROUND_MS);
+    author.clock_to(author.clock_ms() + TTL_MS + around_ms);
+    let step = author.push(act(who, "EchoPrompt", Values::new()));
+    if author.draw.percent(50) {
+        author.faults.push(faults::crash_in_outbox(&mut author.draw, step));
+    }
+    if author.draw.percent(50) {
+        let delegate = act(who, "Delegate", Values::new());
+        author.push(delegate);
+    }
+    author.push(Action::Wait { ms: 1 });
+    author.push(Action::Get { who });
+}
+
+/// A guest's buffers around the size of what it reads, and one value read twice (I4).
+pub fn sizes(author: &mut Author) {
+    let who = author.someone();
+    let json_bytes = author.draw.pick(&[2, 3, 34, 66, 130, 258, 1_024, 1_025, 1_026, 4_098]);
+    let content = author.draw.below(author.cast.taste.contents);
+    let alphabet = author.draw.pick(&[Alphabet::Plain, Alphabet::Escaped, Alphabet::Wide]);
+    let text = Recipe::Text { json_bytes, content, alphabet };
+    author.push(write_of(who, vec![("user_message".to_string(), text)]));
+    for _ in 0..2 {
+        let mode = author.draw.pick(&["exact", "short"]);
+        let action = match author.draw.below(3) {
+            0 => act(who, "Torment", words("mode", mode)),
+            1 => act(who, "Provision", Values::new()),
+            _ => act(who, "EchoMessage", Values::new()),
+        };
+        author.push(action);
+    }
+    author.push(Action::Get { who });
+}
+
+/// A child begins with copies of values that overflow, whatever happens meanwhile (I4, I15).
+pub fn delegation(author: &mut Author) {
+    let who = author.someone();
+    let (one, other) = (author.overflowing(), author.overflowing());
+    let texts = vec![("user_message".to_string(), one), (EXPIRING.to_string(), other)];
+    author.push(write_of(who, texts));
+    if author.draw.percent(40) {
+        let list = author.draw.of(&values::value(author.cast.taste));
+        author.push(act(who, "Note", vec![("notes".to_string(), list)]));
+    }
+    if author.draw.percent(30) {
+        end_boot(author);
+    }
+    let name = entity_id(Who { entity: author.draw.below(author.cast.entities), ..who });
+    let action = match author.draw.below(3) {
+        0 => act(who, "DelegateTo", words("task_name", name)),
+        _ => act(who, "Delegate", Values::new()),
+    };
+    let step = author.push(action);
+    if author.draw.percent(60) {
+        author.faults.push(faults::crash_in_outbox(&mut author.draw, step));
+    }
+    author.push(Action::Get { who });
+    end_boot(author);
+    author.push(Action::Get { who });
+}
+
+/// A schedule's time comes by a wait, by a step of the clock, or while no server runs (I15).
+pub fn overdue(author: &mut Author) {
+    let who = author.someone();
+    author.push(act(who, "Remind", Values::new()));
+    let around_ms = author.draw.pick(&AROUND_MS);
+    if author.draw.percent(50) {
+        author.push(Action::StepClock { by_ms: REMIND_MS + around_ms });
+    } else {
+        author.push(Action::Wait { ms: REMIND_MS + around_ms });
+    }
+    author.push(Action::Get { who });
+    if author.draw.percent(60) {
+        end_boot(author);
+    }
+    let ms = author.draw.pick(&[1, 1_001, 60_000]);
+    author.push(Action::Wait { ms });
+    author.push(Action::Get { who });
+}
+
+/// An entity is deleted while something is still to be done for it (section 4: dropped).
+pub fn dropped(author: &mut Author) {
+    let who = author.someone();
+    let action = match author.draw.below(3) {
+        0 => author.guest(who),
+        1 => act(who, "Remind", Values::new()),
+        _ => author.later(who),
+    };
+    author.push(action);
+    author.push(Action::Delete { who });
+    author.last().together = author.draw.percent(60);
+    author.push(Action::Wait { ms: REMIND_MS + 1 });
+    author.push(Action::History { who, page: None });
+}
+
+/// A spawn and a client create the same entity (I15: the child exists, or the client is told so).
+pub fn namesakes(author: &mut Author) {
+    let who = author.someone();
+    let child = namesake(author.someone());
+    let child = Who { tenant: who.tenant, ..child };
+    let spawn = act(who, "DelegateTo", words("task_name", entity_id(child)));
+    let create = author.create(child);
+    let mut both = [spawn, create];
+    if author.draw.percent(50) {
+        both.reverse();
+    }
+    for (at, action) in both.into_iter().enumerate() {
+        author.push(action);
+        author.last().together = at > 0 && author.draw.percent(60);
+    }
+    author.push(Action::Get { who: child });
+    author.push(Action::Get { who });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stormglass_model::clock::rfc3339_ms;
+
+    #[test]
+    fn times_are_written_as_rfc_3339_has_them() {
+        assert_eq!(rfc3339(0, 0), "1970-01-01T00:00:00.000Z");
+        assert_eq!(rfc3339(1_709_208_000_500, 90), "2024-02-29T13:30:00.500+01:30");
+        assert_eq!(rfc3339(1_735_689_599_999, -300), "2024-12-31T18:59:59.999-05:00");
+        for at_ms in (0..4_000_000_000_000).step_by(86_399_777_777) {
+            assert_eq!(rfc3339_ms(&rfc3339(at_ms, 90)), Some(at_ms));
+        }
+    }
+}
