@@ -245,6 +245,7 @@ impl Run<'_> {
         };
         let (results, mut answers) = mpsc::unbounded_channel();
         let mut open: BTreeMap<u32, (&Step, Option<OpId>)> = BTreeMap::new();
+        self.judge.is_alone = group.len() == 1;
         if let [step] = group {
             self.judge.sent_alone(step);
         }

@@ -115,6 +115,8 @@ pub struct Judge<'a> {
     /// The number of the last disk operation when the tables were last read.
     read_at_op: u64,
     reader: Reader,
+    /// Whether the request that is under way is the only one.
+    pub is_alone: bool,
     /// How often a tenant's tables were held against the model.
     pub reading_count: u64,
 }
@@ -150,6 +152,7 @@ impl<'a> Judge<'a> {
             orphans: BTreeMap::new(),
             read_at_op: 0,
             reader: Reader::default(),
+            is_alone: false,
             reading_count: 0,
         }
     }
@@ -292,6 +295,8 @@ impl<'a> Judge<'a> {
             if let (Some(shown), false) = (answer.sequence_nr, step.action.is_history()) {
                 self.standing.shown(key, shown);
             }
+        } else if self.is_alone && answer.code.as_deref() == Some("EntityNotFound") {
+            self.standing.absent(key);
         }
     }
 

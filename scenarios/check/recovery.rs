@@ -31,6 +31,8 @@ pub(super) struct Standing {
     settled: BTreeSet<String>,
     /// The event that each entity's actor has last shown in this boot, with no write sent since.
     shown: BTreeMap<EntityKey, u64>,
+    /// Entities that were asked for alone in this boot and are not there, with no write sent since.
+    absent: BTreeSet<EntityKey>,
     /// Something was shown that the tables were not yet held against.
     pub has_news: bool,
     /// Errors injected before this boot, and before the tables were last read.
@@ -46,6 +48,12 @@ impl Standing {
 
     pub fn write_sent(&mut self, key: &EntityKey) {
         self.shown.remove(key);
+        self.absent.remove(key);
+    }
+
+    /// A request on the entity, with nothing else under way, was told that it is not there.
+    pub fn absent(&mut self, key: EntityKey) {
+        self.has_news |= self.absent.insert(key);
     }
 
     /// A request on the entity was answered 5xx.
@@ -85,10 +93,11 @@ impl Standing {
 
     /// I11: what the running actors have shown is what a recovery would find.
     pub fn recovers_to_what_was_shown(&self, rows: &TenantRows) -> Option<Violation> {
+        if let Some(violation) = self.recovers_what_is_absent(rows) {
+            return Some(violation);
+        }
         for (key, shown) in self.shown.iter().filter(|(key, _)| key.tenant == rows.tenant) {
             // What the platform itself has added since (callbacks, schedules) nobody was told of.
-            let is_own =
-                |key: &Option<String>| key.as_ref().is_some_and(|k| k.starts_with("temper:"));
             let of_it = rows.events.iter().filter(|event| event.entity == *key);
             let told = of_it.filter(|event| event.sequence_nr <= *shown || !is_own(&event.key));
             let found = told.count() as u64;
@@ -101,6 +110,29 @@ impl Standing {
         }
         None
     }
+}
+
+impl Standing {
+    /// I11: what the store has said is not there, a recovery does not find.
+    fn recovers_what_is_absent(&self, rows: &TenantRows) -> Option<Violation> {
+        let is_there = |key: &&EntityKey| {
+            let mut events = rows.events.iter().filter(|event| event.entity == **key);
+            let first = events.next();
+            let last = events.next_back().or(first);
+            // What the platform itself has created since nobody was told of.
+            first.is_some_and(|event| !is_own(&event.key))
+                && last.is_some_and(|event| event.action != "Deleted")
+        };
+        let mut absent = self.absent.iter().filter(|key| key.tenant == rows.tenant);
+        let found = absent.find(is_there)?;
+        let place = "recovery finds an entity that was not there";
+        Some(Mismatch::new(Invariant::I11, place, "no entity", "an entity").at(found.to_string()))
+    }
+}
+
+/// Whether a key is one of the platform's own.
+fn is_own(key: &Option<String>) -> bool {
+    key.as_ref().is_some_and(|key| key.starts_with("temper:"))
 }
 
 /// Errors injected so far: of each a commit may have failed, one of the background's included.

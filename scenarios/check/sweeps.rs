@@ -16,7 +16,7 @@ use crate::tally::Delayed;
 use std::sync::Arc;
 use stormglass_model::clock::{Moment, Span};
 use stormglass_model::sweep_check::Sweep;
-use stormglass_model::tables::TenantRows;
+use stormglass_model::tables::{BlobRow, TenantRows};
 use stormglass_model::violation::{Invariant, Violation};
 
 /// How long the end of a run waits for the background sweeper, in milliseconds of simulated time.
@@ -37,6 +37,8 @@ struct Alone {
     tenant: String,
     max_rows: u64,
     before: Arc<TenantRows>,
+    /// Whether those rows are sure to be what the sweep met.
+    is_certain: bool,
     sent: Moment,
     /// What it said, once it has: how many rows went, or nothing where it failed.
     said: Option<Option<u64>>,
@@ -65,9 +67,10 @@ impl Judge<'_> {
         let Action::Sweep { tenant, max_rows } = step.action else { return };
         let tenant = tenant_name(tenant);
         let is_up_to_date = self.read_at_op == self.world.op_count();
-        if !self.is_on || !is_up_to_date || !self.is_certain(&tenant) {
+        if !self.is_on || !is_up_to_date {
             return;
         }
+        let is_certain = self.is_certain(&tenant);
         let before = self.rows().into_iter().find(|rows| rows.tenant == tenant);
         let (sent, step) = (moment(self.world), step.clone());
         let calm_at = self.calm.in_calm(self.world);
@@ -76,6 +79,7 @@ impl Judge<'_> {
             tenant,
             max_rows,
             before,
+            is_certain,
             sent,
             said: None,
             calm_at,
@@ -106,6 +110,7 @@ impl Judge<'_> {
 
     /// Adds what is wrong with sweeps to what the rows show.
     pub(super) fn judge_sweeps(&mut self, found: &mut Vec<Violation>) {
+        self.blame_sweep(found);
         if let Some(violation) = self.judge_sweep_alone() {
             if violation.invariant == Invariant::I8 {
                 // What a row's early end leaves dangling is told once, as the sweep's.
@@ -123,8 +128,27 @@ impl Judge<'_> {
         }
     }
 
+    /// A reference that lacks its row, which was there before a sweep that took something and is not past
+    /// its deadline: that is the sweep's doing (I8), however uncertain what else stood in the log.
+    fn blame_sweep(&self, found: &mut [Violation]) {
+        let Some(Alone { tenant, before, said: Some(Some(1..)), .. }) = &self.sweeps.alone else {
+            return;
+        };
+        let now_ms = moment(self.world).clock_ms;
+        let is_ahead = |row: &&BlobRow| row.expires_at_ms.is_none_or(|ms| ms > now_ms);
+        let ahead: Vec<&BlobRow> = before.blobs.iter().filter(is_ahead).collect();
+        let of_tenant = format!("{tenant}/");
+        for one in found.iter_mut().filter(|one| one.invariant == Invariant::I5) {
+            let is_row = |row: &&BlobRow| one.expected.contains(&row.key);
+            if one.entity.starts_with(&of_tenant) && ahead.iter().any(is_row) {
+                (one.invariant, one.place) = (Invariant::I8, "row deleted before its deadline");
+            }
+        }
+    }
+
     fn judge_sweep_alone(&mut self) -> Option<Violation> {
-        let Alone { tenant, max_rows, before, sent, said, .. } = self.sweeps.alone.take()?;
+        let alone = self.sweeps.alone.take().filter(|alone| alone.is_certain)?;
+        let Alone { tenant, max_rows, before, sent, said, .. } = alone;
         let (returned, now) = (said?, moment(self.world));
         if self.sweeps.interval_ms.is_some() && now.mono_ms != sent.mono_ms {
             return None;
