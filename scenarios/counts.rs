@@ -67,6 +67,14 @@ pub fn reached(place: &str) -> String {
     format!("reached {place}")
 }
 
+/// An invariant that a spec states and does not keep, and the entity on which it was found broken.
+pub fn broken_claim(claim: &str) -> String {
+    format!("{BROKEN_CLAIM}{claim}")
+}
+
+/// How the name of [`broken_claim`] begins.
+pub const BROKEN_CLAIM: &str = "spec-invariant ";
+
 /// A run under this write protocol.
 pub fn protocol(name: &str) -> String {
     format!("{PROTOCOL}{name}")

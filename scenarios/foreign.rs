@@ -11,8 +11,9 @@
 
 mod words;
 
+use crate::plan::SpecText;
 use serde_json::{Value as Json, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 use stormglass_model::automaton::{
     Action, ActionKind, Automaton, Effect, GUEST_TIMEOUT_MS, Guard, Integration, VarKind, Variable,
@@ -69,11 +70,35 @@ fn wrong<T>(what: impl Into<String>) -> Read<T> {
     Err(ForeignError::Shape(what.into()))
 }
 
+/// Reads the specs that a plan brings along.
+///
+/// # Panics
+/// When one is no spec: a plan is read or made with sound specs only, and this reader takes them.
+pub fn read_all(texts: &[SpecText]) -> Vec<Foreign> {
+    let read_one = |one: &SpecText| {
+        read(&one.text).unwrap_or_else(|error| panic!("{}: the second reader: {error}", one.file))
+    };
+    texts.iter().map(read_one).collect()
+}
+
+/// Every name that the integrations of these specs call a module by, each once.
+pub fn modules(texts: &[SpecText]) -> Vec<String> {
+    let roots = texts.iter().filter_map(|one| toml::from_str::<Table>(&one.text).ok());
+    let named = roots.flat_map(|root| {
+        let alone = tables(&root, "integration").unwrap_or_default();
+        let actions = tables(&root, "action").unwrap_or_default();
+        let under = actions.into_iter().flat_map(|one| tables(one, "triggers").unwrap_or_default());
+        let module = |table: &Table| table.get("module")?.as_str().map(str::to_string);
+        alone.into_iter().chain(under).filter_map(module).collect::<Vec<_>>()
+    });
+    named.collect::<BTreeSet<String>>().into_iter().collect()
+}
+
 /// The one copy of a name.
 fn name(text: &str) -> &'static str {
     static NAMES: Mutex<BTreeMap<String, &'static str>> = Mutex::new(BTreeMap::new());
     let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
-    *names.entry(text.to_string()).or_insert_with(|| Box::leak(text.to_string().into_boxed_str()))
+    names.entry(text.to_string()).or_insert_with(|| Box::leak(text.to_string().into_boxed_str()))
 }
 
 /// The one copy of a list of names.
@@ -82,7 +107,7 @@ fn names(texts: &[&str]) -> &'static [&'static str] {
     static LISTS: Mutex<Lists> = Mutex::new(BTreeMap::new());
     let list: Vec<&'static str> = texts.iter().map(|text| name(text)).collect();
     let mut lists = LISTS.lock().unwrap_or_else(PoisonError::into_inner);
-    *lists.entry(list.clone()).or_insert_with(|| Box::leak(list.into_boxed_slice()))
+    lists.entry(list.clone()).or_insert_with(|| Box::leak(list.into_boxed_slice()))
 }
 
 /// Reads a spec.

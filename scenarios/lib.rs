@@ -9,6 +9,7 @@ pub mod check;
 pub mod counts;
 pub mod defects;
 pub mod determinism;
+pub mod drive;
 pub mod foreign;
 pub mod host;
 pub mod http;

@@ -292,6 +292,16 @@ pub struct Step {
     pub action: Action,
 }
 
+/// A spec that a plan brings along.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SpecText {
+    /// The name of its file, for messages.
+    pub file: String,
+    /// IOA, TOML.
+    pub text: String,
+}
+
 /// A whole run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -318,6 +328,10 @@ pub struct Plan {
     pub snapshot_every: u64,
     /// Milliseconds after which an idle actor goes.
     pub idle_ms: u64,
+    /// The specs that are served, so that the plan replays where their files are not; the workload's own
+    /// if absent. A set's number is the place of its spec here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub specs: Option<Vec<SpecText>>,
     /// In so many percent of the moments at which a task could go on while requests are out, time passes to
     /// the next timer instead.
     #[serde(default, skip_serializing_if = "is_first")]
@@ -343,6 +357,9 @@ pub enum PlanError {
     /// It is of a scenario that this build does not know.
     #[error("plan of unknown scenario `{0}`; `stormglass list` names those there are")]
     Scenario(String),
+    /// A spec of its own that the platform does not take.
+    #[error("plan with an unsound spec: {0}")]
+    Spec(String),
     /// A setting that no run can have.
     #[error("plan with a {0} of 0, it must be at least 1")]
     Zero(&'static str),
@@ -368,8 +385,15 @@ impl Plan {
         }
         // From the text once more, so that an error has its line and column.
         let plan: Plan = serde_json::from_str(text)?;
-        if !crate::workload::SCENARIOS.iter().any(|known| known.name == plan.scenario) {
+        let is_known = match &plan.specs {
+            Some(_) => plan.scenario == crate::drive::SCENARIO,
+            None => crate::workload::SCENARIOS.iter().any(|known| known.name == plan.scenario),
+        };
+        if !is_known {
             return Err(PlanError::Scenario(plan.scenario));
+        }
+        if let Some(specs) = &plan.specs {
+            crate::runner::specs_of(specs).map_err(|why| PlanError::Spec(why.to_string()))?;
         }
         plan.check_numbers()?;
         Ok(plan)

@@ -6,7 +6,7 @@
 mod config;
 mod finish;
 
-pub use config::{changed, config};
+pub use config::{changed, config, specs_of};
 
 use crate::change::Change;
 use crate::check::{Going, Judge, PROGRESS_MS, Part, Stop, event_without_its_blob, panics};
@@ -399,6 +399,10 @@ impl Run<'_> {
         if self.world.is_running() || self.server.is_none() {
             let quiet = self.judge.quiet().await;
             self.tally.rows(&self.judge.rows(), true);
+            for claim in self.judge.broken_claims() {
+                self.story.tell("spec", &format!("breaks its own invariant {claim}"));
+                self.tally.count(&counts::broken_claim(&claim));
+            }
             quiet
         } else {
             self.bury().await

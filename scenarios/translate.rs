@@ -2,6 +2,7 @@
 //!
 //! **Invariant:** nothing is decided here. What the platform answered reaches the model as it was said.
 
+use crate::foreign;
 use crate::http::{Answer, Request, address, encoded};
 use crate::plan::{Action, Page, Part, Plan, Step, Values, Who, entity_id, tenant_name};
 use serde_json::{Map, Value};
@@ -16,8 +17,14 @@ pub struct Sets(Arc<[String]>);
 
 impl Sets {
     /// The sets of the plan's specs.
-    pub fn of(_plan: &Plan) -> Sets {
-        Sets([session().set(), task().set()].into())
+    pub fn of(plan: &Plan) -> Sets {
+        match &plan.specs {
+            None => Sets([session().set(), task().set()].into()),
+            Some(specs) => {
+                let read = foreign::read_all(specs);
+                Sets(read.iter().map(|one| one.automaton.set()).collect())
+            }
+        }
     }
 
     /// The number of a set.

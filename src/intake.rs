@@ -66,8 +66,8 @@ pub(crate) fn check<'t>(
         }
         _ => Map::new(),
     };
-    let copies_envelopes = sender == Sender::Platform && defect!("spawn-copies-envelope");
-    if !copies_envelopes {
+    let is_spawn = sender == Sender::Platform && matches!(request.op, Op::Create { .. });
+    if !(is_spawn && defect!("spawn-copies-envelope")) {
         check_reserved(&request.op, &body)?;
     }
     let top = match &request.op {

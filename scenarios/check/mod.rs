@@ -18,6 +18,7 @@
 //!   of damaged data remains to be checked with the faults that damage.
 //! - What a snapshot holds (I12, I19) is not read: replays from it answer for that (I11).
 
+mod claims;
 pub mod panics;
 mod progress;
 mod recovery;
@@ -28,11 +29,13 @@ pub use progress::PROGRESS_MS;
 pub use remains::event_without_its_blob;
 
 use crate::change::{Change, model_mode};
+use crate::foreign;
 use crate::http::Answer;
 use crate::plan::{Action, Plan, Step, Who, entity_id, entity_number, tenant_name, tenant_number};
 use crate::rows::{Look, Reader};
 use crate::seams::tenants_on;
 use crate::translate::{self, Sets};
+use claims::Claims;
 use progress::Calm;
 use recovery::Standing;
 use remains::Remains;
@@ -99,6 +102,7 @@ pub struct Judge<'a> {
     held: Vec<Violation>,
     /// Every entity that was ever asked for.
     asked: BTreeSet<Who>,
+    claims: Claims,
     /// Tenants for which a creation was ever sent: the only ones that may have a file (I13).
     created: BTreeSet<String>,
     sets: Sets,
@@ -122,7 +126,10 @@ impl<'a> Judge<'a> {
         plan: &Plan,
         (is_on, watch): (bool, &'a dyn Fn(Part)),
     ) -> Judge<'a> {
-        let automata = vec![workload::session::session(), workload::task::task()];
+        let own = plan.specs.as_ref().map(|specs| foreign::read_all(specs));
+        let workload = || vec![workload::session::session(), workload::task::task()];
+        let read = own.as_ref().map(|own| own.iter().map(|spec| spec.automaton.clone()).collect());
+        let automata: Vec<Automaton> = read.unwrap_or_else(workload);
         let mut oracle = Oracle::new(model_mode(plan.mode), moment(world));
         automata.iter().cloned().for_each(|automaton| oracle.set_spec(automaton));
         Judge {
@@ -133,6 +140,7 @@ impl<'a> Judge<'a> {
             automata,
             held: Vec::new(),
             asked: BTreeSet::new(),
+            claims: Claims::new(own.unwrap_or_default()),
             created: BTreeSet::new(),
             sets: Sets::of(plan),
             standing: Standing::default(),
@@ -322,6 +330,12 @@ impl<'a> Judge<'a> {
     pub async fn look_at_remains(&mut self) -> Vec<Look> {
         self.remains.read_before(&self.reader.rows());
         self.look(true).await
+    }
+
+    /// The invariants of the specs that have been found broken since the last call, in words: the bugs of
+    /// the specs, never the platform's.
+    pub fn broken_claims(&mut self) -> Vec<String> {
+        if self.is_on { self.claims.check(&self.oracle) } else { Vec::new() }
     }
 
     /// A dead server: judges what its end left on the disk.

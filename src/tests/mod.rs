@@ -6,3 +6,4 @@ mod outbox;
 mod recovery;
 mod time;
 pub mod world;
+mod written;

@@ -85,6 +85,8 @@ impl Points for HeldAt {
 pub struct World {
     pub clock: Arc<TestClock>,
     pub config: Config,
+    /// One row of names over all starts: a name that is made anew is another one.
+    ids: Arc<Counted>,
     folder: PathBuf,
 }
 
@@ -103,7 +105,8 @@ impl World {
         ];
         let specs = Specs::read(&specs, false).unwrap();
         let clock = Arc::new(TestClock(AtomicI64::new(START_MS), AtomicU64::new(0)));
-        Self { clock, config: Config { specs, ..Config::default() }, folder }
+        let ids = Arc::new(Counted(AtomicU64::new(0)));
+        Self { clock, config: Config { specs, ..Config::default() }, ids, folder }
     }
 
     pub fn start(&self) -> Platform {
@@ -116,7 +119,7 @@ impl World {
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             databases: Arc::new(Folder(self.folder.clone())),
             points,
-            ids: Arc::new(Counted(AtomicU64::new(0))),
+            ids: Arc::clone(&self.ids) as Arc<dyn Ids>,
         };
         Platform::start(self.config.clone(), seams).unwrap()
     }

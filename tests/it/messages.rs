@@ -57,7 +57,8 @@ fn every_message_about_a_plan() {
         let error = Plan::from_json(&text).expect_err("each text has a flaw");
         match error {
             PlanError::Shape(_) | PlanError::Version { .. } | PlanError::Scenario(_) => error,
-            PlanError::Zero(_) | PlanError::StepId(_) | PlanError::Change(_) => error,
+            PlanError::Zero(_) | PlanError::StepId(_) => error,
+            PlanError::Spec(_) | PlanError::Change(_) => error,
         }
     });
     assert_snapshot!(lines(errors));

@@ -1,5 +1,6 @@
 //! Specs as their authors meet them, the project's own and those of a folder that is not part of it.
 
+mod driven;
 mod readings;
 
 use crate::command::{Ran, file, stormglass};
