@@ -303,7 +303,11 @@ impl Callback<'_> {
         };
         let request = (self.act)(action, params);
         let refused: Vec<Rejection> = self.problems(action, &request);
-        let rejected = |rejection: &Rejection| self.failure("rejected", &words(rejection));
+        // Without `on_failure` the refusal itself is the reason.
+        let rejected = |rejection: &Rejection| match self.integration.on_failure {
+            Some(_) => self.failure("rejected", &words(rejection)),
+            None => Ending::Closed(words(rejection)),
+        };
         if !refused.is_empty() {
             return refused.iter().map(rejected).collect();
         }

@@ -5,12 +5,15 @@
 //! contains (a replay from it answers for that).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::blob_check::BlobCheck;
 use crate::clock::Moment;
-use crate::entity::{BootId, EntityKey, OpId};
+use crate::decide::same_params;
+use crate::entity::{BootId, EntityKey, OpId, params_of};
 use crate::journal_check::{Agreement, agree, sequence};
 use crate::oracle::Oracle;
+use crate::request::Request;
 use crate::tables::{EventRow, OutboxState, Sight, TenantRows};
 use crate::violation::{Invariant, Mismatch, Violation};
 use crate::world::World;
@@ -146,6 +149,7 @@ impl Oracle {
         if whole.is_empty() {
             let nothing = || Mismatch::new(Invariant::I2, "journal differs", "another", "this one");
             let mismatch = search.nearest.take().map_or_else(nothing, |(_, mismatch)| mismatch);
+            let mismatch = self.accepted_alone(key, rows).unwrap_or(mismatch);
             return Err(mismatch.at(key.to_string()));
         }
         let boot = self.boot;
@@ -158,6 +162,26 @@ impl Oracle {
         let tracked = self.tracked(key);
         tracked.worlds = if sight == Sight::Settled { whole.clone() } else { shown };
         Ok(whole)
+    }
+
+    /// I18: an event of a write that was to be refused for what it is, whatever the entity.
+    fn accepted_alone(&self, key: &EntityKey, rows: &[&EventRow]) -> Option<Mismatch> {
+        let is_of_entity = |request: &&Arc<Request>| {
+            (&request.tenant, &request.set) == (&key.tenant, &key.set)
+                && request.entity_id() == Some(&key.id)
+        };
+        let own: Vec<_> = self.refusable.iter().filter(is_of_entity).collect();
+        let is_its = |row: &&&EventRow| {
+            let params = params_of(&row.params);
+            own.iter().any(|request| {
+                (request.action(), &request.key) == (row.action.as_str(), &row.key)
+                    && same_params(&request.params(), &params)
+            })
+        };
+        let row = rows.iter().find(is_its)?;
+        let actual = format!("event {} ({})", row.sequence_nr, row.action);
+        let place = "accepted against the model";
+        Some(Mismatch::new(Invariant::I18, place, "a rejection", actual))
     }
 
     fn blobs(

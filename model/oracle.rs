@@ -75,6 +75,8 @@ pub struct Oracle {
     default_mode: Mode,
     next_op: u64,
     unverified: u64,
+    /// Writes that were to be refused for what they are, should one be accepted all the same.
+    pub(crate) refusable: Vec<Arc<Request>>,
     pub(crate) settled_rows: Settled,
     /// By tenant: the length of every journal when the last boot had ended, if it was read then.
     pub(crate) before_boot: BTreeMap<String, BTreeMap<EntityKey, u64>>,
@@ -99,6 +101,7 @@ impl Oracle {
             default_mode: mode,
             next_op: 0,
             unverified: 0,
+            refusable: Vec::new(),
             settled_rows: Settled::new(),
             before_boot: BTreeMap::new(),
         }
@@ -178,10 +181,14 @@ impl Oracle {
         }
         let unknown =
             || Rules { automaton: Arc::new(Automaton::default()), mode: self.default_mode };
+        let request = Arc::new(request);
+        if alone.is_some() && request.is_write() {
+            self.refusable.push(request.clone());
+        }
         let op = Op {
             id,
             rules: rules.unwrap_or_else(|| Arc::new(unknown())),
-            request: Arc::new(request),
+            request,
             boot: self.boot,
             sent: self.now,
             ended: None,

@@ -108,8 +108,16 @@ pub fn failed_outbox(draw: &mut Draw, step: u32) -> Fault {
 
 /// Time is lost while what a step has left is done: a guest may take too long.
 pub fn slow_outbox(draw: &mut Draw, step: u32) -> Fault {
-    let (call, ms) = (draw.pick(&["outbox", "outbox/blobs"]), draw.pick(&[1_000, 29_999, 30_000]));
+    let call = draw.pick(&["outbox", "outbox/blobs", "outbox/blobs"]);
+    let ms = draw.pick(&[1_000, 29_999, 30_000, 60_000]);
     at(Effect::Slow { ms }, in_step(step, call), None, When::Nth(1))
+}
+
+/// Time is lost while a boot gets ready what an earlier one has left: it is the guest's.
+pub fn slow_rest(draw: &mut Draw, boot: u32) -> Fault {
+    let call = draw.pick(&["journal", "events", "blobs"]);
+    let ms = draw.pick(&[29_999, 30_000, 60_000]);
+    at(Effect::Slow { ms }, format!("outbox of boot {boot}/{call}"), None, When::Nth(1))
 }
 
 /// What can be struck in a plan.
@@ -163,9 +171,15 @@ pub fn of_plan(draw: &mut Draw, steps: &[Step], profile: &Profile) -> Vec<Fault>
     faults
 }
 
+/// Whether a fault is to strike what steps leave to be done: as often as they are among the writes.
+fn is_of_later(draw: &mut Draw, targets: &Targets) -> bool {
+    let (later, writes) = (targets.later.len() as u32, targets.writes.len() as u32);
+    later > 0 && draw.below(writes) < later
+}
+
 fn crash(draw: &mut Draw, targets: &Targets) -> Fault {
     let has_overflow = !targets.overflows.is_empty();
-    if !targets.later.is_empty() && draw.percent(40) {
+    if is_of_later(draw, targets) {
         let boot = 1 + draw.below(targets.boots);
         let step = draw.pick(&targets.later);
         let is_of_step = draw.percent(70);
@@ -203,7 +217,7 @@ fn error(draw: &mut Draw, targets: &Targets) -> Fault {
         let effect = draw.pick(&[Effect::Eio, Effect::NoSpace, Effect::Slow { ms: 1_000 }]);
         return Fault { effect, target: Target::default(), when };
     }
-    if !targets.later.is_empty() && draw.percent(40) {
+    if is_of_later(draw, targets) {
         let step = draw.pick(&targets.later);
         let is_slow = draw.percent(25);
         return if is_slow { slow_outbox(draw, step) } else { failed_outbox(draw, step) };

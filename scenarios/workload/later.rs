@@ -181,6 +181,11 @@ fn rfc3339(utc_ms: i64, zone_minutes: i64) -> String {
 /// it (I15): once, or with a reason.
 pub fn interrupted(author: &mut Author) {
     let who = author.someone();
+    if author.draw.percent(50) {
+        // What overflows is read from its row before a guest runs, which takes time, too.
+        let body = author.overflowing();
+        author.push(write_of(who, vec![("user_message".to_string(), body)]));
+    }
     let action = if author.draw.percent(70) { author.guest(who) } else { author.later(who) };
     let step = author.push(action);
     let fault = match author.draw.below(4) {
@@ -191,7 +196,11 @@ pub fn interrupted(author: &mut Author) {
     author.faults.push(fault);
     if author.draw.percent(40) {
         let boot = author.boot() + 1;
-        author.faults.push(faults::crash_in_rest(&mut author.draw, boot));
+        let fault = match author.draw.below(2) {
+            0 => faults::slow_rest(&mut author.draw, boot),
+            _ => faults::crash_in_rest(&mut author.draw, boot),
+        };
+        author.faults.push(fault);
     }
     author.push(Action::Get { who });
     if author.draw.percent(50) {

@@ -49,7 +49,7 @@ impl Actor {
                 return self.repeat().await;
             };
             let (after, bodies) = fold(self.state().cloned(), &event);
-            if self.defective_write(&event, &after).await {
+            if self.defective_write(&event, &after, terms.settles.is_some()).await {
                 return self.answer(&after, bodies).await;
             }
             let puts = distinct_puts(&bodies);
@@ -84,15 +84,8 @@ impl Actor {
         };
         let state = self.state().cloned();
         let key = terms.idempotency_key.as_deref();
-        let is_forgotten = terms.settles.is_some() && defect!("callback-twice");
-        if let (Some(key), Some(state), false) = (key, &state, is_forgotten) {
-            match state.keys.get(key) {
-                Some(digest) if *digest == use_digest(action_name, &params) => {
-                    return Ok(Planned::Repeat);
-                }
-                Some(_) => return Err(RequestError::KeyReused(key.to_owned())),
-                None => {}
-            }
+        if is_repeat(terms, state.as_ref(), || use_digest(action_name, &params))? {
+            return Ok(Planned::Repeat);
         }
         let tenant = std::sync::Arc::clone(&self.tenant);
         let table = tenant.core.table(&self.key.entity_type);
@@ -324,15 +317,19 @@ impl Actor {
     }
 
     /// Defects that take the place of a write; `false` unless one is on and took it.
-    async fn defective_write(&mut self, event: &Event, after: &EntityState) -> bool {
+    async fn defective_write(&mut self, event: &Event, after: &EntityState, settles: bool) -> bool {
         if defect!("patch-not-journalled") && event.action == UPDATED {
             let mut after = after.clone();
             after.sequence_nr -= 1;
             self.step_to(after);
             return true;
         }
-        // Without blobs, so that what goes wrong is the acknowledgement alone.
-        if defect!("ack-before-commit") && fold(self.state().cloned(), event).1.is_empty() {
+        // Without blobs and rows, so that what goes wrong is the acknowledgement alone.
+        let is_plain = !settles && event.intents.is_empty() && event.action != DELETED;
+        if is_plain
+            && defect!("ack-before-commit")
+            && fold(self.state().cloned(), event).1.is_empty()
+        {
             self.late = Some(event.clone());
             return true;
         }
@@ -380,6 +377,23 @@ fn distinct_puts(bodies: &[Body]) -> Vec<Put> {
         merge_put(&mut puts, &body.reference, body.text.clone());
     }
     puts.into_values().collect()
+}
+
+/// Whether the request's key was used for the same before.
+fn is_repeat(
+    terms: &Terms,
+    state: Option<&EntityState>,
+    digest: impl FnOnce() -> String,
+) -> Result<bool, RequestError> {
+    let (Some(key), Some(state)) = (&terms.idempotency_key, state) else { return Ok(false) };
+    if terms.settles.is_some() && defect!("callback-twice") {
+        return Ok(false);
+    }
+    match state.keys.get(key) {
+        Some(used) if *used == digest() => Ok(true),
+        Some(_) => Err(RequestError::KeyReused(key.clone())),
+        None => Ok(false),
+    }
 }
 
 fn check_if_match(if_match: Option<&str>, state: &EntityState) -> Result<(), RequestError> {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::ServerError;
-use crate::{SpecText, Specs};
+use crate::{Modules, SpecText, Specs};
 
 /// Every `.toml` of a folder as a spec.
 pub(super) fn specs(folder: &Path, lenient: bool) -> Result<Specs, ServerError> {
@@ -32,6 +32,20 @@ pub(super) fn modules(folder: &Path) -> Result<Vec<(String, Vec<u8>)>, ServerErr
         modules.push((name.unwrap_or_default(), bytes));
     }
     Ok(modules)
+}
+
+/// Logs every integration whose module is not there or cannot be run: its triggers will fail.
+pub(super) fn warn_of_missing(specs: &Specs, modules: &Modules) {
+    for entity_type in specs.sets().values() {
+        let integrations = specs.table(entity_type).map(|table| &table.automaton().integrations);
+        for integration in integrations.into_iter().flatten() {
+            let usable = modules.names().find(|(name, _)| *name == integration.module);
+            if !matches!(usable, Some((_, None))) {
+                let (name, module) = (&integration.name, &integration.module);
+                tracing::warn!(entity_type, name, module, "integration has no module to run");
+            }
+        }
+    }
 }
 
 fn files(folder: &Path, what: &'static str, ending: &str) -> Result<Vec<PathBuf>, ServerError> {

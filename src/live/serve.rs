@@ -32,6 +32,7 @@ pub fn run(settings: Settings) -> Result<(), ServerError> {
     let modules = settings.wasm.as_deref().map(load::modules).transpose()?.unwrap_or_default();
     tracing::info!(modules = modules.len(), "compiling modules");
     let modules = Modules::read(&modules);
+    load::warn_of_missing(&specs, &modules);
     let folder = Folder::take(&settings.data)?;
     let config = Config { specs, modules, ..settings.config() };
     let runtime = tokio::runtime::Builder::new_multi_thread()

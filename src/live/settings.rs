@@ -68,7 +68,7 @@ pub struct Settings {
     /// A shutdown waits so long for what was asked before it.
     #[arg(long, value_name = "TIME", env = "STORMGLASS_GRACE", default_value = "30s", value_parser = duration_ms)]
     pub grace: u64,
-    /// Threads that serve; one waits while its transaction reaches the disk.
+    /// Threads that serve; of each busy tenant one waits for the disk, whatever the number of cores.
     #[arg(long, value_name = "THREADS", env = "STORMGLASS_THREADS", default_value_t = 8, value_parser = threads)]
     pub threads: usize,
     /// What is told on standard error.

@@ -87,6 +87,50 @@ fn a_callback_that_the_state_refuses_closes_its_row() {
     });
 }
 
+/// Goal: a callback in doubt is repeated with its key, and is one event in the end. Method: its event, or
+/// what is to be put after it, cannot be written for a while.
+#[test]
+fn a_callback_in_doubt_is_repeated_and_applied_once() {
+    run(async {
+        for failing in ["INSERT ON events WHEN NEW.event_type = 'Succeeded'", "INSERT ON blobs"] {
+            let world = world(modules(None));
+            let platform = world.start();
+            ok(&platform.handle(create("a", json!({"token": null}))).await);
+            let fails =
+                format!("CREATE TRIGGER t BEFORE {failing} BEGIN SELECT RAISE(ABORT, 'no'); END");
+            world.sql("acme", &fails).await;
+            ok(&platform.handle(act("a", "Torment", json!({"mode": "large"}))).await);
+            world.clock.sleep(3_000).await;
+            world.sql("acme", "DROP TRIGGER t").await;
+            world.clock.sleep(6_000).await;
+            assert_eq!(ends(&world).await, ["done"], "{failing}");
+            let done = ["Created", "Torment", "Succeeded"];
+            assert_eq!(actions(&platform, "a").await, done, "{failing}");
+            let payload = fields(&platform, "a").await["payload"].take();
+            assert_eq!(payload.as_str().map(str::len), Some(300 << 10), "{failing}");
+        }
+    });
+}
+
+/// Goal: other entities of a thread that runs a guest are served meanwhile. Method: an endless guest
+/// with much fuel, and requests that are answered before it ends.
+#[test]
+fn a_long_run_lets_others_run_between_its_slices() {
+    run(async {
+        let mut world = world(modules(None));
+        world.config.guests.fuel = 200_000_000;
+        let platform = world.start();
+        ok(&platform.handle(create("a", json!({}))).await);
+        ok(&platform.handle(act("a", "Torment", json!({"mode": "loop"}))).await);
+        for number in 0..5 {
+            ok(&platform.handle(create(&format!("b{number}"), json!({}))).await);
+        }
+        assert_eq!(ends(&world).await, ["open"]);
+        settled(&world).await;
+        assert_eq!(ends(&world).await, ["done"]);
+    });
+}
+
 #[test]
 fn a_deletion_closes_what_was_owed_and_nothing_comes_after_it() {
     run(async {

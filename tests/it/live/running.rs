@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 use stormglass_scenarios::host::{self, Stopwatch};
+use stormglass_scenarios::live::client::Connection;
 use stormglass_scenarios::live::process::plain;
 
 /// Goal: what was asked before a stop is answered. Method: a request of which half has come when the
@@ -35,6 +36,21 @@ fn a_stop_waits_for_what_was_asked() {
     let server = start(&data);
     assert_eq!(ask(&server, &get("/tdata/Sessions('s1')")).status, 200);
     server.stop().expect("it ends with 0");
+}
+
+/// Goal: a client that keeps its connection keeps no server from ending. Method: a connection that was
+/// used and stays open over the stop.
+#[test]
+fn an_idle_connection_holds_no_stop_up() {
+    let server = start(&folder("idle"));
+    let mut connection = Connection::open(server.address()).expect("the server listens");
+    let reply = connection.ask(&get("/healthz")).expect("the server answers");
+    assert_eq!(reply.status, 200);
+    let waited = Stopwatch::start();
+    server.stop().expect("it ends with 0");
+    // It waits 30 s for what was asked.
+    assert!(waited.elapsed() < Duration::from_secs(20), "{:?}", waited.elapsed());
+    assert!(connection.ask(&get("/healthz")).is_err());
 }
 
 /// What a server that does not start says, and that it ends with 2.

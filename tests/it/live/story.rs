@@ -85,7 +85,7 @@ fn a_large_message_is_provisioned_and_survives_a_kill() {
     server.kill().expect("it runs until it is killed");
     let body = canonical::to_text(&json!(message));
     let key = format!("field-overflow/sha256/{}.json", canonical::sha256_hex(body.as_bytes()));
-    assert_eq!(overflow_rows(&data), [key.clone()]);
+    assert_eq!(overflow_rows(&data), std::slice::from_ref(&key));
 
     let server = start();
     let (status, after) = ask(&server, &get("/tdata/Sessions('s1')"));
