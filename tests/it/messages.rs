@@ -33,6 +33,10 @@ fn with_a_change(plan: &str, change: &str) -> String {
     plan.to_string()
 }
 
+/// Specs of a plan's own, one of which is none, before its steps.
+const BAD_SPEC: &str =
+    "\"specs\": [{\"file\": \"x.ioa.toml\", \"text\": \"[automaton\"}], \"steps\":";
+
 #[test]
 fn every_message_about_a_plan() {
     let plan = scenario::plan("overflow", Seed(2), &Settings::default())
@@ -50,6 +54,7 @@ fn every_message_about_a_plan() {
         plan.replacen("\"id\": 3", "\"id\": 2", 1),
         with_a_change(&plan, r#"{"ttl": {"field": "notes", "seconds": 60}}"#),
         with_a_change(&plan, r#"{"ttl": {"field": "draft", "seconds": 0}}"#),
+        plan.replacen("\"overflow\"", "\"drive\"", 1).replacen("\"steps\":", BAD_SPEC, 1),
         "{\"version\": 2".to_string(),
         "[]".to_string(),
     ];

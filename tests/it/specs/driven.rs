@@ -59,6 +59,10 @@ fn every_own_spec_is_driven_without_a_violation() {
     for path in own_specs() {
         assert_eq!(drive_one(&[&path]), expected(&path), "{}", path.display());
     }
+    // The first spawns the second, which is served beside it.
+    let [session, task] =
+        ["session", "task"].map(|name| spec(&format!("scenarios/specs/{name}.ioa.toml")));
+    assert_eq!(drive_one(&[&session, &task]), BTreeSet::new());
 }
 
 /// The same for public specs; what is no TOML cannot be driven.
