@@ -50,6 +50,8 @@ pub fn plan(number: u64) -> Plan {
         sweep_batch: 10_000,
         snapshot_every: 100,
         idle_ms: 300_000,
+        specs: None,
+        overtaking_percent: 0,
         steps,
         faults,
     }

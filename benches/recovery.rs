@@ -76,7 +76,7 @@ fn image_after(plan: &Plan) -> Disk {
     madsim::runtime::Runtime::new().block_on(async {
         let seams = requests::seams(&world, &boot, (Store::Disk, Arc::new(NoPoints)));
         let platform = Platform::start(requests::config(plan), seams);
-        let platform = platform.expect("the workload's spec is sound");
+        let platform = Arc::new(platform.expect("the workload's spec is sound"));
         requests::ask_all(&platform, plan, &world).await;
         let image = world.image();
         world.crash(&Ending::ProcessKill);

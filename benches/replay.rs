@@ -103,7 +103,7 @@ fn calls(records: &[Record]) -> World {
             OpKind::Truncate => handle.truncate(offset),
             OpKind::Sync => handle.sync(),
             OpKind::SyncDirectory => boot.sync_directory_of(path),
-            OpKind::Open | OpKind::Delete | OpKind::Rename => Ok(()),
+            OpKind::Open | OpKind::Delete | OpKind::Rename | OpKind::Compute => Ok(()),
         };
         done.expect("no fault is armed");
     }
@@ -127,7 +127,7 @@ fn bytes(records: &[Record]) -> Disk {
             OpKind::Truncate => disk.truncate(file, offset).expect("there is no quota"),
             OpKind::Sync => disk.sync(file),
             OpKind::SyncDirectory => disk.sync_directory_of(path),
-            OpKind::Open | OpKind::Delete | OpKind::Rename => {}
+            OpKind::Open | OpKind::Delete | OpKind::Rename | OpKind::Compute => {}
         }
     }
     disk

@@ -5,6 +5,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use stormglass_platform::seams::{self, BoxFuture, Clock, NoPoints};
 use stormglass_platform::{Config, Platform, Seams, SweepSettings};
+use stormglass_scenarios::http;
 use stormglass_scenarios::plan::{Action, Plan, tenant_name};
 use stormglass_scenarios::runner;
 use stormglass_scenarios::scenario::{self, Settings};
@@ -48,7 +49,8 @@ pub fn serve(plan: &Plan, store: Store) -> u64 {
     let boot = world.boot();
     runtime.block_on(async {
         let seams = seams(&world, &boot, (store, Arc::new(NoPoints)));
-        let platform = Platform::start(config(plan), seams).expect("the workload's spec is sound");
+        let platform = Platform::start(config(plan), seams);
+        let platform = Arc::new(platform.expect("the workload's spec is sound"));
         let count = ask_all(&platform, plan, &world).await;
         platform.shutdown().await;
         count
@@ -56,8 +58,9 @@ pub fn serve(plan: &Plan, store: Store) -> u64 {
 }
 
 /// Sends every request of a plan, one after the other.
-pub async fn ask_all(platform: &Platform, plan: &Plan, world: &World) -> u64 {
+pub async fn ask_all(platform: &Arc<Platform>, plan: &Plan, world: &World) -> u64 {
     let (mut count, sets) = (0, Sets::of(plan));
+    let router = stormglass_platform::http::router(Arc::clone(platform));
     for step in &plan.steps {
         match &step.action {
             Action::Wait { ms } => world.clock().advance(*ms),
@@ -68,7 +71,8 @@ pub async fn ask_all(platform: &Platform, plan: &Plan, world: &World) -> u64 {
             }
             _ => {
                 let Some(request) = translate::request(step, &sets) else { continue };
-                let answer = platform.handle(request).await;
+                let answer = http::serve(router.clone(), request).await;
+                let answer = answer.expect("an answer of the contract's shape");
                 assert!(answer.status < 500, "no fault is armed: {answer:?}");
                 count += 1;
             }

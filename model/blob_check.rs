@@ -1,7 +1,7 @@
 //! The rows of `blobs` of one tenant against the references that the model knows.
 //!
 //! Verified: I5 (references of an entity that has answered in this boot have their row; a row that was
-//! there at the last reading and has gone too early is I8's alone), I6, I7, I8 (no row goes, and no
+//! there at the last reading and has gone too early is I8's alone), I6, I7, I13 (of these two: what another tenant has put), I8 (no row goes, and no
 //! deadline falls short, before it may), I12 (no deadline that nobody put, no
 //! row made or extended for what had expired). A reference that was past its deadline at any moment
 //! since its request was sent may have been swept: it is asked for by reads (I4, I10), not here.
@@ -56,6 +56,8 @@ pub struct BlobCheck<'a> {
     pub before_boot: Option<&'a BTreeMap<EntityKey, u64>>,
     /// The reading before, if it was in the same boot.
     pub baseline: Option<&'a Baseline>,
+    /// The possible pasts of the other tenants' entities: whose deadline or body it is (I13).
+    pub elsewhere: Vec<&'a World>,
 }
 
 /// What the check found.
@@ -193,16 +195,25 @@ impl BlobCheck<'_> {
     fn problem(&self, row: &BlobRow, puts: &[Put]) -> Option<Mismatch> {
         if puts.is_empty() {
             let expected = "no such row";
+            if self.is_put_elsewhere(row, |_| true) {
+                let place = "row of another tenant's body";
+                return Some(Mismatch::new(Invariant::I13, place, expected, "a row"));
+            }
             return Some(Mismatch::new(Invariant::I7, "row of no attempt", expected, "a row"));
         }
-        let gives = |put: &Put| match (put.deadline, row.expires_at_ms) {
+        let is_its = |deadline: Option<Span>| match (deadline, row.expires_at_ms) {
             (None, None) => true,
             (Some(deadline), Some(ms)) => deadline.contains(ms),
             _ => false,
         };
+        let gives = |put: &Put| is_its(put.deadline);
         let actual = row.expires_at_ms.map_or("permanent".to_owned(), |ms| format!("{ms} ms"));
         if !puts.iter().any(gives) {
             let expected = "the deadline of an attempt";
+            if self.is_put_elsewhere(row, is_its) {
+                let place = "deadline of another tenant's put";
+                return Some(Mismatch::new(Invariant::I13, place, expected, actual));
+            }
             return Some(Mismatch::new(Invariant::I12, "deadline of no put", expected, actual));
         }
         let baseline = self.baseline?;
@@ -221,6 +232,14 @@ impl BlobCheck<'_> {
             Some(_) => "row extended for an expired reference",
         };
         Some(Mismatch::new(Invariant::I12, place, "no such change", actual))
+    }
+
+    /// Whether another tenant has put this body, with such a deadline.
+    fn is_put_elsewhere(&self, row: &BlobRow, is_such: impl Fn(Option<Span>) -> bool) -> bool {
+        self.elsewhere.iter().flat_map(|world| &world.journal).any(|event| {
+            let of_body = event.writes.iter().filter(|(_, one)| one.content.key() == row.key);
+            of_body.filter_map(|(name, _)| deadline(event, name)).any(&is_such)
+        })
     }
 
     /// I8: a row goes only when its deadline has passed, and never when it is permanent.

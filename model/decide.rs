@@ -3,7 +3,7 @@
 //! The checks stand in the contract's order: body, entity set, idempotency key, entity, `If-Match`,
 //! action, state, guard. Where the contract leaves the code open, every code that fits is allowed.
 //!
-//! Not modelled: methods that no route knows (405), options of lists (400 `NotSupported`).
+//! Not modelled: methods that no route knows (405), options that no list has (400 `NotSupported`).
 
 use std::sync::Arc;
 
@@ -141,7 +141,7 @@ pub fn decide(rules: &Rules, state: &State, request: &Request, origin: Origin) -
     match &request.kind {
         Kind::Act { action, .. } => act(&draft, action),
         Kind::Create | Kind::Patch { .. } | Kind::Delete { .. } => accept(&draft),
-        Kind::Read { .. } | Kind::History { .. } | Kind::List { .. } => Decision::Show,
+        Kind::Read { .. } | Kind::History { .. } | Kind::List(_) => Decision::Show,
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Verified: status and code against the decision (I18; I3 where it is a known key's repeat), every field of an answer (I4), expiry
 //! against the deadline and the clock readings between request and answer (I10), history's events
-//! (I1, I2), the timestamps it shows (I18). Not verified: `@odata` annotations, `$select`, the text
+//! (I1, I2), the timestamps it shows (I18). Not verified: `@odata` annotations, the text
 //! of messages, that two fields of one event are judged by one unknown timestamp.
 
 use serde_json::Value;
@@ -138,16 +138,20 @@ fn place_of(code: &str) -> &'static str {
 /// Whether a body shows exactly the state of `version` at some reading within `span`.
 pub fn shows(world: &World, version: u64, view: &EntityView, span: Span) -> Result<(), Mismatch> {
     let state = world.state(version);
-    if let Some(extra) = view.fields.keys().find(|name| !state.fields.contains_key(*name)) {
+    let is_asked = |name: &String| state.fields.contains_key(name) && view.shows(name);
+    // What was asked for by name and is not there is shown as null.
+    let is_blank =
+        |name: &String| view.select.is_some() && view.shows(name) && view.fields[name].is_null();
+    if let Some(extra) = view.fields.keys().find(|name| !is_asked(name) && !is_blank(name)) {
         let actual = format!("{extra} = {}", brief(&view.fields[extra]));
         return Err(Mismatch::new(Invariant::I4, "field of no write", "no such field", actual));
     }
-    if let Some(extra) = view.expired.iter().find(|name| !state.fields.contains_key(*name)) {
+    if let Some(extra) = view.expired.iter().find(|name| !is_asked(name)) {
         let place = "expired field of no write";
         return Err(Mismatch::new(Invariant::I10, place, "no such field", extra.as_str()));
     }
     let mut readings = Readings { span };
-    for (name, field) in &state.fields {
+    for (name, field) in state.fields.iter().filter(|(name, _)| view.shows(name)) {
         let content = &field.written.content;
         let shown = Shown {
             name,

@@ -7,6 +7,7 @@
 //! and metadata of rows.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
@@ -277,6 +278,13 @@ fn same_params(event: &Event, row: &EventRow) -> Result<(), Mismatch> {
     Ok(())
 }
 
+/// Whether a param may have written a field: one with the name of a counter or flag feeds effects only.
+fn is_of_param(event: &Event, name: &str) -> bool {
+    let written = &event.writes[name].content;
+    let is_fed = written.value().is_number() || written.value().is_boolean();
+    event.params.get(name).is_some_and(|param| !is_fed || Arc::ptr_eq(param, written))
+}
+
 /// I19: a field is kept as its size and ceiling say, under the key of the model's canonical bytes.
 fn same_kept(event: &Event, name: &str, row: &EventRow) -> Result<(), Mismatch> {
     let written = &event.writes[name];
@@ -294,7 +302,7 @@ fn same_kept(event: &Event, name: &str, row: &EventRow) -> Result<(), Mismatch> 
     let place = match (row.kept.get(name), &expected) {
         (Some(kept), _) if *kept == expected => return Ok(()),
         // An inline value that no param wrote (an initial value, a counter, a flag) needs no entry.
-        (None, KeptRow::Inline) if !event.params.contains_key(name) => return Ok(()),
+        (None, KeptRow::Inline) if !is_of_param(event, name) => return Ok(()),
         (None, _) => "field not projected",
         (Some(KeptRow::Blob { key, .. }), KeptRow::Blob { key: right, .. }) if key != right => {
             "key differs"

@@ -1,8 +1,8 @@
 //! Readings of a tenant's rows: checks in the order of the invariants' ids, and what rows teach.
 //!
-//! Verified here: I13 (no row of another tenant), I20 for snapshots; the rest in `journal_check`
-//! `blob_check` and `outbox_check`. Not verified: what a snapshot contains (a replay from it answers for
-//! that).
+//! Verified here: I13 (no row of another tenant; what its blobs show is in `blob_check`), I20 for
+//! snapshots; the rest in `journal_check`, `blob_check` and `outbox_check`. Not verified: what a snapshot
+//! contains (a replay from it answers for that).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -94,6 +94,13 @@ impl Oracle {
     /// A fault has fired, so that the sweeper may be late.
     pub fn fault_fired(&mut self) {
         self.ledgers.values_mut().for_each(crate::ledger::Ledger::fault_fired);
+    }
+
+    /// A fault has fired in what is done for one tenant: its part of a sweep may be late.
+    pub fn fault_fired_in(&mut self, tenant: &str) {
+        if let Some(ledger) = self.ledgers.get_mut(tenant) {
+            ledger.fault_fired();
+        }
     }
 
     /// The events that an entity has for sure, at least.
@@ -204,6 +211,12 @@ impl Oracle {
             now: self.now,
             boot: is_alive.then_some(self.boot),
             baseline: ledger.and_then(|ledger| ledger.baseline.as_ref()),
+            elsewhere: self
+                .entities
+                .iter()
+                .filter(|(key, _)| key.tenant != rows.tenant)
+                .flat_map(|(_, tracked)| &tracked.worlds)
+                .collect(),
         }
         .run()
     }

@@ -4,8 +4,7 @@
 //! It keeps for each entity every past that agrees with what was observed (see `world`). A request
 //! ends acknowledged, rejected or in doubt; one in doubt may take effect until its boot ends.
 //!
-//! Verified: I1 to I4, I10 and I18 from answers; what rows can show, I15 included, is in `observe`. Not
-//! verified: `$filter`, `$skip` and `$select`.
+//! Verified: I1 to I4, I10 and I18 from answers; what rows can show, I15 included, is in `observe`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -128,6 +127,16 @@ impl Oracle {
         self.unverified
     }
 
+    /// The entities of which but one past agrees with what was observed, each with it.
+    pub fn certain(&self) -> impl Iterator<Item = (&EntityKey, &World)> {
+        self.entities.iter().filter(|(_, tracked)| !tracked.is_lost_track).filter_map(
+            |(key, tracked)| match &tracked.worlds[..] {
+                [world] => Some((key, world)),
+                _ => None,
+            },
+        )
+    }
+
     /// A server process starts.
     pub fn boot_started(&mut self, moment: Moment) -> Result<BootId, Misuse> {
         if self.is_running {
@@ -194,7 +203,7 @@ impl Oracle {
         if let Some(entity_id) = request.entity_id() {
             self.tracked(&key_of(request, entity_id)).await_answer(id);
         }
-        if let Kind::List { .. } = request.kind {
+        if let Kind::List(_) = request.kind {
             let is_asked = |key: &EntityKey| key.tenant == request.tenant && key.set == request.set;
             let asked = self.entities.iter_mut().filter(|(key, _)| is_asked(key));
             asked.for_each(|(_, tracked)| tracked.await_answer(id));

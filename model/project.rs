@@ -73,7 +73,7 @@ pub fn project(draft: &Draft<'_>) -> Result<(Event, State), Refusal> {
         _ => {}
     }
     project_params(draft.rules, &mut event);
-    settle(&mut state, &event);
+    settle(draft.rules, &mut state, &event);
     intend(draft, &mut state, &mut event)?;
     if let Some(key) = event.key.clone() {
         Arc::make_mut(&mut state.keys).insert(key, Arc::new(event.clone()));
@@ -111,7 +111,7 @@ fn intend(draft: &Draft<'_>, state: &mut State, event: &mut Event) -> Result<(),
                 };
                 if let Some(field) = spawn.store_id_in {
                     write_inline(event, field, id.clone().map_or_else(unknown_id, Value::from));
-                    settle(state, event);
+                    settle(rules, state, event);
                 }
                 intended.push(Intended::Spawn { spawn, id });
             }
@@ -141,6 +141,7 @@ fn initialize(draft: &Draft<'_>, state: &mut State, event: &mut Event) {
                 let items = initial.as_array().cloned().unwrap_or_default();
                 set_list(draft.rules, state, event, (variable.name, items));
             }
+            VarKind::Status => {}
             VarKind::Text => {
                 let content = Arc::new(Content::new(initial.clone()));
                 write(draft.rules, event, variable.name, &content);
@@ -249,7 +250,7 @@ fn keep(mode: Mode, variable: Option<&Variable>, content: &Arc<Content>) -> Writ
 }
 
 /// Puts what the event wrote into the state.
-fn settle(state: &mut State, event: &Event) {
+fn settle(rules: &Rules, state: &mut State, event: &Event) {
     state.sequence_nr = event.sequence_nr;
     state.status.clone_from(&event.to);
     for (name, written) in &event.writes {
@@ -258,7 +259,13 @@ fn settle(state: &mut State, event: &Event) {
     }
     let content = Arc::new(Content::new(json!(event.to)));
     let written = Written { content, kept: Kept::Inline };
-    state.fields.insert("Status".into(), Field { written, sequence_nr: event.sequence_nr });
+    let field = Field { written, sequence_nr: event.sequence_nr };
+    // A `status` variable is the status under another name.
+    let variables = rules.automaton.variables.iter();
+    for variable in variables.filter(|variable| variable.kind == VarKind::Status) {
+        state.fields.insert(variable.name.to_owned(), field.clone());
+    }
+    state.fields.insert("Status".into(), field);
 }
 
 #[cfg(test)]

@@ -43,11 +43,29 @@ pub enum Kind {
         /// The entity's id.
         id: String,
     },
-    /// `GET Set` without `$filter` and `$skip`.
-    List {
-        /// `$top`, 100 if the request has none.
-        top: usize,
-    },
+    /// `GET Set`.
+    List(Page),
+}
+
+/// Which part of a set a list asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// `$top`, 100 if the request has none.
+    pub top: usize,
+    /// `$skip`, 0 if the request has none.
+    pub skip: usize,
+    /// `$filter=name eq value`: only entities that have this value. A field that an entity does not
+    /// have, or that has expired, is null.
+    pub filter: Option<(String, Value)>,
+    /// `$select`: the only fields that are shown, beside `Id`.
+    pub select: Option<BTreeSet<String>>,
+}
+
+impl Page {
+    /// The first `top` of all, whole.
+    pub fn first(top: usize) -> Self {
+        Page { top, skip: 0, filter: None, select: None }
+    }
 }
 
 /// A request's body.
@@ -105,7 +123,7 @@ impl Request {
 
     /// Whether it can change anything.
     pub fn is_write(&self) -> bool {
-        !matches!(self.kind, Kind::Read { .. } | Kind::History { .. } | Kind::List { .. })
+        !matches!(self.kind, Kind::Read { .. } | Kind::History { .. } | Kind::List(_))
     }
 
     /// The entity it names: for a creation its `Id`, else its key. None for a list, and for a
@@ -117,7 +135,7 @@ impl Request {
             | Kind::Delete { id }
             | Kind::Read { id }
             | Kind::History { id } => Some(id),
-            Kind::List { .. } => None,
+            Kind::List(_) => None,
             Kind::Create => match &self.body {
                 Body::Object(params) => match params.get("Id") {
                     Some(id) => id.value().as_str(),
@@ -149,7 +167,7 @@ impl Request {
             Kind::Delete { .. } => "Deleted",
             Kind::Read { .. } => "GET",
             Kind::History { .. } => "GET Temper.History",
-            Kind::List { .. } => "GET list",
+            Kind::List(_) => "GET list",
         }
     }
 }
@@ -188,9 +206,16 @@ pub struct EntityView {
     pub fields: Map<String, Value>,
     /// The fields named under `@temper.expired`.
     pub expired: BTreeSet<String>,
+    /// The only fields that were asked for, if not all were.
+    pub select: Option<BTreeSet<String>>,
 }
 
 impl EntityView {
+    /// Whether a field is to be shown.
+    pub fn shows(&self, name: &str) -> bool {
+        name == "Id" || self.select.as_ref().is_none_or(|select| select.contains(name))
+    }
+
     /// Reads the body of an answer. None when it is not an entity's body at all.
     pub fn from_body(body: &Value) -> Option<Self> {
         let expired = match body.get("@temper.expired") {
@@ -201,6 +226,7 @@ impl EntityView {
             sequence_nr: body.get("sequence_nr")?.as_u64()?,
             fields: body.get("fields")?.as_object()?.clone(),
             expired,
+            select: None,
         })
     }
 }

@@ -21,7 +21,9 @@ use crate::decide::{Decision, decide, decide_alone};
 use crate::entity::{BootId, EntityKey, Event, Existence, Kept, OpId, Origin, State};
 use crate::observe::Observation;
 use crate::oracle::Oracle;
-use crate::request::{Answer, EntityView, HistoryEvent, HistoryView, Kind, Listed, Request, Rules};
+use crate::request::{
+    Answer, EntityView, HistoryEvent, HistoryView, Kind, Listed, Page, Request, Rules,
+};
 use crate::sweep_check::Sweep;
 use crate::tables::{BlobRow, EventRow, KeptRow, Sight, SnapshotRow, TenantRows};
 use crate::violation::{Invariant, Violation};
@@ -228,7 +230,7 @@ impl Run {
             10 => (Kind::Patch { id }, json!({"system_prompt": text, "user_message": null})),
             11 if self.random.one_in(8) => (Kind::Delete { id }, json!({})),
             12 => (Kind::History { id }, json!({})),
-            13 => (Kind::List { top: 100 }, json!({})),
+            13 => (Kind::List(Page::first(100)), json!({})),
             14 => (act("Provision"), json!({"user_message": text})),
             15 => (act("EchoPrompt"), json!({})),
             16 => (act("Remind"), json!({})),
@@ -237,7 +239,7 @@ impl Run {
             19 => (act("Missed"), json!({})),
             _ => (Kind::Read { id }, json!({})),
         };
-        let of_task = of_task && !matches!(kind, Kind::List { .. });
+        let of_task = of_task && !matches!(kind, Kind::List(_));
         let set = if of_task { "Tasks" } else { SET };
         let mut request = Request::new(TENANT, set, kind).body(body.as_object().unwrap());
         if request.is_write() && self.random.one_in(3) {

@@ -4,9 +4,11 @@ mod campaign;
 mod defects;
 mod determinism;
 mod list;
+mod live;
 mod replay;
 mod run;
 mod shrink;
+mod spec;
 
 use clap::{Parser, Subcommand};
 use std::sync::Arc;
@@ -44,6 +46,10 @@ enum Command {
     CheckDeterminism(run::SeedOptions),
     /// Names the known defects; with --find, plays fresh seeds until each is found.
     Defects(defects::Options),
+    /// Kills a deployed server under load, again and again, and holds it against the model.
+    Live(live::Options),
+    /// Reads specs for their authors.
+    Spec(spec::Options),
     /// Names the scenarios, the invariants and the known defects.
     List,
     /// Plays the seeds and plans that come in on standard input.
@@ -60,6 +66,8 @@ pub fn run(cli: Cli) -> Result<u8, Error> {
         Command::Shrink(options) => shrink::run(&options),
         Command::CheckDeterminism(options) => determinism::run(&options),
         Command::Defects(options) => defects::run(&options),
+        Command::Live(options) => live::run(&options),
+        Command::Spec(options) => spec::run(&options),
         Command::List => list::run(),
         Command::Worker(what) => {
             what.plant()?;

@@ -26,6 +26,27 @@ pub fn answer(word: &str) -> String {
     format!("answer {word}")
 }
 
+/// Sweeps of the background sweeper: one tenant's batch each.
+pub const SWEEPS: &str = "work sweeps in the background";
+/// Sweeps that were asked for.
+pub const SWEEPS_ASKED: &str = "work sweeps asked for";
+/// Guests that were started.
+pub const GUEST_RUNS: &str = "work guest runs";
+/// Slices of fuel after which a guest paused.
+pub const GUEST_SLICES: &str = "work guest slices";
+/// Tenants that had a file at a run's end.
+pub const TENANTS: &str = "work tenants";
+
+/// A change of specs and settings, by its kind.
+pub fn change(kind: &str) -> String {
+    format!("changed {kind}")
+}
+
+/// A request that was rejected: by the kind of its flaw, or by the code.
+pub fn rejected(why: &str) -> String {
+    format!("rejected {why}")
+}
+
 /// A fault that struck.
 pub fn fault(effect: &str) -> String {
     format!("fault {effect}")
@@ -45,6 +66,14 @@ pub fn crash(ending: &Ending, phase: Phase) -> String {
 pub fn reached(place: &str) -> String {
     format!("reached {place}")
 }
+
+/// An invariant that a spec states and does not keep, and the entity on which it was found broken.
+pub fn broken_claim(claim: &str) -> String {
+    format!("{BROKEN_CLAIM}{claim}")
+}
+
+/// How the name of [`broken_claim`] begins.
+pub const BROKEN_CLAIM: &str = "spec-invariant ";
 
 /// A run under this write protocol.
 pub fn protocol(name: &str) -> String {

@@ -24,6 +24,19 @@ impl Stopwatch {
     }
 }
 
+/// The host's wall clock, in milliseconds of Unix time.
+#[expect(clippy::disallowed_methods, reason = "a live server is judged by the clock that it reads")]
+pub fn utc_now_ms() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// Waits in host time.
+#[expect(clippy::disallowed_methods, reason = "a live server lives in the host's time")]
+pub fn sleep(duration: Duration) {
+    std::thread::sleep(duration);
+}
+
 /// Processes that can run at once.
 pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, NonZero::get)

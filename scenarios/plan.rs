@@ -4,6 +4,8 @@
 //! does, the crash states and the schedule included, follows from the plan alone. A plan outlives
 //! changes of the generator.
 
+use crate::change::Change;
+use crate::malformed::Malformed;
 use crate::recipe::Recipe;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -45,6 +47,16 @@ pub enum Mode {
     InlineTruncate,
 }
 
+impl Mode {
+    /// As plans write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Mode::BlobRefs => "blob-refs",
+            Mode::InlineTruncate => "inline-truncate",
+        }
+    }
+}
+
 /// Who is asked: a tenant's entity, by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -70,6 +82,37 @@ pub struct Page {
     pub skip: u32,
     /// Events shown at most.
     pub top: u32,
+}
+
+/// What a list leaves out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Part {
+    /// So many of the first.
+    #[serde(default)]
+    pub skip: u32,
+    /// Those whose field is not this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<(String, Recipe)>,
+    /// Fields that are not among these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub select: Option<Vec<String>>,
+}
+
+impl Part {
+    /// Whether nothing is left out.
+    pub fn is_all(&self) -> bool {
+        *self == Part::default()
+    }
+
+    /// What is left out, in a few words.
+    pub fn brief(&self) -> String {
+        let skip = (self.skip > 0).then(|| format!(" after {}", self.skip));
+        let filter = self.filter.as_ref();
+        let filter = filter.map(|(name, value)| format!(" where {name} is {}", value.brief()));
+        let select = self.select.as_ref().map(|names| format!(", only {}", names.join(" and ")));
+        [skip, filter, select].into_iter().flatten().collect()
+    }
 }
 
 /// Fields or params, by name.
@@ -130,6 +173,16 @@ pub enum Action {
         /// At most so many.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         top: Option<u32>,
+        /// Which of them, and what of each.
+        #[serde(default, skip_serializing_if = "Part::is_all")]
+        part: Part,
+    },
+    /// Sends a request that is none, and must be refused.
+    Malformed {
+        /// Of which entity it would be.
+        who: Who,
+        /// What is wrong with it.
+        what: Malformed,
     },
     /// Deletes expired blobs.
     Sweep {
@@ -155,6 +208,11 @@ pub enum Action {
     },
     /// Stops the server as an administrator does, and starts it again.
     Restart,
+    /// Changes what the next boot reads of its specs and settings.
+    Reconfigure {
+        /// What changes.
+        change: Change,
+    },
 }
 
 impl Action {
@@ -175,6 +233,7 @@ impl Action {
     pub fn set(&self) -> u32 {
         match self {
             Action::List { set, .. } => *set,
+            Action::Malformed { who, .. } => who.set,
             other => other.who().map_or(0, |who| who.set),
         }
     }
@@ -207,7 +266,7 @@ impl Action {
 
     /// Whether it is sent to the server as a request.
     pub fn is_request(&self) -> bool {
-        self.who().is_some() || matches!(self, Action::List { .. })
+        self.who().is_some() || matches!(self, Action::List { .. } | Action::Malformed { .. })
     }
 }
 
@@ -231,6 +290,16 @@ pub struct Step {
     /// What it does.
     #[serde(rename = "do")]
     pub action: Action,
+}
+
+/// A spec that a plan brings along.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SpecText {
+    /// The name of its file, for messages.
+    pub file: String,
+    /// IOA, TOML.
+    pub text: String,
 }
 
 /// A whole run.
@@ -259,6 +328,14 @@ pub struct Plan {
     pub snapshot_every: u64,
     /// Milliseconds after which an idle actor goes.
     pub idle_ms: u64,
+    /// The specs that are served, so that the plan replays where their files are not; the workload's own
+    /// if absent. A set's number is the place of its spec here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub specs: Option<Vec<SpecText>>,
+    /// In so many percent of the moments at which a task could go on while requests are out, time passes to
+    /// the next timer instead.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub overtaking_percent: u32,
     /// The steps, in order.
     pub steps: Vec<Step>,
     /// The faults.
@@ -280,9 +357,15 @@ pub enum PlanError {
     /// It is of a scenario that this build does not know.
     #[error("plan of unknown scenario `{0}`; `stormglass list` names those there are")]
     Scenario(String),
+    /// A spec of its own that the platform does not take.
+    #[error("plan with an unsound spec: {0}")]
+    Spec(String),
     /// A setting that no run can have.
     #[error("plan with a {0} of 0, it must be at least 1")]
     Zero(&'static str),
+    /// A change of the specs after which they are none.
+    #[error("plan with a change that no platform takes: {0}")]
+    Change(#[from] stormglass_platform::SpecsError),
     /// A step's number that is 0 or another step's.
     #[error("plan with step number {0}, which is taken; 0 is the runner's own")]
     StepId(u32),
@@ -302,8 +385,15 @@ impl Plan {
         }
         // From the text once more, so that an error has its line and column.
         let plan: Plan = serde_json::from_str(text)?;
-        if !crate::workload::SCENARIOS.iter().any(|known| known.name == plan.scenario) {
+        let is_known = match &plan.specs {
+            Some(_) => plan.scenario == crate::drive::SCENARIO,
+            None => crate::workload::SCENARIOS.iter().any(|known| known.name == plan.scenario),
+        };
+        if !is_known {
             return Err(PlanError::Scenario(plan.scenario));
+        }
+        if let Some(specs) = &plan.specs {
+            crate::runner::specs_of(specs).map_err(|why| PlanError::Spec(why.to_string()))?;
         }
         plan.check_numbers()?;
         Ok(plan)
@@ -319,6 +409,13 @@ impl Plan {
         ];
         if let Some((name, _)) = settings.into_iter().find(|(_, value)| *value == 0) {
             return Err(PlanError::Zero(name));
+        }
+        let mut changes = Vec::new();
+        for step in &self.steps {
+            if let Action::Reconfigure { change } = &step.action {
+                changes.push(change.clone());
+                crate::runner::changed(self, &changes)?;
+            }
         }
         let mut taken = BTreeSet::from([0]);
         match self.steps.iter().find(|step| !taken.insert(step.id)) {

@@ -126,7 +126,12 @@ mod tests {
             together: id % 3 != 1,
             key: None,
             if_match: None,
-            action: Action::List { tenant: 0, set: 0, top: None },
+            action: Action::List {
+                tenant: 0,
+                set: 0,
+                top: None,
+                part: crate::plan::Part::default(),
+            },
         };
         plan.steps = (1..=step_count).map(step).collect();
         plan.faults = (1..6).map(|n| Fault::at_op(n, Effect::Eio)).collect();

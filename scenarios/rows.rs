@@ -16,11 +16,14 @@ use fork::Fork;
 use format::Known;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use stormglass_model::entity::EntityKey;
 use stormglass_model::tables::{EventRow, IntentRow, KeptRow, OutboxRow, OutboxState, TenantRows};
-use stormglass_sim::{Disk, World};
+use stormglass_sim::disk::Grid;
+use stormglass_sim::{Disk, DiskOptions, World};
 
 static READS_TWICE: AtomicBool = AtomicBool::new(false);
 
@@ -91,6 +94,39 @@ impl Reader {
     pub fn rows(&self) -> Vec<Arc<TenantRows>> {
         self.rows.values().cloned().collect()
     }
+}
+
+/// The rows of a tenant in a file of the host and in its log, which nobody writes to now, read by SQLite's
+/// file format: nothing is opened, so nothing is recovered.
+///
+/// # Errors
+/// Files that cannot be read, or in which there is something else.
+pub fn of_bytes(path: &Path, tenant: &str) -> Result<TenantRows, String> {
+    let mut disk = Disk::new(DiskOptions::default());
+    for suffix in ["", "-wal", "-journal"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        let bytes = match std::fs::read(&name) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == ErrorKind::NotFound && !suffix.is_empty() => continue,
+            Err(error) => return Err(error.to_string()),
+        };
+        let file = disk.create(&(database_path(tenant) + suffix), Grid::Pages);
+        disk.write(file, 0, &bytes).map_err(|error| error.to_string())?;
+    }
+    format::read(&disk, tenant, &mut Known::default())
+}
+
+/// The rows of a tenant in a file of the host, opened by SQLite; what its own check says comes with them.
+///
+/// # Errors
+/// A file that cannot be read.
+pub async fn of_file(path: &Path, tenant: &str) -> Result<(TenantRows, Option<String>), String> {
+    let words = |error: libsql::Error| error.to_string();
+    let database = libsql::Builder::new_local(path).build().await.map_err(words)?;
+    let connection = database.connect().map_err(words)?;
+    let damage = fork::damage(&connection).await?;
+    Ok((fork::read_rows(&connection, tenant).await?, damage))
 }
 
 /// The files that make up a tenant's database.

@@ -6,10 +6,12 @@
 mod config;
 mod finish;
 
-pub use config::config;
+pub use config::{changed, config, specs_of};
 
+use crate::change::Change;
 use crate::check::{Going, Judge, PROGRESS_MS, Part, Stop, event_without_its_blob, panics};
 use crate::counts::{self, Phase};
+use crate::http::Answer;
 use crate::patience::{bounded, unless};
 use crate::plan::{Action, Plan, Step};
 use crate::server::{Said, Server, ask};
@@ -21,7 +23,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use stormglass_model::entity::OpId;
 use stormglass_model::violation::Violation;
-use stormglass_platform::Answer;
+use stormglass_platform::Config;
 use stormglass_sim::{Disk, Ending, Fault, Points, World, WorldError, WorldOptions};
 use tokio::sync::mpsc;
 
@@ -73,6 +75,10 @@ pub fn play_watched(
         crash_count: 0,
         was_stopped: false,
         last_read: Vec::new(),
+        announced: Vec::new(),
+        overtaken_count: 0,
+        overtaking_percent: plan.overtaking_percent,
+        in_force: Vec::new(),
     };
     let verdict = match panics::caught(|| runtime.block_on(run.play())) {
         Ok(Ok(())) => Verdict::Passed,
@@ -131,6 +137,13 @@ struct Run<'a> {
     was_stopped: bool,
     /// What the runner's own reads were answered when everything was last visited.
     last_read: Vec<(Step, Answer)>,
+    /// Changes that the next boot starts with, and those that the last one did.
+    announced: Vec<Change>,
+    /// The plan's, until its steps are over.
+    overtaking_percent: u32,
+    /// How often time had overtaken a task when the judge was last told.
+    overtaken_count: u64,
+    in_force: Vec<Change>,
 }
 
 impl Run<'_> {
@@ -176,12 +189,18 @@ impl Run<'_> {
                 Action::Wait { .. }
                 | Action::StepClock { .. }
                 | Action::Crash { .. }
-                | Action::Restart => self.alone(first).await?,
+                | Action::Restart
+                | Action::Reconfigure { .. } => self.alone(first).await?,
                 _ => self.send(group).await?,
             }
             self.settle().await?;
         }
         Ok(())
+    }
+
+    /// The platform's configuration in force.
+    fn config(&self) -> Result<Config, Stop> {
+        changed(self.plan, &self.in_force).map_err(|error| Stop::Broken(error.to_string()))
     }
 
     /// Starts the next boot, if none runs.
@@ -193,7 +212,12 @@ impl Run<'_> {
             self.tally.phases.set(self.world, Phase::Recovery);
             let alive = Arc::new(());
             let seams = seams::of(self.world, (&self.points, &self.tally.phases), &boot, &alive);
-            let started = Server::start(boot, config(self.plan), (seams, alive)).await;
+            for change in std::mem::take(&mut self.announced) {
+                self.judge.reconfigured(&change);
+                self.in_force.push(change);
+            }
+            let config = self.config()?;
+            let started = Server::start(boot, config, (seams, alive)).await;
             self.server = Some(started.map_err(|error| Stop::Broken(error.to_string()))?);
             self.judge.boot_started()?;
             self.story.tell(&format!("boot {number}"), "server up");
@@ -235,6 +259,7 @@ impl Run<'_> {
             });
         }
         drop(results);
+        self.points.let_time_overtake(self.overtaking_percent);
         while let Some((id, said)) = self.in_time(answers.recv(), &open).await? {
             let Some((step, op)) = open.remove(&id) else { continue };
             if matches!(&said, Said::Answer(answer) if answer.status >= 500) {
@@ -242,6 +267,7 @@ impl Run<'_> {
             }
             self.answered(step, op, &said)?;
         }
+        self.points.let_time_overtake(0);
         self.judge.bounded()?;
         Ok(doubtful)
     }
@@ -278,13 +304,15 @@ impl Run<'_> {
         self.world.answer(format!("client {}", step.client), words.as_str());
         self.tally.count(&counts::answer(words.split(' ').next().unwrap_or_default()));
         if let Said::Answer(answer) = said {
-            self.tally.answered(answer);
+            self.tally.answered(step, answer);
         }
         // The runner's own reads are many: they are told when they fail.
         if step.id != ASIDE || !matches!(said, Said::Answer(answer) if answer.status < 500) {
             self.story.step(step, &words);
         }
         match (op, said) {
+            (_, Said::Odd(why)) => self.judge.odd(step, why),
+            (None, Said::Answer(answer)) => self.judge.refused(step, answer),
             (Some(op), Said::Answer(answer)) => {
                 if step.id == ASIDE && !step.action.is_write() {
                     self.last_read.push((step.clone(), answer.clone()));
@@ -320,6 +348,11 @@ impl Run<'_> {
                 self.story.step(step, "");
             }
             Action::Crash { ending } => self.end_boot(ending),
+            Action::Reconfigure { change } => {
+                self.announced.push(change.clone());
+                self.tally.count(&counts::change(change.kind()));
+                self.story.step(step, "");
+            }
             Action::Restart => {
                 if let Some(connection) = self.server.as_ref().map(Server::connection) {
                     let open = BTreeMap::from([(step.id, (step, None))]);
@@ -358,9 +391,18 @@ impl Run<'_> {
     /// Waits until nothing moves, buries a dead boot, and has the judge look.
     async fn settle(&mut self) -> Going {
         bounded(&self.judge, self.points.quiet()).await?;
+        let mut delayed = self.tally.phases.take_delayed(self.world);
+        let overtaken_count = self.points.overtaken_count();
+        delayed.all |=
+            std::mem::replace(&mut self.overtaken_count, overtaken_count) != overtaken_count;
+        self.judge.delayed(&delayed);
         if self.world.is_running() || self.server.is_none() {
             let quiet = self.judge.quiet().await;
             self.tally.rows(&self.judge.rows(), true);
+            for claim in self.judge.broken_claims() {
+                self.story.tell("spec", &format!("breaks its own invariant {claim}"));
+                self.tally.count(&counts::broken_claim(&claim));
+            }
             quiet
         } else {
             self.bury().await

@@ -49,11 +49,19 @@ pub fn play(
         return Some(sql::play(&Script::from_seed(seed), options.keep_trace));
     }
     let plan = plan(scenario, seed, settings)?;
+    Some(play_plan(&plan, options))
+}
+
+/// Plays a plan and counts the places of the platform that it reached.
+///
+/// # Errors
+/// [`WorldError`] when there can be no world.
+pub fn play_plan(plan: &Plan, options: PlayOptions) -> Result<Played, WorldError> {
     take_reached();
-    Some(runner::play(&plan, options).map(|mut played| {
+    runner::play(plan, options).map(|mut played| {
         played.outcome.counts.extend(take_reached());
         played
-    }))
+    })
 }
 
 /// The places of the platform that were reached since the last call, and how often.

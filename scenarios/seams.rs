@@ -56,7 +56,7 @@ pub fn tenants_on(disk: &sim::Disk) -> Vec<String> {
 struct SimPoints {
     points: sim::Points,
     machine: Machine,
-    boot: u32,
+    boot: Boot,
     phases: Phases,
 }
 
@@ -64,29 +64,43 @@ impl Points for SimPoints {
     fn reach<'a>(&'a self, point: Point<'a>) -> BoxFuture<'a, ()> {
         let Point { label, tenant, entity, origin } = point;
         let who = format!("{origin} {tenant} {entity}");
+        let boot = self.boot.number();
         Box::pin(async move {
-            self.points.reach(Label { boot: self.boot, who, step: 0, point: label }).await;
+            self.points.reach(Label { boot, who, step: 0, point: label }).await;
             // A store call runs within one poll from here on: its operations are this scope's.
-            self.machine.enter(&scope(self.boot, label, origin));
+            self.machine.enter(&scope(boot, label, origin));
             if self.machine.is_running() {
                 self.phases.point(&self.machine, &point);
+            }
+            if label.starts_with(GUEST) && self.boot.compute(label).is_err() {
+                // The process died while it computed: nothing of it goes on.
+                std::future::pending().await
             }
         })
     }
 }
 
-/// The scope of the disk operations after a point: what faults name. A step's store calls are parts of
-/// its scope, such as `step 3/append` and `step 3/put`.
+/// How the labels of points begin at which a guest is computing.
+const GUEST: &str = "guest.";
+
+/// The scope of the operations after a point: what faults name. What a step leads to is a part of its
+/// scope, such as `step 3/append` and `step 3/put`, and `step 3/outbox/guest` of what its outbox rows do.
 fn scope(boot: u32, label: &str, origin: &str) -> String {
-    match (label.strip_prefix("store."), origin) {
-        (Some("ready"), _) => format!("recovery of boot {boot}"),
+    let part = match label.split_once('.') {
+        Some(("store", "ready" | "outbox")) => return format!("recovery of boot {boot}"),
         // An idle or stopping actor keeps its state; nobody asked for it.
-        (Some("snapshot"), "") => format!("passivation of boot {boot}"),
-        (Some(call), origin) if origin.starts_with("step ") => format!("{origin}/{call}"),
-        (None, origin) if origin.starts_with("step ") => origin.to_string(),
-        (Some(call), "outbox") => format!("outbox of boot {boot}/{call}"),
-        (None, "outbox") => format!("outbox of boot {boot}"),
-        (_, "sweeper") => format!("sweep of boot {boot}/sweeper"),
+        Some(("store", "snapshot")) if origin.is_empty() => {
+            return format!("passivation of boot {boot}");
+        }
+        Some(("store", call)) => format!("/{call}"),
+        Some(("guest", _)) => "/guest".to_string(),
+        _ => String::new(),
+    };
+    match origin {
+        // Rows that a boot found, whoever wrote them.
+        "outbox" => format!("outbox of boot {boot}{part}"),
+        origin if origin.starts_with("step ") => format!("{origin}{part}"),
+        "sweeper" => format!("sweep of boot {boot}/sweeper"),
         _ => format!("sweep of boot {boot}/asked"),
     }
 }
@@ -126,7 +140,7 @@ pub fn of(
         points: Arc::new(SimPoints {
             points: points.clone(),
             machine,
-            boot: boot.number(),
+            boot: boot.clone(),
             phases: phases.clone(),
         }),
         ids: Arc::new(SimIds { boot: boot_number, count, factor, _alive: Arc::clone(alive) }),

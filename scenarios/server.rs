@@ -1,20 +1,21 @@
-//! The server of one boot: the platform on a node of its own, reached over a channel.
+//! The server of one boot: the platform's router on a node of its own, reached over a channel.
 //!
 //! **Invariant:** a kill drops every future of the boot. What was answered was answered while the boot
 //! lived; whatever else was asked is a lost connection.
 
+use crate::http::{self, Answer, Request};
 use crate::plan::{Action, Step, tenant_name};
 use crate::translate::{self, Sets};
 use madsim::runtime::{Handle, NodeHandle};
 use std::sync::Arc;
 use std::time::Duration;
-use stormglass_platform::{Answer, Config, Platform, Request, Seams, StartError};
+use stormglass_platform::{Config, Platform, Seams, StartError};
 use stormglass_sim::Boot;
 use tokio::sync::{mpsc, oneshot};
 
 /// What a server is told to do.
 enum Command {
-    Serve(Box<Request>, oneshot::Sender<Answer>),
+    Serve(Box<Request>, oneshot::Sender<Result<Answer, String>>),
     Sweep { tenant: String, max_rows: u64, reply: oneshot::Sender<Result<u64, String>> },
     Shutdown(oneshot::Sender<()>),
 }
@@ -24,8 +25,9 @@ enum Command {
 pub struct Connection(mpsc::UnboundedSender<Command>);
 
 impl Connection {
-    /// Sends a request; nothing comes back when the connection is lost.
-    pub async fn request(&self, request: Request) -> Option<Answer> {
+    /// Sends a request; nothing comes back when the connection is lost. `Err` is an answer that is none
+    /// of the contract's, and says why.
+    pub async fn request(&self, request: Request) -> Option<Result<Answer, String>> {
         let (reply, answered) = oneshot::channel();
         self.0.send(Command::Serve(Box::new(request), reply)).ok()?;
         answered.await.ok()
@@ -49,6 +51,8 @@ impl Connection {
 pub enum Said {
     /// The answer to a request.
     Answer(Answer),
+    /// An answer that is none of the contract's: how.
+    Odd(String),
     /// What a sweep deleted, or why it failed.
     Swept(Result<u64, String>),
     /// The connection was lost.
@@ -66,6 +70,7 @@ impl Said {
             Said::Answer(Answer { status, .. }) => status.to_string(),
             Said::Swept(Ok(count)) => format!("swept {count}"),
             Said::Swept(Err(_)) => "failed".to_string(),
+            Said::Odd(_) => "odd".to_string(),
             Said::Lost => "lost".to_string(),
         }
     }
@@ -86,7 +91,11 @@ pub async fn ask(connection: &Connection, step: &Step, sets: &Sets) -> Said {
         return swept.map_or(Said::Lost, Said::Swept);
     }
     let Some(request) = translate::request(step, sets) else { return Said::Lost };
-    connection.request(request).await.map_or(Said::Lost, Said::Answer)
+    match connection.request(request).await {
+        None => Said::Lost,
+        Some(Ok(answer)) => Said::Answer(answer),
+        Some(Err(odd)) => Said::Odd(odd),
+    }
 }
 
 /// A running server.
@@ -160,17 +169,20 @@ impl Server {
     }
 }
 
+/// Takes what comes over connections. The router runs in tasks of the server's own node: a future that a
+/// client polls would outlive the server.
 async fn accept(platform: Arc<Platform>, boot: Boot, mut inbox: mpsc::UnboundedReceiver<Command>) {
+    let router = stormglass_platform::http::router(Arc::clone(&platform));
     while let Some(command) = inbox.recv().await {
-        let (platform, boot) = (Arc::clone(&platform), boot.clone());
-        madsim::task::spawn(async move { serve(&platform, &boot, command).await });
+        let (platform, boot, router) = (Arc::clone(&platform), boot.clone(), router.clone());
+        madsim::task::spawn(async move { serve((&platform, router), &boot, command).await });
     }
 }
 
-async fn serve(platform: &Platform, boot: &Boot, command: Command) {
+async fn serve((platform, router): (&Platform, axum::Router), boot: &Boot, command: Command) {
     match command {
         Command::Serve(request, reply) => {
-            let answer = platform.handle(*request).await;
+            let answer = http::serve(router, *request).await;
             if boot.is_alive() {
                 let _ = reply.send(answer);
             }

@@ -4,15 +4,18 @@
 //! anyway. A run that is not counted has the same trace.
 
 use crate::counts::{self, Phase};
-use crate::plan::Action;
+use crate::http::Answer;
+use crate::plan::{Action, Step};
 use crate::translate;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use stormglass_model::tables::TenantRows;
-use stormglass_platform::Answer;
 use stormglass_platform::seams::Point;
 use stormglass_sim::fault::Ledger;
 use stormglass_sim::{Crash, Machine};
+
+/// The effect's name for an operation that takes long.
+const SLOW: &str = "slow";
 
 /// What the platform is at, told by the points that it comes to.
 #[derive(Clone, Default)]
@@ -25,6 +28,20 @@ struct PhasesState {
     last_points: BTreeMap<String, &'static str>,
     ledger: Ledger,
     struck: BTreeMap<(&'static str, Phase), u64>,
+    /// What was done, by the names of `counts`.
+    work: BTreeMap<&'static str, u64>,
+    /// The tenant of the last point: what follows it is done for this one.
+    tenant: String,
+    delayed: Delayed,
+}
+
+/// Whose work faults have held up since the runner last asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Delayed {
+    /// Everybody's: time was lost.
+    pub all: bool,
+    /// That of these tenants.
+    pub tenants: BTreeSet<String>,
 }
 
 impl PhasesState {
@@ -35,6 +52,8 @@ impl PhasesState {
             let before = self.ledger.get(key).copied().unwrap_or(0);
             if *count > before {
                 *self.struck.entry((key.0, self.phase)).or_default() += count - before;
+                self.delayed.all |= key.0 == SLOW || self.tenant.is_empty();
+                self.delayed.tenants.insert(self.tenant.clone());
             }
         }
         self.ledger = ledger;
@@ -48,6 +67,16 @@ impl Phases {
         let mut state = self.state();
         let who = format!("{} {}", point.tenant, point.entity);
         let last = state.last_points.insert(who, point.label).unwrap_or_default();
+        let work = match point.label {
+            "store.sweep" if point.origin == "sweeper" => Some(counts::SWEEPS),
+            "store.sweep" => Some(counts::SWEEPS_ASKED),
+            "guest.start" => Some(counts::GUEST_RUNS),
+            "guest.slice" => Some(counts::GUEST_SLICES),
+            _ => None,
+        };
+        if let Some(work) = work {
+            *state.work.entry(work).or_default() += 1;
+        }
         let phase = match point.label {
             "store.append" => Phase::Event,
             "store.put" if last == "store.blobs" => Phase::Recovery,
@@ -60,6 +89,15 @@ impl Phases {
             _ => state.phase,
         };
         state.turn(machine, phase);
+        point.tenant.clone_into(&mut state.tenant);
+    }
+
+    /// Whose work was held up since the last call.
+    pub fn take_delayed(&self, machine: &Machine) -> Delayed {
+        let mut state = self.state();
+        let phase = state.phase;
+        state.turn(machine, phase);
+        std::mem::take(&mut state.delayed)
     }
 
     /// The runner's own turn: nothing of the platform runs, or its boot only begins.
@@ -109,7 +147,12 @@ impl Tally {
     }
 
     /// An answer that a client was given.
-    pub fn answered(&mut self, answer: &Answer) {
+    pub fn answered(&mut self, step: &Step, answer: &Answer) {
+        if let Action::Malformed { what, .. } = step.action {
+            self.count(&counts::rejected(&what.name()));
+        } else if let Some(code) = answer.code.as_ref().filter(|_| answer.status < 500) {
+            self.count(&counts::rejected(code));
+        }
         if !translate::expired(&answer.body).is_empty() {
             self.count(counts::EXPIRED_READS);
         }
@@ -157,11 +200,15 @@ impl Tally {
 
     /// The counts, when the run is over.
     pub fn into_counts(self, machine: &Machine) -> BTreeMap<String, u64> {
-        let Tally { mut counts, phases, .. } = self;
+        let Tally { mut counts, phases, rows, .. } = self;
         phases.set(machine, Phase::Idle);
-        for ((effect, phase), count) in &phases.state().struck {
+        let state = phases.state();
+        for ((effect, phase), count) in &state.struck {
             counts.insert(counts::fault_in(effect, *phase), *count);
         }
+        counts.extend(state.work.iter().map(|(work, count)| (work.to_string(), *count)));
+        let tenants = rows.iter().filter(|rows| !rows.events.is_empty()).count();
+        counts.insert(counts::TENANTS.to_string(), tenants as u64);
         counts
     }
 }
@@ -176,10 +223,12 @@ pub fn step_kind(action: &Action) -> &'static str {
         Action::Get { .. } => "get",
         Action::History { .. } => "history",
         Action::List { .. } => "list",
+        Action::Malformed { .. } => "malformed",
         Action::Sweep { .. } => "sweep",
         Action::Wait { .. } => "wait",
         Action::StepClock { .. } => "step-clock",
         Action::Crash { .. } => "crash",
         Action::Restart => "restart",
+        Action::Reconfigure { .. } => "reconfigure",
     }
 }

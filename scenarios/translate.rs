@@ -2,13 +2,14 @@
 //!
 //! **Invariant:** nothing is decided here. What the platform answered reaches the model as it was said.
 
-use crate::plan::{Action, Page, Plan, Step, Values, Who, entity_id, tenant_name};
+use crate::foreign;
+use crate::http::{Answer, Request, address, encoded};
+use crate::plan::{Action, Page, Part, Plan, Step, Values, Who, entity_id, tenant_name};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 use stormglass_model::request as model;
 use stormglass_model::workload::session::session;
 use stormglass_model::workload::task::task;
-use stormglass_platform as platform;
 
 /// The entity sets that a plan's steps name by number. Clones are the same sets.
 #[derive(Clone, Debug)]
@@ -16,8 +17,14 @@ pub struct Sets(Arc<[String]>);
 
 impl Sets {
     /// The sets of the plan's specs.
-    pub fn of(_plan: &Plan) -> Sets {
-        Sets([session().set(), task().set()].into())
+    pub fn of(plan: &Plan) -> Sets {
+        match &plan.specs {
+            None => Sets([session().set(), task().set()].into()),
+            Some(specs) => {
+                let read = foreign::read_all(specs);
+                Sets(read.iter().map(|one| one.automaton.set()).collect())
+            }
+        }
     }
 
     /// The number of a set.
@@ -35,44 +42,73 @@ impl Sets {
 const DEFAULT_TOP: usize = 100;
 
 /// What the platform is asked; none for a step that is no request.
-pub fn request(step: &Step, sets: &Sets) -> Option<platform::Request> {
+pub fn request(step: &Step, sets: &Sets) -> Option<Request> {
     let set = sets.name(step.action.set());
-    let body = |values: &Values| platform::Body::from(Value::Object(object(values)));
-    let (who, op) = match &step.action {
+    let of = |who: &Who, method, member: &str| {
+        let target = address(&set, &entity_id(*who)) + member;
+        Request::new(&tenant_name(who.tenant), method, target)
+    };
+    let body = |values: &Values| body(object(values), step);
+    let mut request = match &step.action {
         Action::Create { who, values } => {
+            let request =
+                Request::new(&tenant_name(who.tenant), "POST", format!("/tdata/{}", encoded(&set)));
             let mut fields = object(values);
             fields.insert("Id".to_string(), Value::from(entity_id(*who)));
-            (*who, platform::Op::Create { set, body: Value::Object(fields).into() })
+            Request { body: self::body(fields, step), ..request }
         }
         Action::Act { who, action, values } => {
-            let (id, action) = (entity_id(*who), action.clone());
-            (*who, platform::Op::Act { set, id, action, params: body(values) })
+            let request = of(who, "POST", &format!("/Temper.{}", encoded(action)));
+            Request { body: body(values), ..request }
         }
-        Action::Patch { who, values } => {
-            (*who, platform::Op::Patch { set, id: entity_id(*who), body: body(values) })
+        Action::Patch { who, values } => Request { body: body(values), ..of(who, "PATCH", "") },
+        Action::Delete { who } => of(who, "DELETE", ""),
+        Action::Get { who } => of(who, "GET", ""),
+        Action::History { who, page: None } => of(who, "GET", "/Temper.History"),
+        Action::History { who, page: Some(Page { skip, top }) } => {
+            of(who, "GET", &format!("/Temper.History?$top={top}&$skip={skip}"))
         }
-        Action::Delete { who } => (*who, platform::Op::Delete { set, id: entity_id(*who) }),
-        Action::Get { who } => (*who, platform::Op::Get { set, id: entity_id(*who) }),
-        Action::History { who, page } => {
-            let (id, top) = (entity_id(*who), page.map(|page| u64::from(page.top)));
-            let skip = page.map_or(0, |page| u64::from(page.skip));
-            (*who, platform::Op::History { set, id, top, skip })
+        Action::List { tenant, top, part, .. } => {
+            let target = format!("/tdata/{}{}", encoded(&set), options(*top, part));
+            Request::new(&tenant_name(*tenant), "GET", target)
         }
-        Action::List { tenant, set: number, top } => {
-            let who = Who { tenant: *tenant, entity: 0, set: *number };
-            (who, platform::Op::List { set, top: top.map(u64::from), skip: 0 })
-        }
+        Action::Malformed { who, what } => what.request(*who, &set),
         _ => return None,
     };
-    let origin = format!("step {}", step.id);
-    let mut request = platform::Request::new(tenant_name(who.tenant), op).with_origin(origin);
     if let Some(sequence_nr) = step.if_match {
-        request = request.with_if_match(format!("\"{sequence_nr}\""));
+        request.headers.push(("if-match", format!("\"{sequence_nr}\"")));
     }
-    Some(match step.key {
-        Some(key) => request.with_key(format!("key-{key}")),
-        None => request,
-    })
+    if let Some(key) = step.key {
+        request.headers.push(("idempotency-key", format!("key-{key}")));
+    }
+    request.origin = format!("step {}", step.id);
+    Some(request)
+}
+
+/// A body as a client may write it: canonical or not, which the platform must not notice.
+fn body(fields: Map<String, Value>, step: &Step) -> Vec<u8> {
+    let fields = Value::Object(fields);
+    if step.id % 3 == 0 {
+        return serde_json::to_vec_pretty(&fields).expect("it is JSON");
+    }
+    fields.to_string().into_bytes()
+}
+
+/// The options of a list, after `?`.
+fn options(top: Option<u32>, part: &Part) -> String {
+    let literal = |value: &Value| match value {
+        Value::String(text) => format!("'{}'", text.replace('\'', "''")),
+        other => other.to_string(),
+    };
+    let filter = part.filter.as_ref().map(|(name, value)| {
+        let filter = format!("{name} eq {}", literal(&value.value()));
+        format!("$filter={}", encoded(&filter))
+    });
+    let select = part.select.as_ref().map(|names| format!("$select={}", encoded(&names.join(","))));
+    let top = top.map(|top| format!("$top={top}"));
+    let skip = (part.skip > 0).then(|| format!("$skip={}", part.skip));
+    let all: Vec<String> = [top, skip, filter, select].into_iter().flatten().collect();
+    if all.is_empty() { String::new() } else { format!("?{}", all.join("&")) }
 }
 
 /// What the model is told of the same step.
@@ -97,9 +133,14 @@ pub fn for_model(step: &Step, sets: &Sets) -> Option<model::Request> {
         Action::History { who, .. } => {
             (who.tenant, model::Kind::History { id: entity_id(*who) }, Map::new())
         }
-        Action::List { tenant, top, .. } => {
-            let top = top.map_or(DEFAULT_TOP, |top| top as usize);
-            (*tenant, model::Kind::List { top }, Map::new())
+        Action::List { tenant, top, part, .. } => {
+            let page = model::Page {
+                top: top.map_or(DEFAULT_TOP, |top| top as usize),
+                skip: part.skip as usize,
+                filter: part.filter.as_ref().map(|(name, value)| (name.clone(), value.value())),
+                select: part.select.as_ref().map(|names| names.iter().cloned().collect()),
+            };
+            (*tenant, model::Kind::List(page), Map::new())
         }
         _ => return None,
     };
@@ -117,10 +158,10 @@ fn object(values: &Values) -> Map<String, Value> {
 }
 
 /// What the platform answered, for the model; none when it is nothing that the contract knows.
-pub fn answer(step: &Step, answer: &platform::Answer, sets: &Sets) -> Option<model::Answer> {
+pub fn answer(step: &Step, answer: &Answer, sets: &Sets) -> Option<model::Answer> {
     let status = answer.status;
     if !answer.is_success() {
-        let code = answer.code.unwrap_or_default().to_string();
+        let code = answer.code.clone().unwrap_or_default();
         return Some(model::Answer::Error { status, code });
     }
     if answer.body.is_null() {
@@ -255,15 +296,17 @@ fn what(step: &Step) -> String {
         Action::History { who, page: Some(Page { skip, top }) } => {
             format!("GET {}/History, {top} after {skip}", name(who))
         }
-        Action::List { tenant, top: None, .. } => format!("GET all of tenant-{tenant}"),
-        Action::List { tenant, top: Some(top), .. } => {
-            format!("GET the first {top} of tenant-{tenant}")
+        Action::List { tenant, top, part, .. } => {
+            let first = top.map_or("all".to_string(), |top| format!("the first {top}"));
+            format!("GET {first} of tenant-{tenant}{}", part.brief())
         }
+        Action::Malformed { who, what } => format!("{} for {}", what.name(), name(who)),
         Action::Sweep { tenant, max_rows } => format!("sweep tenant-{tenant}, {max_rows} rows"),
         Action::Wait { ms } => format!("wait {ms} ms"),
         Action::StepClock { by_ms } => format!("clock set by {by_ms} ms"),
         Action::Crash { .. } => "crash".to_string(),
         Action::Restart => "restart".to_string(),
+        Action::Reconfigure { change } => format!("next boot: {}", change.brief()),
     }
 }
 

@@ -10,7 +10,8 @@ use crate::scenario::{self, Settings};
 use crate::sql::Script;
 use crate::verdict::{Outcome, Played};
 use crate::workers::{Crew, Order, Run};
-use crate::{defects, workers};
+use crate::{defects, drive, workers};
+use std::path::PathBuf;
 use stormglass_sim::Seed;
 
 /// What is played.
@@ -19,6 +20,9 @@ pub struct What {
     /// The scenario; `stormglass list` names them. Each seed draws its own if absent.
     #[arg(long)]
     pub scenario: Option<String>,
+    /// Specs to drive in place of a scenario: the first one, with the others served beside it.
+    #[arg(long = "spec", value_name = "FILE", conflicts_with = "scenario")]
+    pub specs: Vec<PathBuf>,
     /// How long and how hostile the runs are: quick, nightly, hostile, or the path of a TOML file.
     #[arg(long, default_value = profile::DEFAULT)]
     pub profile: String,
@@ -34,7 +38,7 @@ impl What {
     /// Whatever the seeds draw, with this defect.
     pub fn with_defect(defect: Option<&str>) -> What {
         let (profile, defect) = (profile::DEFAULT.to_string(), defect.map(str::to_string));
-        What { scenario: None, profile, protocol: None, defect }
+        What { scenario: None, specs: Vec::new(), profile, protocol: None, defect }
     }
 
     /// Checks the names and plants the defect.
@@ -50,12 +54,14 @@ impl What {
             return Err(format!("no scenario `{asked}`; there are {known}"));
         }
         self.settings()?;
+        drive::read_files(&self.specs)?;
         defects::plant(self.defect.as_deref())
     }
 
     /// The scenario that `seed` plays.
     pub fn scenario(&self, seed: Seed) -> &str {
-        self.scenario.as_deref().unwrap_or_else(|| scenario::of_seed(seed))
+        let own = if self.specs.is_empty() { None } else { Some(drive::SCENARIO) };
+        self.scenario.as_deref().or(own).unwrap_or_else(|| scenario::of_seed(seed))
     }
 
     /// What is chosen in place of what each seed draws.
@@ -76,6 +82,10 @@ impl What {
         if name == scenario::SQL {
             return Ok(Source::Script(Box::new(Script::from_seed(seed))));
         }
+        if !self.specs.is_empty() {
+            let plan = drive::plan(&drive::read_files(&self.specs)?, seed, &self.settings()?);
+            return Ok(Source::Plan(Box::new(plan)));
+        }
         let plan = scenario::plan(name, seed, &self.settings()?);
         let plan = plan.ok_or_else(|| format!("scenario `{name}` has no plans"))?;
         Ok(Source::Plan(Box::new(plan)))
@@ -87,6 +97,10 @@ impl What {
     /// What keeps it from being played.
     pub fn play(&self, seed: Seed, keep_trace: bool) -> Result<Played, String> {
         let options = PlayOptions { keep_trace, checks: true };
+        if !self.specs.is_empty() {
+            let plan = drive::plan(&drive::read_files(&self.specs)?, seed, &self.settings()?);
+            return scenario::play_plan(&plan, options).map_err(|error| error.to_string());
+        }
         let played = scenario::play(self.scenario(seed), seed, &self.settings()?, options);
         let played = played.ok_or_else(|| format!("no scenario `{}`", self.scenario(seed)))?;
         played.map_err(|error| error.to_string())
@@ -108,6 +122,9 @@ impl What {
         let source = match run {
             Run::Plan(plan) => Source::Plan(plan.clone()),
             Run::Seed(seed) if keep_trace => self.source(*seed)?,
+            Run::Seed(seed) if !self.specs.is_empty() => {
+                return Ok(self.play(*seed, keep_trace)?.outcome);
+            }
             Run::Seed(seed) => {
                 let played = scenario::play(self.scenario(*seed), *seed, settings, options);
                 let played = played.ok_or("no such scenario")?;
@@ -136,6 +153,9 @@ impl What {
         if let Some(scenario) = &self.scenario {
             arguments.extend(["--scenario".to_string(), scenario.clone()]);
         }
+        for spec in &self.specs {
+            arguments.extend(["--spec".to_string(), spec.display().to_string()]);
+        }
         if self.profile != profile::DEFAULT {
             arguments.extend(["--profile".to_string(), self.profile.clone()]);
         }
@@ -160,7 +180,11 @@ impl What {
             *name != profile::DEFAULT && profile::BUILT_IN.iter().any(|(known, _)| known == name)
         });
         let chosen = [
-            Some(self.scenario.as_deref().unwrap_or("all")),
+            Some(self.scenario.as_deref().unwrap_or(if self.specs.is_empty() {
+                "all"
+            } else {
+                drive::SCENARIO
+            })),
             profile,
             self.protocol.map(Protocol::name),
             self.defect.as_deref(),

@@ -35,6 +35,8 @@ pub struct Scenario {
     kinds: &'static [(Kind, u32)],
     /// How many contents its values have.
     contents: Bounds,
+    /// Whether it is about several tenants: there are at least two, and their entities are namesakes.
+    has_namesakes: bool,
     /// Milliseconds between two sweeps of the background sweeper; 0 for none.
     sweep_intervals_ms: &'static [u64],
 }
@@ -52,6 +54,7 @@ enum Kind {
     Get,
     History,
     List,
+    Malformed,
     Sweep,
     Wait,
     ToDeadline,
@@ -84,6 +87,7 @@ pub const SCENARIOS: &[Scenario] = &[
             (Kind::Get, 3),
             (Kind::History, 2),
             (Kind::List, 2),
+            (Kind::Malformed, 1),
             (Kind::Sweep, 2),
             (Kind::Wait, 2),
             (Kind::ToDeadline, 2),
@@ -97,6 +101,7 @@ pub const SCENARIOS: &[Scenario] = &[
             (Kind::Motif(motif::late_for_good), 1),
             (Kind::Motif(motif::clock_back), 1),
             (Kind::Motif(motif::covered_loss), 1),
+            (Kind::Motif(motif::guarded_by_a_large_list), 2),
             (Kind::Motif(motif::sweeps), 1),
             (Kind::Motif(motif::sweeper_error), 2),
             (Kind::Motif(motif::repeat_in_doubt), 1),
@@ -106,12 +111,13 @@ pub const SCENARIOS: &[Scenario] = &[
             (Kind::Motif(motif::passivation), 1),
             (Kind::Motif(motif::crowd), 2),
             (Kind::Motif(motif::list_in_motion), 1),
-            (Kind::Motif(motif::guarded_list), 1),
+            (Kind::Motif(motif::meets_a_timer), 1),
             (Kind::Guest, 1),
             (Kind::Later, 1),
             (Kind::Task, 1),
         ],
         contents: Bounds { min: 1, max: 6 },
+        has_namesakes: false,
         sweep_intervals_ms: &[0, MINUTES_10, HOURS_6],
     },
     Scenario {
@@ -137,6 +143,7 @@ pub const SCENARIOS: &[Scenario] = &[
             (Kind::Motif(motif::sweeper_error), 4),
         ],
         contents: Bounds { min: 2, max: 12 },
+        has_namesakes: false,
         sweep_intervals_ms: &[0, MINUTES_10, MINUTES_10, HOURS_6],
     },
     Scenario {
@@ -159,6 +166,7 @@ pub const SCENARIOS: &[Scenario] = &[
             (Kind::Motif(motif::crowd), 3),
         ],
         contents: Bounds { min: 1, max: 2 },
+        has_namesakes: false,
         sweep_intervals_ms: &[0, MINUTES_10],
     },
     Scenario {
@@ -176,12 +184,114 @@ pub const SCENARIOS: &[Scenario] = &[
             (Kind::Motif(motif::late_for_good), 1),
             (Kind::Motif(motif::clock_back), 1),
             (Kind::Motif(motif::covered_loss), 3),
+            (Kind::Motif(motif::guarded_by_a_large_list), 2),
             (Kind::Motif(motif::repeat_in_doubt), 2),
             (Kind::Motif(motif::old_key), 2),
             (Kind::Motif(motif::seen_then_lost), 3),
             (Kind::Motif(motif::passivation), 4),
+            (Kind::Motif(motif::meets_a_timer), 2),
         ],
         contents: Bounds { min: 1, max: 6 },
+        has_namesakes: false,
+        sweep_intervals_ms: &[0, MINUTES_10],
+    },
+    Scenario {
+        name: "tenants",
+        description: "several tenants with namesakes and equal bodies: nobody reads or moves another's",
+        weight: 1,
+        kinds: &[
+            (Kind::Write, 8),
+            (Kind::Legal, 3),
+            (Kind::Patch, 2),
+            (Kind::Create, 2),
+            (Kind::Delete, 1),
+            (Kind::Get, 3),
+            (Kind::History, 1),
+            (Kind::List, 3),
+            (Kind::Sweep, 2),
+            (Kind::ToDeadline, 2),
+            (Kind::EndBoot, 2),
+            (Kind::Motif(motif::same_body_elsewhere), 4),
+            (Kind::Motif(motif::unknown_tenant), 1),
+            (Kind::Motif(motif::one_sweeper_error), 3),
+        ],
+        contents: Bounds { min: 1, max: 3 },
+        has_namesakes: true,
+        sweep_intervals_ms: &[0, MINUTES_10, MINUTES_10],
+    },
+    Scenario {
+        name: "http",
+        description: "every way to ask: pages, filters, versions, keys, and requests that are none",
+        weight: 1,
+        kinds: &[
+            (Kind::Write, 6),
+            (Kind::Legal, 3),
+            (Kind::AnyAct, 3),
+            (Kind::Refused, 3),
+            (Kind::Malformed, 8),
+            (Kind::Patch, 3),
+            (Kind::Create, 3),
+            (Kind::Delete, 2),
+            (Kind::Get, 3),
+            (Kind::History, 4),
+            (Kind::List, 8),
+            (Kind::EndBoot, 1),
+            (Kind::Repeat, 3),
+            (Kind::ToDeadline, 1),
+            (Kind::Motif(motif::repeat_in_doubt), 1),
+            (Kind::Motif(motif::old_key), 1),
+            (Kind::Motif(motif::list_in_motion), 3),
+            (Kind::Motif(motif::crowd), 2),
+        ],
+        contents: Bounds { min: 1, max: 4 },
+        has_namesakes: false,
+        sweep_intervals_ms: &[0, MINUTES_10],
+    },
+    Scenario {
+        name: "sweeper",
+        description: "days of the background sweeper: batches, restarts, errors, clock steps, idle actors",
+        weight: 1,
+        kinds: &[
+            (Kind::Write, 6),
+            (Kind::Get, 2),
+            (Kind::Sweep, 1),
+            (Kind::Wait, 2),
+            (Kind::ToDeadline, 2),
+            (Kind::StepClock, 2),
+            (Kind::EndBoot, 1),
+            (Kind::Motif(motif::days), 6),
+            (Kind::Motif(motif::again), 1),
+            (Kind::Motif(motif::late_replay), 1),
+            (Kind::Motif(motif::sweeper_error), 3),
+            (Kind::Motif(motif::passivation), 1),
+            (Kind::Motif(motif::crowd), 2),
+            (Kind::Motif(motif::meets_a_timer), 4),
+        ],
+        contents: Bounds { min: 2, max: 12 },
+        has_namesakes: false,
+        sweep_intervals_ms: &[MINUTES_10, HOURS_6, HOURS_6],
+    },
+    Scenario {
+        name: "spec-change",
+        description: "ceilings, times to live and modes that change from one boot to the next",
+        weight: 1,
+        kinds: &[
+            (Kind::Write, 8),
+            (Kind::Legal, 4),
+            (Kind::Patch, 2),
+            (Kind::Create, 2),
+            (Kind::Get, 3),
+            (Kind::History, 2),
+            (Kind::Sweep, 1),
+            (Kind::ToDeadline, 2),
+            (Kind::EndBoot, 1),
+            (Kind::Repeat, 1),
+            (Kind::Motif(motif::reconfigured), 6),
+            (Kind::Motif(motif::again), 1),
+            (Kind::Motif(motif::late_replay), 1),
+        ],
+        contents: Bounds { min: 1, max: 4 },
+        has_namesakes: false,
         sweep_intervals_ms: &[0, MINUTES_10],
     },
     Scenario {
@@ -212,6 +322,7 @@ pub const SCENARIOS: &[Scenario] = &[
             (Kind::Motif(later::namesakes), 2),
         ],
         contents: Bounds { min: 1, max: 4 },
+        has_namesakes: false,
         sweep_intervals_ms: &[0, 0, MINUTES_10],
     },
 ];
@@ -223,10 +334,15 @@ impl Scenario {
         let idle_ms = swarm.pick(&[1_000, 300_000]);
         let entities = swarm.within(profile.entities);
         let contents = swarm.within(self.contents);
+        let clients = swarm.within(profile.clients);
+        let tenants = swarm.within(profile.tenants);
+        // Of several tenants each has one entity at least.
+        let tenants = if self.has_namesakes { tenants.max(2) } else { tenants.min(entities) };
         let cast = Cast {
-            clients: swarm.within(profile.clients),
-            tenants: swarm.within(profile.tenants).min(entities),
-            entities,
+            clients,
+            tenants,
+            entities: entities.max(tenants),
+            has_namesakes: self.has_namesakes,
             taste: Taste { contents, has_large: swarm.share(profile.large_runs) },
             idle_ms,
         };
@@ -258,6 +374,8 @@ impl Scenario {
             sweep_batch: swarm.pick(&[1, 3, 10_000]),
             snapshot_every: swarm.pick(&[1, 2, 5, 100]),
             idle_ms,
+            specs: None,
+            overtaking_percent: swarm.pick(&[0, 0, 0, 5, 30]),
             steps,
             faults,
         }
@@ -300,8 +418,9 @@ fn write_one(author: &mut Author, kind: Kind) {
         Kind::History => author.history(who),
         Kind::List => {
             let top = author.draw.pick(&[None, Some(1), Some(2), Some(1_000)]);
-            Action::List { tenant: who.tenant, set: who.set, top }
+            Action::List { tenant: who.tenant, set: who.set, top, part: author.part() }
         }
+        Kind::Malformed => author.malformed(who),
         Kind::Sweep => {
             let max_rows = author.draw.pick(&[1, 2, 1_000]);
             Action::Sweep { tenant: who.tenant, max_rows }

@@ -110,11 +110,21 @@ impl Clock {
     /// the clock to its deadline first. One at a time, because of two tasks that are woken together
     /// madsim's queue picks which goes first. False when there was nothing to wake.
     pub fn fire_timer(&self, may_advance: bool) -> bool {
+        self.fire_timer_if(|deadline_ms| may_advance && self.in_reach(deadline_ms))
+    }
+
+    /// Moves the clock to the earliest timer and wakes it, if it lies before the horizon. What waits until
+    /// the horizon itself waits for too long a time: nothing is to be done before it.
+    pub fn fire_timer_before_horizon(&self) -> bool {
+        self.fire_timer_if(|deadline_ms| deadline_ms < self.0.horizon_ms.load(Ordering::Relaxed))
+    }
+
+    fn fire_timer_if(&self, may_advance_to: impl Fn(i64) -> bool) -> bool {
         let mut timers = self.timers();
         let Some(earliest) = timers.waiting.first_entry() else { return false };
         let (deadline_ms, _) = *earliest.key();
         if deadline_ms > self.monotonic_ms() {
-            if !may_advance || !self.in_reach(deadline_ms) {
+            if !may_advance_to(deadline_ms) {
                 return false;
             }
             self.0.monotonic_ms.store(deadline_ms, Ordering::Relaxed);

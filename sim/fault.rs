@@ -38,7 +38,8 @@ pub enum Effect {
 impl Effect {
     fn applies_to(&self, kind: OpKind, takes_space: bool) -> bool {
         match self {
-            Effect::Eio | Effect::Slow { .. } | Effect::Crash(_) => true,
+            Effect::Slow { .. } | Effect::Crash(_) => true,
+            Effect::Eio => kind != OpKind::Compute,
             Effect::NoSpace => takes_space,
             Effect::ShortRead { .. } => kind == OpKind::Read,
         }

@@ -358,6 +358,19 @@ impl Boot {
         crate::handle::rename(&self.machine.0, self.number, from, to)
     }
 
+    /// The process computes for a while, at something of this name. Faults may make it slow or end the
+    /// process there; they count it among the operations of its scope.
+    ///
+    /// # Errors
+    /// [`IoError::Dead`] when the process is over.
+    pub fn compute(&self, name: &str) -> Result<(), IoError> {
+        let machine = &self.machine.0;
+        let mut state = machine.state();
+        let begun = machine.begin(&mut state, self.number, OpKind::Compute, FileKind::Other);
+        let none = || Digest(0);
+        machine.finish(&mut state, OpKind::Compute, &name.into(), 0, 0, none, begun.map(drop))
+    }
+
     /// Makes the entries of the directory that holds `path` durable.
     ///
     /// # Errors

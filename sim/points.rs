@@ -5,7 +5,7 @@
 //! task runs as if it were alone.
 //!
 //! A task that reaches a point parks there. Whenever no task can run, the driver releases one parked
-//! task, or, if none is parked, lets the clock move on to the next timer. It knows that no task can
+//! task, or, if none is parked (or time may overtake the tasks), lets the clock move on to the next timer. It knows that no task can
 //! run by a timer of madsim's own, which fires only when madsim's ready queue is empty.
 
 use crate::machine::Machine;
@@ -43,6 +43,8 @@ struct Parked {
     label: String,
     /// Drawn for the label; the parked task with the highest goes on first.
     priority: u64,
+    /// How often it was asked whether time goes on before it.
+    overtaken_count: u64,
     waker: Waker,
 }
 
@@ -52,8 +54,22 @@ struct State {
     next_ticket: u64,
     /// How often the driver has let a task or a timer go.
     move_count: u64,
+    /// In so many percent of the moments at which a task may go on, time passes instead.
+    overtaking_percent: u32,
+    overtaken_count: u64,
     reached_counts: BTreeMap<Label, u64>,
     driver: Option<Waker>,
+}
+
+impl State {
+    /// The parked task that goes on first.
+    fn next(&self) -> Option<u64> {
+        let order = |one: &Parked, other: &Parked| {
+            (one.priority, &one.label).cmp(&(other.priority, &other.label))
+        };
+        let first = self.parked.iter().max_by(|(_, one), (_, other)| order(one, other));
+        first.map(|(ticket, _)| *ticket)
+    }
 }
 
 struct Shared {
@@ -86,7 +102,10 @@ impl Points {
         loop {
             poll_fn(|cx| self.poll_anything_waits(cx)).await;
             madsim::time::sleep(Duration::from_millis(1)).await;
-            let moved = clock.fire_timer(false) || self.release_one() || clock.fire_timer(true);
+            let moved = clock.fire_timer(false)
+                || self.overtake()
+                || self.release_one()
+                || clock.fire_timer(true);
             self.state().move_count += u64::from(moved);
         }
     }
@@ -118,10 +137,36 @@ impl Points {
         Poll::Pending
     }
 
+    /// From now on the next timer before the clock's horizon is met in so many percent of the moments at
+    /// which a parked task could go on: what timers start then races with what is under way.
+    pub fn let_time_overtake(&self, percent: u32) {
+        self.state().overtaking_percent = percent;
+    }
+
+    /// How often time has overtaken a task that could have gone on.
+    pub fn overtaken_count(&self) -> u64 {
+        self.state().overtaken_count
+    }
+
+    fn overtake(&self) -> bool {
+        let mut state = self.state();
+        let percent = u64::from(state.overtaking_percent);
+        let next = if percent > 0 { state.next() } else { None };
+        let Some(parked) = next.and_then(|ticket| state.parked.get_mut(&ticket)) else {
+            return false;
+        };
+        let label = format!("{}/{}", parked.label, parked.overtaken_count);
+        parked.overtaken_count += 1;
+        drop(state);
+        let overtakes = self.0.seed.stream_for("overtaking", &label).below(100) < percent;
+        let has_overtaken = overtakes && self.0.machine.clock().fire_timer_before_horizon();
+        self.state().overtaken_count += u64::from(has_overtaken);
+        has_overtaken
+    }
+
     fn release_one(&self) -> bool {
         let mut state = self.state();
-        let next = state.parked.iter().max_by_key(|(_, parked)| (parked.priority, &parked.label));
-        let Some(ticket) = next.map(|(ticket, _)| *ticket) else { return false };
+        let Some(ticket) = state.next() else { return false };
         let released = state.parked.remove(&ticket);
         drop(state);
         if let Some(released) = released {
@@ -139,7 +184,9 @@ impl Points {
         let priority = self.0.seed.stream_for("schedule", &label).bits();
         state.next_ticket += 1;
         let ticket = state.next_ticket;
-        state.parked.insert(ticket, Parked { label, priority, waker: waker.clone() });
+        state
+            .parked
+            .insert(ticket, Parked { label, priority, overtaken_count: 0, waker: waker.clone() });
         let driver = state.driver.take();
         drop(state);
         if let Some(driver) = driver {

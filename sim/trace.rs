@@ -34,6 +34,9 @@ pub enum OpKind {
     Delete,
     /// A name was changed.
     Rename,
+    /// The process computed for a while: no operation of the disk, but one that can be slow, and one
+    /// before which the process can die.
+    Compute,
 }
 
 /// What a file is to SQLite, by the flags it was opened with or else by its name.

@@ -49,6 +49,20 @@ pub enum RequestError {
     /// 400.
     #[error("{0} is not supported")]
     NotSupported(String),
+    /// 400.
+    #[error("header `X-Tenant-Id` is missing")]
+    MissingTenant,
+    /// 404; only the router's.
+    #[error("nothing is at `{0}`")]
+    UnknownPath(String),
+    /// 405; only the router's.
+    #[error("method {method} is not one of {allowed}")]
+    MethodNotAllowed {
+        /// As sent.
+        method: String,
+        /// As in `Allow`.
+        allowed: &'static str,
+    },
     /// 404.
     #[error("no entity set `{0}`")]
     UnknownSet(String),
@@ -126,7 +140,9 @@ impl RequestError {
         match self {
             Self::InvalidBody(_) => "InvalidBody",
             Self::ReservedName(_) => "ReservedName",
-            Self::InvalidName { .. } => "InvalidName",
+            Self::InvalidName { .. } | Self::MissingTenant => "InvalidName",
+            Self::UnknownPath(_) => "UnknownPath",
+            Self::MethodNotAllowed { .. } => "MethodNotAllowed",
             Self::NotSupported(_) => "NotSupported",
             Self::UnknownSet(_) => "UnknownSet",
             Self::UnknownAction { .. } => "UnknownAction",
@@ -150,8 +166,13 @@ impl RequestError {
             Self::InvalidBody(_)
             | Self::ReservedName(_)
             | Self::InvalidName { .. }
+            | Self::MissingTenant
             | Self::NotSupported(_) => 400,
-            Self::UnknownSet(_) | Self::UnknownAction { .. } | Self::EntityNotFound(_) => 404,
+            Self::UnknownPath(_)
+            | Self::UnknownSet(_)
+            | Self::UnknownAction { .. }
+            | Self::EntityNotFound(_) => 404,
+            Self::MethodNotAllowed { .. } => 405,
             Self::WrongState { .. }
             | Self::GuardFalse { .. }
             | Self::EntityExists(_)

@@ -128,6 +128,11 @@ mod switch {
         ),
         defect("spoofed-envelope", "a client's own JSON is taken for a reference", &["I4", "I18"]),
         defect("no-hash-check", "blob bodies and events are not verified", &["I22"]),
+        defect(
+            "cross-tenant-dedup",
+            "a put renews the same body in other tenants' databases",
+            &["I13"],
+        ),
         defect("ceiling-inclusive", "a value of exactly the ceiling overflows", &["I19"]),
         defect("utf8-length", "sizes are counted in characters instead of bytes", &["I19"]),
         defect("guard-reads-envelope", "guards see the reference of an overflowed list", &["I18"]),

@@ -6,8 +6,9 @@ use serde_json::{Map, Value};
 
 use crate::answer::RequestError;
 use crate::entity::EntityOp;
+use crate::list::Choice;
 use crate::overflow::{RESERVED_PREFIX, is_reserved_param, reserved_key};
-use crate::platform::is_valid_id;
+use crate::platform::{is_valid_id, is_valid_tenant};
 use crate::request::{BODY_MAX, Body, Op, Request};
 use crate::seams::Ids;
 use crate::spec::TransitionTable;
@@ -36,6 +37,8 @@ pub(crate) enum Intake {
         skip: u64,
         /// At most so many.
         top: u64,
+        /// Which entities, and what of them.
+        choice: Choice,
     },
 }
 
@@ -80,8 +83,9 @@ pub(crate) fn check<'t>(
     check_names(request, sender)?;
     let entity_type = table.entity_type().to_owned();
     let op = match &request.op {
-        Op::List { skip, .. } => {
-            return Ok(Intake::List { entity_type, skip: *skip, top });
+        Op::List { skip, select, filter, .. } => {
+            let choice = Choice { select: select.clone(), filter: filter.clone() };
+            return Ok(Intake::List { entity_type, skip: *skip, top, choice });
         }
         Op::Create { .. } => EntityOp::Create(body),
         Op::Act { action, .. } => EntityOp::Act(action.clone(), body),
@@ -116,14 +120,6 @@ fn check_names(request: &Request, sender: Sender) -> Result<(), RequestError> {
         }
     }
     Ok(())
-}
-
-/// `[a-z0-9][a-z0-9_-]{0,62}`
-fn is_valid_tenant(tenant: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    (1..=63).contains(&tenant.len())
-        && plain(tenant.as_bytes()[0])
-        && tenant.bytes().all(|byte| plain(byte) || byte == b'_' || byte == b'-')
 }
 
 fn parse_body(body: &Body) -> Result<Map<String, Value>, RequestError> {

@@ -5,13 +5,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::answer::{Answer, RequestError};
 use crate::entity::{self, Asked, EntityOp, Message, Recalled, Terms};
-use crate::hydrate::odata_id;
 use crate::intake::{self, Intake, Sender};
+use crate::list::List;
+use crate::metrics::Metrics;
 use crate::outbox::Outbox;
 use crate::overflow::OverflowMode;
 use crate::request::Request;
@@ -96,6 +96,7 @@ pub(crate) struct Core {
     pub idle_ms: u64,
     /// Changes once, when the platform stops; closed when it is dropped.
     pub stop: watch::Receiver<bool>,
+    pub metrics: Arc<Metrics>,
     pub modules: Modules,
     pub guests: GuestLimits,
     specs: Specs,
@@ -149,7 +150,11 @@ impl Shared {
             Arc::new(Tenant {
                 name: name.to_owned(),
                 mode: self.modes.get(name).copied().unwrap_or(self.mode),
-                store: Store::new(name.to_owned(), self.core.seams.clone()),
+                store: Store::new(
+                    name.to_owned(),
+                    self.core.seams.clone(),
+                    Arc::clone(&self.core.metrics),
+                ),
                 core: Arc::clone(&self.core),
                 outbox: Outbox::default(),
                 actors: Mutex::new(BTreeMap::new()),
@@ -158,7 +163,8 @@ impl Shared {
         Arc::clone(tenant)
     }
 
-    fn is_known(&self, tenant: &str) -> bool {
+    /// Whether the tenant has a file, or is about to have one.
+    pub fn is_known(&self, tenant: &str) -> bool {
         lock(&self.known).contains(tenant)
     }
 }
@@ -253,7 +259,7 @@ impl Tenant {
 /// Dropping it without [`Platform::shutdown`] is what a kill does: nothing is written any more, and
 /// the next start on the same databases recovers.
 pub struct Platform {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     stop: watch::Sender<bool>,
     ended: tokio::sync::Mutex<mpsc::Receiver<()>>,
 }
@@ -296,6 +302,7 @@ impl Platform {
                 snapshot_every,
                 idle_ms,
                 stop: stopped,
+                metrics: Arc::default(),
                 modules: config.modules,
                 guests,
                 sets: config.specs.sets(),
@@ -328,12 +335,13 @@ impl Platform {
         let table_of = |set: &str| shared.core.table_of_set(set);
         let sent = (&request, Sender::Client);
         let intake = intake::check(sent, table_of, shared.core.seams.ids.as_ref())?;
-        if *self.stop.borrow() {
+        if self.is_stopping() {
             return Err(RequestError::Unavailable("the server stops".to_owned()));
         }
         match intake {
-            Intake::List { entity_type, skip, top } => {
-                self.list(&request, &entity_type, (skip, top)).await
+            Intake::List { entity_type, skip, top, choice } => {
+                let list = List { platform: self, request: &request, entity_type, choice };
+                list.page(skip, top).await
             }
             Intake::Entity { key, op } => {
                 if !shared.is_known(&request.tenant) {
@@ -349,57 +357,6 @@ impl Platform {
         }
     }
 
-    async fn list(
-        &self,
-        request: &Request,
-        entity_type: &str,
-        (mut skip, top): (u64, u64),
-    ) -> Result<Answer, RequestError> {
-        let set = request.op.set();
-        let mut items = Vec::new();
-        let mut after = String::new();
-        // What was deleted since its id was read leaves a gap, which is filled from the ids behind:
-        // a page that is not full says that nothing follows it.
-        while (items.len() as u64) < top && self.shared.is_known(&request.tenant) {
-            let tenant = self.shared.tenant(&request.tenant);
-            let caller = Caller { entity: set, origin: &request.origin };
-            let missing = top - items.len() as u64;
-            let ids = tenant.store.entity_ids(caller, (entity_type, &after), (skip, missing));
-            let ids = ids.await.map_err(|error| RequestError::Unavailable(error.to_string()))?;
-            let is_end = (ids.len() as u64) < missing;
-            skip = 0;
-            after = ids.last().cloned().unwrap_or_default();
-            for entity_id in ids {
-                items.extend(self.list_item(request, entity_type, entity_id).await);
-            }
-            if is_end {
-                break;
-            }
-        }
-        let mut body = json!({"@odata.context": format!("$metadata#{set}")});
-        body["value"] = Value::Array(items);
-        Ok(Answer::success(200, body, None))
-    }
-
-    /// An entity as an item of a list; nothing if it was deleted since its id was read.
-    async fn list_item(
-        &self,
-        request: &Request,
-        entity_type: &str,
-        entity_id: String,
-    ) -> Option<Value> {
-        let id = odata_id(request.op.set(), &entity_id);
-        let key = EntityKey { entity_type: entity_type.to_owned(), entity_id };
-        let asked = (Terms::default(), request.origin.clone());
-        let tenant = self.shared.tenant(&request.tenant);
-        let answer = tenant.ask(&key, EntityOp::Get, asked).await.unwrap_or_else(Answer::from);
-        match answer.code {
-            None => Some(answer.body),
-            Some("EntityNotFound") => None,
-            Some(_) => Some(json!({"@odata.id": id, "@temper.error": answer.body["error"]})),
-        }
-    }
-
     /// Deletes at most `max_rows` expired blobs of a tenant and returns how many. An unknown tenant
     /// has none.
     ///
@@ -412,6 +369,16 @@ impl Platform {
         let caller = Caller { entity: "", origin: "sweep" };
         let now_ms = self.shared.core.seams.clock.now_utc_ms();
         self.shared.tenant(tenant).store.sweep(caller, max_rows, now_ms).await
+    }
+
+    /// What it has done since its start.
+    pub fn metrics(&self) -> &Metrics {
+        &self.shared.core.metrics
+    }
+
+    /// Whether a shutdown has begun: requests are answered 503.
+    pub fn is_stopping(&self) -> bool {
+        *self.stop.borrow()
     }
 
     /// Lets every actor finish what it has and snapshot its state, then stops. Requests that come
@@ -431,6 +398,14 @@ fn gone() -> RequestError {
 /// Whether this can name an entity: 1 to 255 bytes without control characters.
 pub(crate) fn is_valid_id(id: &str) -> bool {
     (1..=255).contains(&id.len()) && !id.chars().any(char::is_control)
+}
+
+/// `[a-z0-9][a-z0-9_-]{0,62}`
+pub(crate) fn is_valid_tenant(tenant: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    (1..=63).contains(&tenant.len())
+        && plain(tenant.as_bytes()[0])
+        && tenant.bytes().all(|byte| plain(byte) || byte == b'_' || byte == b'-')
 }
 
 /// Nothing that panics runs under these locks, so a poisoned one is whole.

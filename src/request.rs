@@ -31,6 +31,16 @@ impl From<Vec<u8>> for Body {
     }
 }
 
+/// `$filter`: the entities whose field has this value, compared in canonical form (`1` is not
+/// `1.0`). A field that an entity has not, or whose reference is expired, is null.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Filter {
+    /// A name among `fields`.
+    pub field: String,
+    /// What it must be.
+    pub value: Value,
+}
+
 /// One request of one tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
@@ -96,8 +106,12 @@ pub enum Op {
         set: String,
         /// At most so many, up to 1000; 100 by default.
         top: Option<u64>,
-        /// Leave out so many first.
+        /// Leave out so many first, of those that pass the filter.
         skip: u64,
+        /// Show these fields and `Id` only; all by default.
+        select: Option<Vec<String>>,
+        /// Show these entities only.
+        filter: Option<Filter>,
     },
     /// Read an entity's events, also after its deletion.
     History {

@@ -75,7 +75,7 @@ fn fields(changes: Value) -> Map<String, Value> {
 }
 
 fn shown(sequence_nr: u64, fields: Map<String, Value>) -> Answer {
-    let view = EntityView { sequence_nr, fields, expired: BTreeSet::new() };
+    let view = EntityView { sequence_nr, fields, ..EntityView::default() };
     Answer::Entity { status: 200, view }
 }
 
@@ -160,7 +160,7 @@ fn near_its_deadline_a_value_may_be_there_or_not_until_its_timestamp_is_known() 
     let mut expired = fields(json!({"system_prompt": null}));
     expired.insert("system_prompt".into(), Value::Null);
     let names = BTreeSet::from(["system_prompt".to_owned()]);
-    let gone = EntityView { sequence_nr: 2, fields: expired, expired: names };
+    let gone = EntityView { sequence_nr: 2, fields: expired, expired: names, select: None };
     let gone = Answer::Entity { status: 200, view: gone };
 
     story.pass(3_599_989);
@@ -219,7 +219,7 @@ fn a_page_that_is_not_full_says_that_nothing_follows() {
         let view = EntityView {
             sequence_nr: 1,
             fields: fields(json!({"Id": id})),
-            expired: BTreeSet::new(),
+            ..EntityView::default()
         };
         (id.to_owned(), Listed::Entity(view))
     };
@@ -231,9 +231,56 @@ fn a_page_that_is_not_full_says_that_nothing_follows() {
     ] {
         let oracle = story.oracle.clone();
         let mut one = Story { oracle, clock_ms: story.clock_ms, told: vec![] };
-        let list = one.send(Kind::List { top: 1 }, json!({}));
+        let list = one.send(Kind::List(crate::request::Page::first(1)), json!({}));
         one.answer(list, &Answer::List(page));
         assert_eq!(one.told(), told);
     }
     story.lose(delete);
+}
+
+/// Goal: a page that skips, filters or selects is judged by what it says. Method: three entities, one of
+/// each colour, and pages that are right and wrong in one way each.
+#[test]
+fn pages_begin_where_they_should_and_hold_what_was_asked() {
+    let mut story = Story::new();
+    let delete = story.send(Kind::Delete { id: "a".into() }, json!({}));
+    story.answer(delete, &Answer::Empty { status: 204 });
+    for id in ["b", "c", "d"] {
+        let create = story.send(Kind::Create, json!({"Id": id, "big": id}));
+        story.answer(create, &shown(1, fields(json!({"Id": id, "big": id}))));
+    }
+    let item = |id: &str, only: &[&str]| {
+        let mut fields = fields(json!({"Id": id, "big": id}));
+        fields.retain(|name, _| only.is_empty() || only.contains(&name.as_str()));
+        let view = EntityView { sequence_nr: 1, fields, ..EntityView::default() };
+        (id.to_owned(), Listed::Entity(view))
+    };
+    let first = crate::request::Page::first;
+    let skipping = |skip| crate::request::Page { skip, ..first(2) };
+    let of = |name: &str| crate::request::Page {
+        filter: Some(("big".to_owned(), json!(name))),
+        ..first(2)
+    };
+    let select = Some(BTreeSet::from(["big".to_owned()]));
+    let selecting = crate::request::Page { select, ..first(1) };
+    let wrong = |place| vec![(Invariant::I18, place)];
+    for (page, items, told) in [
+        (skipping(1), vec![item("c", &[]), item("d", &[])], vec![]),
+        (skipping(1), vec![item("b", &[]), item("c", &[])], wrong("page begins elsewhere")),
+        (skipping(2), vec![item("d", &[])], vec![]),
+        (skipping(2), vec![], wrong("page begins elsewhere")),
+        (skipping(3), vec![], vec![]),
+        (of("c"), vec![item("c", &[])], vec![]),
+        (of("c"), vec![], wrong("entity left out")),
+        (of("c"), vec![item("c", &[]), item("d", &[])], wrong("item that the filter refuses")),
+        (of("e"), vec![], vec![]),
+        (selecting.clone(), vec![item("b", &["Id", "big"])], vec![]),
+        (selecting, vec![item("b", &[])], vec![(Invariant::I4, "field of no write")]),
+    ] {
+        let oracle = story.oracle.clone();
+        let mut one = Story { oracle, clock_ms: story.clock_ms, told: vec![] };
+        let list = one.send(Kind::List(page.clone()), json!({}));
+        one.answer(list, &Answer::List(items));
+        assert_eq!(one.told(), told, "{page:?}");
+    }
 }

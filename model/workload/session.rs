@@ -20,7 +20,7 @@ pub const DRAFT_TTL_MS: u64 = 600_000;
 
 fn variable(name: &'static str, kind: VarKind) -> Variable {
     let initial = match kind {
-        VarKind::Text => json!(""),
+        VarKind::Text | VarKind::Status => json!(""),
         VarKind::Counter => json!(0),
         VarKind::Flag => json!(false),
         VarKind::List | VarKind::Set => json!([]),

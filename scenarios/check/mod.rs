@@ -6,18 +6,19 @@
 //! the run's verdict.
 //!
 //! **Verified** here, by asking the model: I1, I2, I3 (events against requests, by every answer and
-//! reading), I4, I10, I18 (every answer), I5, I6, I7, I8, I12, I19, I20 for snapshots (every reading); how
+//! reading), I4, I10, I18 (every answer), I5, I6, I7, I8, I12, I13 (rows, blobs, files), I19, I20 for snapshots
+//! (every reading); how
 //! far each goes stands at the head of the model's file. I7's orphans are counted: `check orphans`.
 //! **Verified** in the files beside this one: I8, I9 and I20 for sweeps in `sweeps`; I2 by write protocol
 //! and I14 in `remains`; I11 in `recovery`; I16 in `progress`; I21 in `progress` and `panics`.
 //! **Not verified** by any of them:
-//! - I13 beyond the tenant column of rows.
 //! - I17: no run can see it. `check-determinism`, the tests and a part of each campaign compare processes.
 //! - I22: faults are honest so far and damage nothing, so its errors (`BlobLost`, `EventUndecodable`) are
 //!   answers that I18 refuses, and wrong, older or null values are I4's, I10's and I18's. What is said
 //!   of damaged data remains to be checked with the faults that damage.
 //! - What a snapshot holds (I12, I19) is not read: replays from it answer for that (I11).
 
+mod claims;
 pub mod panics;
 mod progress;
 mod recovery;
@@ -27,27 +28,35 @@ mod sweeps;
 pub use progress::PROGRESS_MS;
 pub use remains::event_without_its_blob;
 
-use crate::plan::{Mode, Plan, Step, Who, entity_id, entity_number, tenant_name, tenant_number};
+use crate::change::{Change, model_mode};
+use crate::foreign;
+use crate::http::Answer;
+use crate::plan::{Action, Plan, Step, Who, entity_id, entity_number, tenant_name, tenant_number};
 use crate::rows::{Look, Reader};
+use crate::seams::tenants_on;
 use crate::translate::{self, Sets};
+use claims::Claims;
 use progress::Calm;
 use recovery::Standing;
 use remains::Remains;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use stormglass_model::automaton::Automaton;
 use stormglass_model::clock::Moment;
 use stormglass_model::entity::{EntityKey, OpId};
 use stormglass_model::observe::Observation;
 use stormglass_model::oracle::Oracle;
 use stormglass_model::tables::{Sight, TenantRows};
 use stormglass_model::violation::{Invariant, Mismatch, Violation};
-use stormglass_model::{automaton, workload};
-use stormglass_platform::Answer;
+use stormglass_model::workload;
 use stormglass_sim::World;
 use sweeps::Sweeps;
 
 /// The ceiling of fields without one of their own, in bytes: the platform's default.
 pub const DEFAULT_CEILING_BYTES: u64 = 131_072;
+
+/// The place of an answer that acknowledges what is to be rejected.
+const ACKNOWLEDGED: &str = "answer not allowed: success";
 
 /// Why a run stops.
 pub enum Stop {
@@ -87,10 +96,15 @@ pub struct Judge<'a> {
     is_on: bool,
     watch: &'a dyn Fn(Part),
     oracle: Oracle,
+    /// What the model takes for the specs in force.
+    automata: Vec<Automaton>,
     /// Violations that answers showed, until the tables are read.
     held: Vec<Violation>,
     /// Every entity that was ever asked for.
     asked: BTreeSet<Who>,
+    claims: Claims,
+    /// Tenants for which a creation was ever sent: the only ones that may have a file (I13).
+    created: BTreeSet<String>,
     sets: Sets,
     standing: Standing,
     calm: Calm,
@@ -112,21 +126,22 @@ impl<'a> Judge<'a> {
         plan: &Plan,
         (is_on, watch): (bool, &'a dyn Fn(Part)),
     ) -> Judge<'a> {
-        let default_inline_max = DEFAULT_CEILING_BYTES;
-        let mode = match plan.mode {
-            Mode::BlobRefs => automaton::Mode::BlobRefs { default_inline_max },
-            Mode::InlineTruncate => automaton::Mode::InlineTruncate { default_inline_max },
-        };
-        let mut oracle = Oracle::new(mode, moment(world));
-        oracle.set_spec(workload::session::session());
-        oracle.set_spec(workload::task::task());
+        let own = plan.specs.as_ref().map(|specs| foreign::read_all(specs));
+        let workload = || vec![workload::session::session(), workload::task::task()];
+        let read = own.as_ref().map(|own| own.iter().map(|spec| spec.automaton.clone()).collect());
+        let automata: Vec<Automaton> = read.unwrap_or_else(workload);
+        let mut oracle = Oracle::new(model_mode(plan.mode), moment(world));
+        automata.iter().cloned().for_each(|automaton| oracle.set_spec(automaton));
         Judge {
             world,
             is_on,
             watch,
             oracle,
+            automata,
             held: Vec::new(),
             asked: BTreeSet::new(),
+            claims: Claims::new(own.unwrap_or_default()),
+            created: BTreeSet::new(),
             sets: Sets::of(plan),
             standing: Standing::default(),
             calm: Calm::default(),
@@ -182,6 +197,15 @@ impl<'a> Judge<'a> {
         self.remains.latest_ms()
     }
 
+    /// From the boot that starts next on, this holds.
+    pub fn reconfigured(&mut self, change: &Change) {
+        change.apply_to_model(&mut self.automata);
+        self.automata.iter().cloned().for_each(|automaton| self.oracle.set_spec(automaton));
+        if let Change::Mode { tenant, mode } = change {
+            self.oracle.set_mode(&tenant_name(*tenant), model_mode(*mode));
+        }
+    }
+
     /// A server process runs.
     pub fn boot_started(&mut self) -> Going {
         self.oracle.boot_started(moment(self.world)).map_err(broken)?;
@@ -200,6 +224,9 @@ impl<'a> Judge<'a> {
         let request = translate::for_model(step, &self.sets)?;
         if let Some(who) = step.action.who() {
             self.asked.insert(who);
+            if let Action::Create { .. } = step.action {
+                self.created.insert(tenant_name(who.tenant));
+            }
             if step.action.is_write() {
                 self.standing.write_sent(&self.key(who));
             }
@@ -219,13 +246,7 @@ impl<'a> Judge<'a> {
     pub fn answered(&mut self, step: &Step, op: OpId, said: &Answer) -> Going {
         let was_calm = self.calm.answered(self.world, op);
         let Some(answer) = translate::answer(step, said, &self.sets) else {
-            let mismatch = Mismatch::new(
-                Invariant::I18,
-                "answer of another shape",
-                "the shape of the contract's section 8",
-                said.body.to_string(),
-            );
-            return violated(mismatch.at(translate::brief(step)));
+            return self.odd(step, &said.body.to_string());
         };
         let found = self.ask(|oracle, now| oracle.answer(now, op, &answer)).map_err(broken)?;
         if found.is_empty() {
@@ -236,6 +257,27 @@ impl<'a> Judge<'a> {
             self.held.extend(progress::unavailable(step, &answer));
         }
         Ok(())
+    }
+
+    /// An answer is none of the contract's.
+    pub fn odd(&self, step: &Step, actual: &str) -> Going {
+        let (place, expected) =
+            ("answer of another shape", "the shape of the contract's section 8");
+        let mismatch = Mismatch::new(Invariant::I18, place, expected, actual);
+        if self.is_on { violated(mismatch.at(translate::brief(step))) } else { Ok(()) }
+    }
+
+    /// A request that is none was answered: with its rejection, whatever the platform is at (I18).
+    pub fn refused(&mut self, step: &Step, said: &Answer) -> Going {
+        let Action::Malformed { what, .. } = &step.action else { return Ok(()) };
+        let (status, code) = what.rejection();
+        if !self.is_on || (said.status == status && said.code.as_deref() == Some(code)) {
+            return Ok(());
+        }
+        let actual = format!("{} {}", said.status, said.code.as_deref().unwrap_or("success"));
+        let place = "answer to a request that is none";
+        let mismatch = Mismatch::new(Invariant::I18, place, format!("{status} {code}"), actual);
+        violated(mismatch.at(translate::brief(step)))
     }
 
     /// Keeps what an answer says of its tenant's store and of its entity.
@@ -270,9 +312,6 @@ impl<'a> Judge<'a> {
             self.held.clear();
             return Ok(());
         }
-        if self.sweeps.is_delayed(self.calm.fault_count(self.world)) {
-            self.oracle.fault_fired();
-        }
         let mut found = Vec::new();
         if self.world.op_count() != self.read_at_op || self.standing.has_news {
             self.standing.note_errors(self.world);
@@ -293,6 +332,12 @@ impl<'a> Judge<'a> {
         self.look(true).await
     }
 
+    /// The invariants of the specs that have been found broken since the last call, in words: the bugs of
+    /// the specs, never the platform's.
+    pub fn broken_claims(&mut self) -> Vec<String> {
+        if self.is_on { self.claims.check(&self.oracle) } else { Vec::new() }
+    }
+
     /// A dead server: judges what its end left on the disk.
     pub fn dead(&mut self, remains: Vec<Look>) -> Going {
         self.clock();
@@ -306,8 +351,15 @@ impl<'a> Judge<'a> {
     }
 
     /// The first violation of a moment, in the order of the ids; tables before answers.
-    fn decide(&mut self, found: Vec<Violation>) -> Going {
+    fn decide(&mut self, mut found: Vec<Violation>) -> Going {
         let held = std::mem::take(&mut self.held);
+        // What was wrongly acknowledged stands in the journal as it was said: the answer is the fault.
+        let is_said = |one: &Violation| {
+            let mut said = held.iter().filter(|said| said.place == ACKNOWLEDGED);
+            let is_of_journal = matches!(one.invariant, Invariant::I2 | Invariant::I11);
+            is_of_journal && said.any(|said| said.entity == one.entity)
+        };
+        found.retain(|one| !is_said(one));
         let first = |found: Vec<Violation>| found.into_iter().min_by_key(|one| one.invariant);
         first(found).or_else(|| first(held)).map_or(Ok(()), violated)
     }
@@ -329,7 +381,7 @@ impl<'a> Judge<'a> {
     }
 
     fn judge_rows(&mut self, looks: Vec<Look>, is_dead: bool) -> Vec<Violation> {
-        let mut found = Vec::new();
+        let mut found: Vec<Violation> = self.files_of_nobody().collect();
         for look in looks {
             self.reading_count += 1;
             let rows = match remains::whole(look) {
@@ -354,6 +406,16 @@ impl<'a> Judge<'a> {
             }
         }
         found
+    }
+
+    /// I13: files of tenants that nobody has written to.
+    fn files_of_nobody(&self) -> impl Iterator<Item = Violation> {
+        let mut tenants = tenants_on(&self.world.image());
+        tenants.retain(|tenant| !self.created.contains(tenant));
+        tenants.into_iter().map(|tenant| {
+            let place = "file of a tenant that nobody wrote to";
+            Mismatch::new(Invariant::I13, place, "no file", "a file").at(tenant)
+        })
     }
 
     /// The model's turn.

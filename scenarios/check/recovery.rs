@@ -8,6 +8,7 @@
 //! for.
 
 use super::{Going, Judge, Stop, violated};
+use crate::http::Answer;
 use crate::plan::{Action, Step, tenant_name};
 use crate::server::Server;
 use crate::tally::Phases;
@@ -19,7 +20,7 @@ use stormglass_model::entity::EntityKey;
 use stormglass_model::tables::{TenantRows, same_rows};
 use stormglass_model::violation::{Invariant, Mismatch, Violation};
 use stormglass_platform::seams::NoPoints;
-use stormglass_platform::{Answer, Config, Seams};
+use stormglass_platform::{Config, Seams};
 use stormglass_sim::{Boot, Ending, Points, World};
 
 /// What stands for sure in the stores of the running boot.
@@ -173,7 +174,7 @@ async fn first_difference(
     // A history is read from the journal, with or without a snapshot.
     let gets = shown.iter().filter(|(step, _)| matches!(step.action, Action::Get { .. }));
     for (step, expected) in gets {
-        let actual = connection.request(translate::request(step, sets)?).await;
+        let actual = connection.request(translate::request(step, sets)?).await.and_then(Result::ok);
         if let Some(mismatch) = difference(expected, actual.as_ref()) {
             let who = step.action.who()?;
             return Some(mismatch.at(format!(

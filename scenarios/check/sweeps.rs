@@ -12,6 +12,7 @@
 
 use super::{Judge, moment, progress};
 use crate::plan::{Action, Step, tenant_name};
+use crate::tally::Delayed;
 use std::sync::Arc;
 use stormglass_model::clock::{Moment, Span};
 use stormglass_model::sweep_check::Sweep;
@@ -27,8 +28,6 @@ const PATIENCE_SWEEPS: i64 = 100;
 pub(super) struct Sweeps {
     /// The background sweeper's, if there is one.
     interval_ms: Option<u64>,
-    /// Faults that had struck when the tables were last judged.
-    faults_seen: u64,
     alone: Option<Alone>,
 }
 
@@ -47,16 +46,20 @@ struct Alone {
 
 impl Sweeps {
     pub fn new(interval_ms: Option<u64>) -> Sweeps {
-        Sweeps { interval_ms, faults_seen: 0, alone: None }
-    }
-
-    /// Whether a fault has struck since the last time, so that the sweeper may be late.
-    pub fn is_delayed(&mut self, fault_count: u64) -> bool {
-        std::mem::replace(&mut self.faults_seen, fault_count) != fault_count
+        Sweeps { interval_ms, alone: None }
     }
 }
 
 impl Judge<'_> {
+    /// Faults have held up what is done for some tenants, or for all: their sweeps may be late (I9). An
+    /// error of one tenant is no excuse for another's.
+    pub fn delayed(&mut self, delayed: &Delayed) {
+        if delayed.all {
+            self.oracle.fault_fired();
+        }
+        delayed.tenants.iter().for_each(|tenant| self.oracle.fault_fired_in(tenant));
+    }
+
     /// A step is sent alone: if it is a sweep, it is judged by the rows before and after it.
     pub fn sent_alone(&mut self, step: &Step) {
         let Action::Sweep { tenant, max_rows } = step.action else { return };

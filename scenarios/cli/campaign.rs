@@ -60,7 +60,8 @@ pub fn run(options: &Options) -> Result<u8, Error> {
     Ok(summary.exit_code())
 }
 
-fn seed_range(text: &str) -> Result<Range<u64>, String> {
+/// A range of seeds, as `0..1000`.
+pub fn seed_range(text: &str) -> Result<Range<u64>, String> {
     let (first, end) = text.split_once("..").ok_or("give a range such as 0..1000")?;
     let seed = |text: &str| text.parse::<Seed>().map(|seed| seed.0).map_err(|e| e.to_string());
     let range = seed(first)?..seed(end)?;

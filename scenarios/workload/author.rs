@@ -5,7 +5,8 @@
 
 use super::draw::Draw;
 use super::values::{self, Taste, is_over};
-use crate::plan::{Action, Page, Step, Values, Who};
+use crate::malformed::{self, Malformed};
+use crate::plan::{Action, Page, Part, Step, Values, Who};
 use crate::recipe::Recipe;
 use std::collections::BTreeMap;
 use stormglass_model::workload::session;
@@ -29,6 +30,8 @@ pub struct Cast {
     pub tenants: u32,
     /// Entities.
     pub entities: u32,
+    /// Whether entities of several tenants have the same ids.
+    pub has_namesakes: bool,
     /// Values.
     pub taste: Taste,
     /// Milliseconds after which an idle actor goes.
@@ -38,7 +41,8 @@ pub struct Cast {
 impl Cast {
     /// The entity of this number, with its tenant.
     pub fn member(&self, entity: u32) -> Who {
-        Who { tenant: entity % self.tenants, entity, set: 0 }
+        let number = if self.has_namesakes { entity / self.tenants } else { entity };
+        Who { tenant: entity % self.tenants, entity: number, set: 0 }
     }
 }
 
@@ -221,6 +225,13 @@ impl Author {
         if others.is_empty() { who } else { self.draw.pick(&others) }
     }
 
+    /// Its namesake in another tenant, or itself if there is no other.
+    pub fn elsewhere(&mut self, who: Who) -> Who {
+        let tenants: Vec<u32> = (0..self.cast.tenants).filter(|one| *one != who.tenant).collect();
+        let tenant = if tenants.is_empty() { who.tenant } else { self.draw.pick(&tenants) };
+        Who { tenant, ..who }
+    }
+
     /// An overflowing text.
     pub fn overflowing(&mut self) -> Recipe {
         self.draw.of(&values::overflowing(self.cast.taste))
@@ -335,6 +346,42 @@ impl Author {
         if self.draw.percent(50) { Action::Patch { who, values } } else { write_of(who, values) }
     }
 
+    /// What a list leaves out: mostly nothing.
+    pub fn part(&mut self) -> Part {
+        if self.draw.percent(50) {
+            return Part::default();
+        }
+        let skip = self.draw.below(3);
+        let filter = match self.draw.below(4) {
+            0 => {
+                let status = self.draw.pick(&["Created", "Configured", "Running"]);
+                Some(("Status".to_string(), Recipe::Words(status.to_string())))
+            }
+            1 => Some(("turns".to_string(), Recipe::Number(i64::from(self.draw.below(2))))),
+            2 if !self.dues.is_empty() => {
+                let at = self.draw.below(self.dues.len() as u32);
+                let value = self.dues[at as usize].value.clone();
+                let value = if self.draw.percent(30) { Recipe::Null } else { value };
+                Some((EXPIRING.to_string(), value)).filter(|(_, value)| is_short(value))
+            }
+            _ => None,
+        };
+        let select = self.draw.percent(30).then(|| {
+            let names =
+                self.draw.pick(&[&["turns", "user_message"][..], &["Status"], &["nothing"]]);
+            names.iter().map(|name| name.to_string()).collect()
+        });
+        Part { skip, filter, select }
+    }
+
+    /// A request that is none.
+    pub fn malformed(&mut self, who: Who) -> Action {
+        let what = self.draw.pick(&malformed::ALL);
+        // Eight megabytes take their time: rarely.
+        let is_taken = what != Malformed::BodyTooLarge || self.draw.percent(20);
+        Action::Malformed { who, what: if is_taken { what } else { Malformed::DuplicateKey } }
+    }
+
     /// A page of a history, or all that a page holds.
     pub fn history(&mut self, who: Who) -> Action {
         let has_page = self.draw.percent(40);
@@ -393,6 +440,15 @@ impl Sketch {
             (status, _) => (status, self.turns),
         };
         (self.status, self.turns) = (status, turns);
+    }
+}
+
+/// Whether a value can be a literal in an address of a length that servers take.
+fn is_short(value: &Recipe) -> bool {
+    match value {
+        Recipe::Null | Recipe::Bool(_) | Recipe::Number(_) => true,
+        Recipe::Text { json_bytes, .. } => *json_bytes <= 3_000,
+        _ => false,
     }
 }
 

@@ -5,8 +5,9 @@
 
 use super::author::{AROUND_MS, Author, TTL_MS, expiring, write_of};
 use super::faults;
-use crate::plan::{Action, Who};
-use crate::recipe::Recipe;
+use crate::change::Change;
+use crate::plan::{Action, Mode, Part, Who};
+use crate::recipe::{Alphabet, Recipe};
 use stormglass_sim::{Ending, Survivors};
 
 /// A sequence of steps.
@@ -140,22 +141,30 @@ pub fn covered_loss(author: &mut Author) {
     author.push(Action::Get { who });
 }
 
-/// A list that overflows, and an action whose guard looks at it (I18): guards see values.
-pub fn guarded_list(author: &mut Author) {
+/// A guard looks at a list that overflows (I18): it sees the list, not what stands for it.
+pub fn guarded_by_a_large_list(author: &mut Author) {
     let who = author.someone();
-    let list = Recipe::List { items: 1, json_bytes: 700, content: author.draw.below(3) };
     let act = |action: &str, name: &str, value| {
-        let (action, values) = (action.to_string(), vec![(name.to_string(), value)]);
-        Action::Act { who, action, values }
+        let values = vec![(name.to_string(), value)];
+        Action::Act { who, action: action.to_string(), values }
     };
-    for _ in 0..2 {
-        author.push(act("Note", "notes", list.clone()));
+    let is_set = author.draw.percent(40);
+    let (add, name) = if is_set { ("Tag", "tags") } else { ("Note", "notes") };
+    for content in 0..2 {
+        let (json_bytes, alphabet) = (600, Alphabet::Plain);
+        author.push(act(add, name, Recipe::Text { json_bytes, content, alphabet }));
+    }
+    if is_set {
+        author.push(act("Tag", "tags", Recipe::Words("approved".to_string())));
     }
     if author.draw.percent(30) {
         end_boot(author);
     }
-    author.push(act("Unnote", "notes_index", Recipe::Number(0)));
-    author.push(Action::Get { who });
+    author.push(if is_set {
+        Action::Act { who, action: "Approve".to_string(), values: Vec::new() }
+    } else {
+        act("Unnote", "notes_index", Recipe::Number(0))
+    });
 }
 
 /// Several bodies that expire one after another, and sweeps around their deadlines that may take few
@@ -293,16 +302,140 @@ pub fn crowd(author: &mut Author) {
     author.push(Action::Get { who });
 }
 
+/// Requests that are under way when a timer comes due (I9, I11, I20): the first sweep of a boot, or the
+/// end of an actor's idle time. It takes a plan in which time overtakes.
+pub fn meets_a_timer(author: &mut Author) {
+    let who = author.someone();
+    if author.draw.percent(50) {
+        let body = author.overflowing();
+        author.push(expiring(who, body));
+        author.clock_to(author.clock_ms() + TTL_MS);
+        author.push(Action::Restart);
+        author.push(Action::Get { who });
+        author.push(Action::Wait { ms: 59_500 });
+    } else {
+        author.push(Action::Get { who });
+        let ms = i64::min(author.cast.idle_ms as i64 - 1, 300_000);
+        author.push(Action::Wait { ms });
+    }
+    crowd(author);
+}
+
 /// A page of a list while one of its entities is deleted (I18): the page is as long as it can be.
 pub fn list_in_motion(author: &mut Author) {
     let who = author.someone();
     let Who { tenant, set, .. } = who;
-    let list = |top| Action::List { tenant, set, top: Some(top) };
+    let part = Part::default;
+    let list = |top| Action::List { tenant, set, top: Some(top), part: part() };
     let top = 1 + author.draw.below(2);
     author.push(list(top));
     author.push(Action::Delete { who });
     author.last().together = true;
     author.push(list(top));
+}
+
+/// One body in two tenants, with deadlines of their own (I13): neither renews, keeps or sweeps the other's.
+pub fn same_body_elsewhere(author: &mut Author) {
+    let first = author.someone();
+    let elsewhere = author.elsewhere(first);
+    let body = author.overflowing();
+    author.push(expiring(first, body.clone()));
+    let deadline_ms = author.clock_ms() + TTL_MS;
+    let wait_ms = author.draw.pick(&[1, 1_000, 1_800_000]);
+    author.push(Action::Wait { ms: wait_ms });
+    let again = if author.draw.percent(70) {
+        expiring(elsewhere, body)
+    } else {
+        write_of(elsewhere, vec![("user_message".to_string(), body)])
+    };
+    let step = author.push(again);
+    if author.draw.percent(30) {
+        author.faults.push(faults::between_event_and_blobs(&mut author.draw, step));
+    }
+    author.push(Action::Get { who: elsewhere });
+    author.clock_to(deadline_ms);
+    sweep(author, first);
+    author.push(Action::Get { who: elsewhere });
+    author.push(Action::Get { who: first });
+}
+
+/// A tenant that nobody has written to is asked for (I13): it has nothing, and asking makes nothing.
+pub fn unknown_tenant(author: &mut Author) {
+    let tenant = author.cast.tenants + 7;
+    let who = Who { tenant, ..author.someone() };
+    let action = match author.draw.below(6) {
+        0 => Action::Get { who },
+        1 => Action::History { who, page: None },
+        2 => Action::List { tenant, set: 0, top: None, part: Part::default() },
+        3 => Action::Sweep { tenant, max_rows: 10 },
+        4 => author.patch(who),
+        _ => author.write(who),
+    };
+    author.push(action);
+}
+
+/// The background sweeper meets an error in one tenant while rows of two are due (I9): the other's go in
+/// the same tick.
+pub fn one_sweeper_error(author: &mut Author) {
+    let first = author.someone();
+    let elsewhere = author.elsewhere(first);
+    for who in [first, elsewhere] {
+        let body = author.overflowing();
+        author.push(expiring(who, body));
+    }
+    let boot = author.boot();
+    author.faults.push(faults::failing_sweep(&mut author.draw, boot));
+    author.push(Action::Wait { ms: TTL_MS + 700_000 });
+}
+
+/// Values that expire while days go by, and others that come in between (I8, I9, I12).
+pub fn days(author: &mut Author) {
+    for _ in 0..2 + author.draw.below(3) {
+        let who = author.someone();
+        let body = author.overflowing();
+        let field = author.draw.pick(&["system_prompt", "draft", "user_message"]);
+        author.push(write_of(who, vec![(field.to_string(), body)]));
+    }
+    let hours = author.draw.pick(&[1, 6, 24, 72]);
+    let around_ms = author.draw.pick(&AROUND_MS);
+    author.push(Action::Wait { ms: hours * 3_600_000 + around_ms });
+    let who = author.someone();
+    author.push(Action::Get { who });
+}
+
+/// A ceiling, a time to live or a mode that the next boot has and the last one had not (I19, I10): what
+/// was written stays as it was kept, what is written is kept anew, and replays ask no spec (I11).
+pub fn reconfigured(author: &mut Author) {
+    let who = author.someone();
+    let body = author.overflowing();
+    let field = author.draw.pick(&["user_message", "system_prompt", "draft"]);
+    let write = write_of(who, vec![(field.to_string(), body)]);
+    author.push(write.clone());
+    let (set, field) = (0, field.to_string());
+    let change = match author.draw.below(5) {
+        0 | 1 => {
+            let bytes = author.draw.pick(&[None, Some(0), Some(512), Some(1_099), Some(2_000)]);
+            Change::Ceiling { set, field, bytes }
+        }
+        2 | 3 => {
+            let seconds = author.draw.pick(&[None, Some(1), Some(60), Some(7_200)]);
+            Change::Ttl { set, field, seconds }
+        }
+        _ => {
+            let mode = author.draw.pick(&[Mode::BlobRefs, Mode::InlineTruncate]);
+            Change::Mode { tenant: who.tenant, mode }
+        }
+    };
+    author.push(Action::Reconfigure { change });
+    end_boot(author);
+    if author.draw.percent(50) {
+        author.push(Action::Get { who });
+    }
+    let step = author.push(write);
+    if author.draw.percent(40) {
+        author.faults.push(faults::between_event_and_blobs(&mut author.draw, step));
+    }
+    author.push(Action::Get { who });
 }
 
 fn two_and_a_body(author: &mut Author) -> (Who, Who, Recipe) {

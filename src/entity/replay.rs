@@ -36,6 +36,7 @@ impl Actor {
         if self.loaded.is_some() {
             return Ok(());
         }
+        self.tenant.core.metrics.replays.add(1);
         let began_ms = self.now_ms();
         let mut journal = self.read_journal(false).await?;
         let mut unusable = journal.snapshot_ahead;

@@ -166,6 +166,7 @@ impl Worker {
             Err(error) => return Err(InDoubt(error.to_string())),
         };
         let outcome = run.run(recalled).await;
+        tenant.core.metrics.guest_runs.add(1);
         Ok(callback::decide(integration, outcome))
     }
 

@@ -5,9 +5,12 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::automaton::{Action, Automaton, Variable, VariableKind};
+use super::automaton::{
+    Action, Assertion, Automaton, Integration, Invariant, Variable, VariableKind,
+};
 use super::diagnostic::{Problem, Source, nearest};
 use super::effect::Effect;
+use super::guard::Guard;
 use super::parse::{Draft, default_initial};
 use super::section::Placed;
 
@@ -47,11 +50,22 @@ pub(super) fn finish(source: &mut Source<'_>, draft: Draft) -> Option<Automaton>
         name_is_known(source, used.kind, used.key, (&used.name.0, &used.name.1), known);
     }
     let plain_states: Vec<String> = states.iter().map(|(state, _)| state.clone()).collect();
-    for (action, span) in &mut actions {
-        name_items(source, action, span, &variables);
+    for (action, span) in &actions {
         check_effects(source, action, span, &mut variables, &action_names);
     }
+    for (action, span) in &mut actions {
+        name_items(source, action, span, &variables);
+        for guard in &action.guards {
+            check_guard(source, guard, (span, "action.guard"), &variables, &states);
+        }
+    }
+    for (invariant, span) in &draft.invariants {
+        check_invariant(source, invariant, span, &variables, &states);
+    }
     let integrations = distinct(source, "integration.name", draft.integrations, |one| &one.name);
+    for (integration, span) in &integrations {
+        check_trigger(source, integration, span, &actions);
+    }
     Some(Automaton {
         name: head.name,
         states: plain_states,
@@ -60,7 +74,7 @@ pub(super) fn finish(source: &mut Source<'_>, draft: Draft) -> Option<Automaton>
         variables: variables.into_iter().map(|(variable, _)| variable).collect(),
         actions: actions.into_iter().map(|(action, _)| action).collect(),
         integrations: integrations.into_iter().map(|(integration, _)| integration).collect(),
-        invariants: draft.invariants,
+        invariants: draft.invariants.into_iter().map(|(invariant, _)| invariant).collect(),
         not_executed: draft.not_executed,
     })
 }
@@ -145,12 +159,85 @@ fn check_effects(
             Some((variable, _)) => {
                 source.error(span, "action.effect", wrong_kind(variable, kinds[0]));
             }
+            None if is_reserved(name) => {
+                source.error(span, "action.effect", Problem::Reserved(name.clone()));
+            }
             None => {
                 let problem = Problem::Undeclared { name: name.clone(), kind: kinds[0].name() };
                 source.warn(span, "action.effect", problem);
                 variables.push((undeclared(name, kinds[0]), span.clone()));
             }
         }
+    }
+}
+
+/// A name that no variable of effects can have: it is a field of the platform's.
+fn is_reserved(name: &str) -> bool {
+    crate::overflow::is_reserved_param(name)
+}
+
+/// The states that a guard names exist; what it reads is of the type that it looks for.
+fn check_guard(
+    source: &mut Source<'_>,
+    guard: &Guard,
+    (span, key): (&Range<usize>, &str),
+    variables: &[Placed<Variable>],
+    states: &[Placed<String>],
+) {
+    use VariableKind::{Bool, Counter, List, Set};
+    let (name, kinds): (&String, &[VariableKind]) = match guard {
+        Guard::StateIn(named) => {
+            for state in named {
+                name_is_known(source, "state", key, (state, span), states);
+            }
+            return;
+        }
+        Guard::Compare { var, .. } => (var, &[Counter]),
+        Guard::IsTrue(var) | Guard::IsFalse(var) => (var, &[Bool]),
+        Guard::ListContains { var, .. } | Guard::ListLengthMin { var, .. } => (var, &[List, Set]),
+    };
+    let read = variables.iter().find(|(variable, _)| variable.name == *name);
+    if let Some((variable, _)) = read.filter(|(variable, _)| !kinds.contains(&variable.kind)) {
+        let (kind, wanted) = (variable.kind.name(), kinds[0].name());
+        source.warn(span, key, Problem::BlindGuard { name: name.clone(), kind, wanted });
+    }
+}
+
+fn check_invariant(
+    source: &mut Source<'_>,
+    invariant: &Invariant,
+    span: &Range<usize>,
+    variables: &[Placed<Variable>],
+    states: &[Placed<String>],
+) {
+    let key = "invariant.assert";
+    let guard = match &invariant.assertion {
+        Assertion::NoFurtherTransitions | Assertion::NotExecuted(_) => return,
+        Assertion::Holds(guard) => guard,
+        Assertion::StatusImplies { states: named, guard } => {
+            for state in named {
+                name_is_known(source, "state", key, (state, span), states);
+            }
+            guard
+        }
+    };
+    check_guard(source, guard, (span, key), variables, states);
+}
+
+/// An integration whose trigger nothing pulls is no error: its action may be yet to be written.
+fn check_trigger(
+    source: &mut Source<'_>,
+    integration: &Integration,
+    span: &Range<usize>,
+    actions: &[Placed<Action>],
+) {
+    let pulls = |action: &Action| {
+        let is_effect = |effect: &Effect| *effect == Effect::Trigger(integration.trigger.clone());
+        action.name == integration.trigger || action.effects.iter().any(is_effect)
+    };
+    if !actions.iter().any(|(action, _)| pulls(action)) {
+        let problem = Problem::NeverTriggered(integration.trigger.clone());
+        source.warn(span, "integration.trigger", problem);
     }
 }
 

@@ -25,6 +25,8 @@ pub struct Diagnostic {
     pub line: usize,
     /// In characters, from 1.
     pub column: usize,
+    /// Characters of that line that it is about, at least 1.
+    pub width: usize,
     /// The key, with its section.
     pub key: String,
     /// What is wrong.
@@ -56,6 +58,12 @@ pub enum Problem {
         /// The most allowed.
         max: u64,
     },
+    /// A top-level name that is spelled much like a section's.
+    #[error("is no section and not executed, did you mean `{0}`?")]
+    UnknownSection(String),
+    /// An integration that nothing runs.
+    #[error("`{0}` is neither a trigger effect nor an action, so nothing runs this")]
+    NeverTriggered(String),
     /// A key that this section does not have.
     #[error("unknown key{}", suggestion(.nearest))]
     UnknownKey {
@@ -105,6 +113,16 @@ pub enum Problem {
         /// The type needed.
         wanted: &'static str,
     },
+    /// A guard that looks at a variable of another type.
+    #[error("`{name}` is a {kind}, so this guard never sees a {wanted}")]
+    BlindGuard {
+        /// The variable.
+        name: String,
+        /// Its type.
+        kind: &'static str,
+        /// What the guard looks for.
+        wanted: &'static str,
+    },
     /// A wasm integration without a module.
     #[error("wasm integration `{0}` has no module")]
     NoModule(String),
@@ -131,7 +149,7 @@ pub enum Problem {
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { file, line, column, key, problem, severity } = self;
+        let Self { file, line, column, key, problem, severity, width: _ } = self;
         let warning = if *severity == Severity::Warning { "warning: " } else { "" };
         write!(formatter, "{file}:{line}:{column}: {warning}{key}: {problem}")
     }
@@ -207,6 +225,11 @@ impl<'a> Source<'a> {
         self.add(Severity::Error, span, key, problem);
     }
 
+    /// What was found in a text inside this one, whose places mean nothing here.
+    pub fn found_within(&mut self, span: &Range<usize>, inner: Diagnostic) {
+        self.add(inner.severity, span, &inner.key, inner.problem);
+    }
+
     pub fn warn(&mut self, span: &Range<usize>, key: &str, problem: Problem) {
         self.add(Severity::Warning, span, key, problem);
     }
@@ -214,11 +237,14 @@ impl<'a> Source<'a> {
     fn add(&mut self, severity: Severity, span: &Range<usize>, key: &str, problem: Problem) {
         let before = &self.text[..span.start.min(self.text.len())];
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        let marked = self.text.get(span.clone()).unwrap_or_default();
+        let marked = marked.lines().next().unwrap_or_default();
         let diagnostic = Diagnostic {
             severity,
             file: self.file.to_owned(),
             line: before.matches('\n').count() + 1,
             column: before[line_start..].chars().count() + 1,
+            width: marked.chars().count().max(1),
             key: key.to_owned(),
             problem,
         };

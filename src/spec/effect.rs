@@ -138,7 +138,7 @@ fn read_held(source: &mut Source<'_>, outer: &Spanned<DeValue<'_>>, text: &str) 
     let mut inner = Source::new(source.file, text, source.lenient);
     let effects = read(&mut inner, &array);
     for diagnostic in inner.into_diagnostics() {
-        source.error(&outer.span(), &diagnostic.key, diagnostic.problem);
+        source.found_within(&outer.span(), diagnostic);
     }
     effects
 }

@@ -21,9 +21,6 @@ pub(super) fn read(
     action: Option<&str>,
     draft: &mut Draft,
 ) {
-    let Some((name, _)) = section.required_text(source, "name") else {
-        return;
-    };
     let kind = section.text(source, "type").or_else(|| section.text(source, "kind"));
     let module = section.text(source, "module");
     let is_wasm = match &kind {
@@ -32,9 +29,13 @@ pub(super) fn read(
     };
     if !is_wasm {
         let kind = kind.map_or_else(|| "untyped".to_owned(), |(kind, _)| kind);
+        let name = section.text(source, "name").map_or_else(String::new, |(name, _)| name);
         draft.not_executed.push(format!("{} {name} ({kind})", section.path));
         return;
     }
+    let Some((name, _)) = section.required_text(source, "name") else {
+        return;
+    };
     let trigger = match (section.text(source, "trigger"), action) {
         (Some((trigger, _)), _) => trigger,
         (None, Some(action)) => action.to_owned(),
@@ -55,7 +56,10 @@ pub(super) fn read(
     let on_success = callback("on_success", "integration.on_success");
     let on_failure = callback("on_failure", "integration.on_failure");
     let held = section.get("config").and_then(|value| {
-        let table = value.get_ref().as_table()?;
+        let Some(table) = value.get_ref().as_table() else {
+            source.error(&value.span(), "integration.config", Problem::Expected("a table"));
+            return None;
+        };
         Some(Section::new("integration.config", table, value.span()))
     });
     // What stands in the config counts more than what stands beside it.

@@ -11,7 +11,7 @@ use toml::de::{DeTable, DeValue};
 use super::automaton::{
     Action, ActionKind, Assertion, Automaton, Integration, Invariant, Variable, VariableKind,
 };
-use super::diagnostic::{Diagnostic, Problem, Severity, Source, SpecError};
+use super::diagnostic::{Diagnostic, Problem, Severity, Source, SpecError, nearest};
 use super::section::{Placed, Section, to_json};
 use super::{check, effect, guard, integration};
 use crate::canonical;
@@ -31,7 +31,7 @@ pub(super) struct Draft {
     pub variables: Vec<Placed<Variable>>,
     pub actions: Vec<Placed<Action>>,
     pub integrations: Vec<Placed<Integration>>,
-    pub invariants: Vec<Invariant>,
+    pub invariants: Vec<Placed<Invariant>>,
     pub not_executed: Vec<String>,
     /// (what the name should be, where, the key, the name)
     pub names: Vec<NameUse>,
@@ -99,11 +99,12 @@ fn read(source: &mut Source<'_>, root: &Section<'_, '_>) -> Draft {
             draft.variables.push((variable, section.span));
         }
     }
-    for section in root.tables(source, "action") {
-        read_action(source, &section, &mut draft);
-    }
+    // In this order: of those with one trigger, the ones that stand alone run first.
     for section in root.tables(source, "integration") {
         integration::read(source, &section, None, &mut draft);
+    }
+    for section in root.tables(source, "action") {
+        read_action(source, &section, &mut draft);
     }
     for section in root.tables(source, "invariant") {
         read_invariant(source, &section, &mut draft);
@@ -112,7 +113,10 @@ fn read(source: &mut Source<'_>, root: &Section<'_, '_>) -> Draft {
         let name = section.text(source, "name").map_or_else(String::new, |(name, _)| name);
         draft.not_executed.push(format!("liveness {name}"));
     }
-    for (key, _, _) in root.entries().filter(|(key, _, _)| !SECTIONS.contains(key)) {
+    for (key, span, _) in root.entries().filter(|(key, _, _)| !SECTIONS.contains(key)) {
+        if let Some(section) = nearest(key, SECTIONS) {
+            source.warn(&span, key, Problem::UnknownSection(section));
+        }
         draft.not_executed.push(key.to_owned());
     }
     draft
@@ -312,14 +316,14 @@ fn read_invariant(source: &mut Source<'_>, section: &Section<'_, '_>, draft: &mu
     });
     let name = section.required_text(source, "name");
     let assertion = section.required_text(source, "assert");
-    let (Some((name, _)), Some((text, _))) = (name, assertion) else {
+    let (Some((name, _)), Some((text, assert_span))) = (name, assertion) else {
         return;
     };
     let assertion = read_assertion(&text);
     if matches!(assertion, Assertion::NotExecuted(_)) {
         draft.not_executed.push(format!("invariant {name}"));
     }
-    draft.invariants.push(Invariant { name, when, assertion });
+    draft.invariants.push((Invariant { name, when, assertion }, assert_span));
 }
 
 fn read_assertion(text: &str) -> Assertion {

@@ -5,6 +5,8 @@ use serde_json::json;
 use super::*;
 
 const SESSION: &str = include_str!("../../tests/specs/session.ioa.toml");
+const CART: &str = include_str!("../../tests/specs/cart.ioa.toml");
+const RECORD: &str = include_str!("../../tests/specs/record.ioa.toml");
 const JOB: &str = include_str!("../../tests/specs/job.ioa.toml");
 
 const HEAD: &str = "[automaton]\nname = \"T\"\nstates = [\"A\", \"B\"]\ninitial = \"A\"\n";
@@ -23,6 +25,14 @@ fn the_own_specs_parse_and_say_what_is_not_executed() {
     let session = parse("session", SESSION, false).unwrap();
     assert_eq!(session.warnings, []);
     assert_eq!(session.automaton.variables[6].initial, json!(["new"]));
+    let cart = parse("cart", CART, false).unwrap();
+    let warnings: Vec<String> = cart.warnings.iter().map(|one| one.problem.to_string()).collect();
+    assert_eq!(warnings, ["`visits` is not declared; taken for a counter"]);
+    let not_executed =
+        ["invariant Cheap", "agent_trigger", "context_entity", "field_invariant", "key"];
+    assert_eq!(cart.automaton.not_executed, not_executed);
+    let record = parse("record", RECORD, false).unwrap();
+    assert_eq!((record.warnings.len(), record.automaton.actions.len()), (0, 0));
     let job = parse("job", JOB, false).unwrap();
     let warnings: Vec<String> = job.warnings.iter().map(|one| one.problem.to_string()).collect();
     assert_eq!(
@@ -35,8 +45,8 @@ fn the_own_specs_parse_and_say_what_is_not_executed() {
     assert_eq!(
         job.automaton.not_executed,
         [
-            "triggers tell_parent (entity)",
             "integration hook (webhook)",
+            "triggers tell_parent (entity)",
             "liveness Ends",
             "admission",
             "state_timeout",
@@ -109,7 +119,8 @@ fn every_error_names_file_line_column_and_key() {
             "t.toml:5:1: integration.module: wasm integration `i` has no module",
         ),
         (
-            "[[integration]]\nname = \"i\"\ntrigger = \"t\"\nmodule = \"m\"\non_failure = \"Fail\"\n",
+            "[[integration]]\nname = \"i\"\ntrigger = \"t\"\nmodule = \"m\"\non_failure = \"Fail\"\n\
+                [[action]]\nname = \"t\"\n",
             "t.toml:9:14: integration.on_failure: `Fail` is no action",
         ),
         (
@@ -120,12 +131,106 @@ fn every_error_names_file_line_column_and_key() {
             "[[action]]\nname = \"Go\"\n[[action]]\nname = \"Go\"\n",
             "t.toml:7:1: warning: action.name: `Go` is defined twice, equally",
         ),
+        (
+            "[[action]]\nname = \"Go\"\nguard = [{ type = \"state_in\", values = [\"C\"] }]\n",
+            "t.toml:5:1: action.guard: `C` is no state, did you mean `A`?",
+        ),
+        (
+            "[[action]]\nname = \"Go\"\neffect = \"increment Status\"\n",
+            "t.toml:5:1: action.effect: `Status` is reserved",
+        ),
+        (
+            "[[action]]\nname = \"Go\"\neffect = \"increment n\"\n",
+            "t.toml:5:1: warning: action.effect: `n` is not declared; taken for a counter",
+        ),
+        (
+            "[[state]]\nname = \"x\"\ntype = \"string\"\n[[action]]\nname = \"Go\"\nguard = \"x\"\n",
+            "t.toml:8:1: warning: action.guard: `x` is a string, so this guard never sees a bool",
+        ),
+        (
+            "[[invariant]]\nname = \"i\"\nassert = \"status in ['C'] => n > 0\"\n",
+            "t.toml:7:10: invariant.assert: `C` is no state, did you mean `A`?",
+        ),
+        (
+            "[[invariant]]\nname = \"i\"\nwhen = [\"C\"]\nassert = \"n > 0\"\n",
+            "t.toml:7:9: invariant.when: `C` is no state, did you mean `A`?",
+        ),
+        (
+            "[[integration]]\nname = \"i\"\ntrigger = \"t\"\nmodule = \"m\"\n",
+            "t.toml:5:1: warning: integration.trigger: `t` is neither a trigger effect nor an action, \
+                so nothing runs this",
+        ),
+        (
+            "[[integration]]\nname = \"i\"\ntrigger = \"t\"\nmodule = \"m\"\nconfig = 3\n\
+                [[action]]\nname = \"t\"\n",
+            "t.toml:9:10: integration.config: expected a table",
+        ),
+        (
+            "[[integration]]\ntrigger = \"t\"\nmodule = \"m\"\n",
+            "t.toml:5:1: integration.name: missing",
+        ),
+        (
+            "[[acton]]\nname = \"Go\"\n",
+            "t.toml:5:3: warning: acton: is no section and not executed, did you mean `action`?",
+        ),
+        (
+            "[[state]]\nname = \"x\"\ntype = \"string\"\noverflow_ttl_seconds = 3153600001\n",
+            "t.toml:8:24: state.overflow_ttl_seconds: 3153600001 is not between 1 and 3153600000",
+        ),
+        (
+            "[[state]]\nname = \"x\"\ntype = \"string\"\noverflow_inline_max_bytes = 1.5\n",
+            "t.toml:8:29: state.overflow_inline_max_bytes: `1.5` is not a number",
+        ),
+        (
+            "[[state]]\nname = \"x\"\ntype = \"counter\"\ninitial = \"-1\"\n",
+            "t.toml:8:11: state.initial: initial value \"-1\" is not a counter",
+        ),
+        (
+            "[[action]]\nname = \"Go\"\neffect = '[{ type = \"spaw\", entity_type = \"T\" }]'\n",
+            "t.toml:7:10: action.effect.type: unknown effect `spaw`, did you mean `spawn`?",
+        ),
+        (
+            "[[action]]\nname = \"Go\"\neffect = [{ type = \"schedule\", action = \"No\", delay_seconds = 1 }]\n",
+            "t.toml:5:1: action.effect: `No` is no action, did you mean `Go`?",
+        ),
+        (
+            "[[action]]\nname = \"Go\"\neffect = [{ type = \"increment\", var = \"n\", by = 2 }]\n\
+                [[state]]\nname = \"n\"\ntype = \"counter\"\n",
+            "t.toml:7:44: action.effect.by: unknown key",
+        ),
+        (
+            "[[action]]\nname = \"Go\"\nparams = [\"__temper_x\"]\n",
+            "t.toml:7:11: action.params: `__temper_x` is reserved",
+        ),
+        (
+            "[[state]]\nname = \"x\"\ntype = \"string\"\n[[state]]\nname = \"x\"\ntype = \"bool\"\n",
+            "t.toml:8:1: state.name: `x` is defined twice, differently",
+        ),
         ("[[action]]\nname = 3\n", "t.toml:6:8: action.name: expected a string"),
         ("[[state]]\n", "t.toml:5:1: state.name: missing"),
     ];
     for (rest, expected) in cases {
         assert_eq!(told(rest), [expected], "for {rest}");
     }
+}
+
+/// A counter that only a later action's effect declares counts like any other.
+#[test]
+fn items_are_counted_in_every_counter_of_the_whole_spec() {
+    let actions =
+        "[[action]]\nname = \"AddItem\"\n[[action]]\nname = \"Go\"\neffect = \"increment n\"\n";
+    let parsed = parse("t", &format!("{HEAD}{actions}"), false).unwrap();
+    assert_eq!(parsed.automaton.actions[0].effects, [Effect::Increment("n".to_owned())]);
+}
+
+/// Goal: an error is shown where it stands. Method: what is marked is cut out of the text again.
+#[test]
+fn a_diagnostic_says_how_much_of_its_line_it_is_about() {
+    let text = format!("{HEAD}[[action]]\nname = \"Go\"\nguard = \"n == 3\"\n");
+    let error = parse("t", &text, false).unwrap_err();
+    let found = &error.diagnostics[0];
+    let line = text.lines().nth(found.line - 1).unwrap();
+    assert_eq!(&line[found.column - 1..][..found.width], "\"n == 3\"");
 }
 
 #[test]
@@ -137,6 +242,10 @@ fn text_that_is_no_toml_is_placed_too() {
 #[test]
 fn lenient_parsing_takes_newer_keys_for_warnings() {
     let text = format!("{HEAD}[[action]]\nname = \"Go\"\nretries = 3\n");
+    assert!(parse("t", &text, false).is_err());
+    assert_eq!(parse("t", &text, true).unwrap().warnings.len(), 1);
+    let held = r#"effect = '[{ type = "emit", name = "e", loud = true }]'"#;
+    let text = format!("{HEAD}[[action]]\nname = \"Go\"\n{held}\n");
     assert!(parse("t", &text, false).is_err());
     assert_eq!(parse("t", &text, true).unwrap().warnings.len(), 1);
 }

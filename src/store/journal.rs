@@ -70,7 +70,7 @@ impl Store {
         now_ms: i64,
     ) -> Result<(), StoreError> {
         let Append { event, puts, settles } = append;
-        self.write("store.append", caller, |db, tenant| {
+        let written = self.write("store.append", caller, |db, tenant| {
             let key = EntityKey {
                 entity_type: event.entity_type.clone(),
                 entity_id: event.entity_id.clone(),
@@ -85,10 +85,11 @@ impl Store {
             if let Some(settles) = settles {
                 settle(db, tenant, settles, &event.timestamp)?;
             }
-            put_all(db, puts, PutCause::Live, now_ms)?;
-            Ok(())
-        })
-        .await
+            put_all(db, puts, PutCause::Live, now_ms)
+        });
+        let written = written.await?;
+        self.metrics.blobs_put.add(written);
+        Ok(())
     }
 
     /// The snapshot and the events after it, as of one moment.

@@ -12,8 +12,11 @@ mod schema;
 mod snapshots;
 mod sql;
 
+use std::sync::Arc;
+
 use tokio::sync::Mutex;
 
+use crate::metrics::Metrics;
 use crate::probe;
 use crate::seams::{Point, Seams};
 use crate::time;
@@ -110,6 +113,7 @@ pub struct Caller<'a> {
 pub struct Store {
     tenant: String,
     seams: Seams,
+    metrics: Arc<Metrics>,
     connection: Mutex<Connection>,
 }
 
@@ -133,8 +137,8 @@ enum Standing {
 
 impl Store {
     /// A store that is not open yet.
-    pub fn new(tenant: String, seams: Seams) -> Self {
-        Self { tenant, seams, connection: Mutex::new(Connection::default()) }
+    pub fn new(tenant: String, seams: Seams, metrics: Arc<Metrics>) -> Self {
+        Self { tenant, seams, metrics, connection: Mutex::new(Connection::default()) }
     }
 
     /// Opens the file if it is not, settles what is in doubt, and checks that this server is still

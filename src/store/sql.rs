@@ -10,12 +10,16 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::pin;
+use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 pub(super) use libsql::Value;
 use libsql::params::Params;
 
 const SQLITE_BUSY: i32 = 5;
+
+/// Held while a database is opened.
+static OPENING: Mutex<()> = Mutex::new(());
 
 /// A statement that failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -53,6 +57,8 @@ pub(super) struct Database {
 
 impl Database {
     pub fn open(uri: &str) -> Result<Self, SqlError> {
+        // libsql crashes when two threads open databases at once.
+        let _one_at_a_time = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
         let failed = |error: libsql::Error| SqlError::new("open", &error);
         let database = ready(libsql::Builder::new_local(uri).build()).map_err(failed)?;
         let connection = database.connect().map_err(failed)?;

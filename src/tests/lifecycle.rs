@@ -194,7 +194,7 @@ fn lists_show_living_entities_in_order_of_id() {
         }
         platform.handle(delete("c")).await;
         let list = |skip, top| {
-            let op = Op::List { set: "Sessions".to_owned(), top, skip };
+            let op = Op::List { set: "Sessions".to_owned(), top, skip, select: None, filter: None };
             Request::new("acme", op)
         };
         let ids = async |request| {
@@ -275,7 +275,13 @@ fn a_page_is_full_also_where_entities_are_deleted_while_it_is_made() {
             platform.handle(create(id, json!({}))).await;
         }
         assert!(points.0.set(Arc::clone(&platform)).is_ok());
-        let op = Op::List { set: "Sessions".to_owned(), top: Some(2), skip: 0 };
+        let op = Op::List {
+            set: "Sessions".to_owned(),
+            top: Some(2),
+            skip: 0,
+            select: None,
+            filter: None,
+        };
         let page = platform.handle(Request::new("acme", op).with_origin("list")).await.body;
         assert_eq!(points.1.load(Ordering::Relaxed), 2, "both entities of the page were deleted");
         let ids = page["value"].as_array().unwrap().iter().map(|item| &item["entity_id"]);

@@ -5,5 +5,5 @@ mod lifecycle;
 mod outbox;
 mod recovery;
 mod time;
-mod world;
+pub mod world;
 mod written;

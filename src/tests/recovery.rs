@@ -254,7 +254,8 @@ fn a_tenant_is_made_by_its_first_creation_only() {
         let set = || "Sessions".to_owned();
         let read = elsewhere(Op::Get { set: set(), id: "a".into() });
         assert_eq!(word(&platform.handle(read).await), "EntityNotFound");
-        let list = elsewhere(Op::List { set: set(), top: None, skip: 0 });
+        let list =
+            elsewhere(Op::List { set: set(), top: None, skip: 0, select: None, filter: None });
         assert_eq!(platform.handle(list).await.body["value"], json!([]));
         assert_eq!(platform.sweep("new-tenant", 1).await, Ok(0));
         let made = elsewhere(Op::Create { set: set(), body: "{}".into() });

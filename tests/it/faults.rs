@@ -77,6 +77,7 @@ impl Stage {
             OpKind::SyncDirectory => self.boot.sync_directory_of("/d/file"),
             OpKind::Delete => self.boot.delete("/d/second", false),
             OpKind::Rename => self.boot.rename("/d/second", "/d/other"),
+            OpKind::Compute => self.boot.compute("guest"),
         }
     }
 
@@ -421,4 +422,21 @@ fn dropping_the_connections_of_a_killed_boot_neither_checkpoints_nor_deletes_the
         });
         assert_eq!(count.expect("the database is whole"), 2, "one row of each boot");
     }
+}
+
+/// Goal: computing is an operation that a fault can slow down or end, and that no error of a device
+/// strikes. Method: one fault of each kind at every operation, and the clock and the boot after it.
+#[test]
+fn computing_can_be_slow_or_interrupted_but_not_fail() {
+    let compute = |effect: Effect| {
+        let stage = Stage::new(9);
+        stage.world.arm(on(OpKind::Compute, When::Nth(2), effect));
+        let before_ms = stage.world.clock().monotonic_ms();
+        let outcomes = [1, 2, 3].map(|_| stage.act(OpKind::Compute).is_ok());
+        (outcomes, stage.world.clock().monotonic_ms() - before_ms)
+    };
+    assert_eq!(compute(Effect::Slow { ms: 31_000 }), ([true; 3], 31_000));
+    assert_eq!(compute(Effect::Crash(Ending::ProcessKill)), ([true, false, false], 0));
+    assert_eq!(compute(Effect::Eio), ([true; 3], 0));
+    assert_eq!(compute(Effect::NoSpace), ([true; 3], 0));
 }

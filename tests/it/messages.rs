@@ -25,6 +25,14 @@ fn zeroed(plan: &str, name: &str) -> String {
     format!("{before}\"{name}\": 0{rest}")
 }
 
+/// The plan with a change of its specs for its first step.
+fn with_a_change(plan: &str, change: &str) -> String {
+    let mut plan: serde_json::Value = serde_json::from_str(plan).expect("it is a plan");
+    let change: serde_json::Value = serde_json::from_str(change).expect("it is JSON");
+    plan["steps"][0]["do"] = serde_json::json!({"reconfigure": {"change": change}});
+    plan.to_string()
+}
+
 #[test]
 fn every_message_about_a_plan() {
     let plan = scenario::plan("overflow", Seed(2), &Settings::default())
@@ -40,6 +48,8 @@ fn every_message_about_a_plan() {
         plan.replacen("\"sweep_batch\": ", "\"sweep_batch\": -", 1),
         zeroed(&plan, "sector_size_bytes"),
         plan.replacen("\"id\": 3", "\"id\": 2", 1),
+        with_a_change(&plan, r#"{"ttl": {"field": "notes", "seconds": 60}}"#),
+        with_a_change(&plan, r#"{"ttl": {"field": "draft", "seconds": 0}}"#),
         "{\"version\": 2".to_string(),
         "[]".to_string(),
     ];
@@ -48,6 +58,7 @@ fn every_message_about_a_plan() {
         match error {
             PlanError::Shape(_) | PlanError::Version { .. } | PlanError::Scenario(_) => error,
             PlanError::Zero(_) | PlanError::StepId(_) => error,
+            PlanError::Spec(_) | PlanError::Change(_) => error,
         }
     });
     assert_snapshot!(lines(errors));
@@ -115,6 +126,9 @@ fn request_errors() -> Vec<RequestError> {
         ReservedName(text("Status")),
         InvalidName { what: "tenant", name: text("../x") },
         NotSupported(text("$orderby")),
+        MissingTenant,
+        UnknownPath(text("/metric")),
+        MethodNotAllowed { method: text("PUT"), allowed: "GET, HEAD, POST" },
         UnknownSet(text("Sesions")),
         UnknownAction { entity_type: text("Session"), action: text("Wirte") },
         EntityNotFound(text("s1")),
@@ -132,6 +146,7 @@ fn request_errors() -> Vec<RequestError> {
     for error in &errors {
         match error {
             InvalidBody(_) | ReservedName(_) | InvalidName { .. } | NotSupported(_) => {}
+            MissingTenant | UnknownPath(_) | MethodNotAllowed { .. } => {}
             UnknownSet(_) | UnknownAction { .. } | EntityNotFound(_) | WrongState { .. } => {}
             GuardFalse { .. } | EntityExists(_) | KeyReused(_) | PreconditionFailed { .. } => {}
             BodyTooLarge(_) | BlobLost { .. } | EventUndecodable { .. } | Unavailable(_) => {}
@@ -170,11 +185,11 @@ fn every_message_of_the_store_and_of_a_start() {
         OtherTenants { names: text("acme, other") },
         NoLog(text("memory")),
         Damaged(text("event 3 has no params")),
+        RowSettled,
     ]
     .map(|error| match error {
-        ConcurrencyViolation { .. } | RowSettled => error,
-        InDoubt(_) | Unsettled(_) | Failed(_) => error,
-        Superseded { .. } | OtherTenants { .. } | NoLog(_) | Damaged(_) => error,
+        ConcurrencyViolation { .. } | InDoubt(_) | Unsettled(_) | Failed(_) => error,
+        Superseded { .. } | OtherTenants { .. } | NoLog(_) | Damaged(_) | RowSettled => error,
     });
     let spec = spec::parse("x.toml", "[automaton", false).expect_err("no TOML");
     let specs =

@@ -325,3 +325,40 @@ fn a_run_that_kills_its_nodes_leaves_nothing_behind() {
         assert_eq!(Arc::strong_count(&held), 1);
     }
 }
+
+/// Goal: time passes before a task that could go on, and only where it is let. Method: a task at a point
+/// and a timer before the horizon, another at it; the order of both on the trace of what happened.
+#[test]
+fn time_overtakes_a_parked_task_where_it_may() {
+    let order = |percent: u32| {
+        let world = World::new(7, WorldOptions::default()).expect("this thread's only world");
+        let points = Points::new(&world);
+        let runtime = madsim::runtime::Runtime::new();
+        let happened = Arc::new(Mutex::new(Vec::new()));
+        runtime.block_on(async {
+            let (clock, driver) = (world.clock().clone(), points.clone());
+            clock.set_horizon(1_000);
+            points.let_time_overtake(percent);
+            for ms in [500, 1_000] {
+                let (clock, happened) = (clock.clone(), Arc::clone(&happened));
+                madsim::task::spawn(async move {
+                    clock.sleep(ms).await;
+                    happened.lock().expect("no panic").push(ms);
+                });
+            }
+            let (parked, noted) = (points.clone(), Arc::clone(&happened));
+            madsim::task::spawn(async move {
+                let label = Label { boot: 1, who: "a".to_string(), step: 1, point: "store.put" };
+                parked.reach(label).await;
+                noted.lock().expect("no panic").push(0);
+            });
+            let driver = madsim::task::spawn(async move { driver.drive().await });
+            points.quiet().await;
+            driver.abort();
+        });
+        let happened = happened.lock().expect("no panic").clone();
+        (happened, points.overtaken_count())
+    };
+    assert_eq!(order(0), (vec![0, 500, 1_000], 0));
+    assert_eq!(order(100), (vec![500, 0, 1_000], 1));
+}

@@ -31,7 +31,7 @@ fn the_list_of_everything_that_has_a_name() {
 
 #[test]
 fn the_help_of_every_command() {
-    let commands: [&[&str]; 8] = [
+    let commands: [&[&str]; 10] = [
         &[],
         &["run"],
         &["campaign"],
@@ -39,6 +39,8 @@ fn the_help_of_every_command() {
         &["shrink"],
         &["check-determinism"],
         &["defects"],
+        &["live"],
+        &["spec", "check"],
         &["list"],
     ];
     let help = commands.map(|command| passed(&[command, &["--help"]].concat()));

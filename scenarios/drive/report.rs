@@ -1,0 +1,127 @@
+//! What many runs of one spec amounted to.
+//!
+//! **Invariant:** an invariant that the spec itself breaks is told as the spec's, and fails nothing.
+
+use crate::counts::BROKEN_CLAIM;
+use crate::verdict::{Outcome, Verdict};
+use std::collections::BTreeMap;
+use std::fmt;
+use stormglass_sim::Seed;
+
+/// What many runs of one spec amounted to.
+#[derive(Debug, Default)]
+pub struct Report {
+    file: String,
+    run_count: u64,
+    op_count: u64,
+    answers: BTreeMap<String, u64>,
+    /// Rejections by their codes.
+    rejected: BTreeMap<String, u64>,
+    /// Places of the platform.
+    reached: BTreeMap<String, u64>,
+    /// First seed and words of each kind of failure.
+    failures: BTreeMap<String, (Seed, u64)>,
+    exit_code: u8,
+    /// Of each invariant that the spec breaks: the lowest seed, the entity, and the runs.
+    broken: BTreeMap<String, (Seed, String, u64)>,
+}
+
+impl Report {
+    /// Of no runs yet.
+    pub fn new(file: &str) -> Report {
+        Report { file: file.to_string(), ..Report::default() }
+    }
+
+    /// Adds the run of `seed`.
+    pub fn add(&mut self, seed: Seed, outcome: &Outcome) {
+        self.run_count += 1;
+        self.op_count += outcome.op_count;
+        for (what, count) in &outcome.counts {
+            for (group, counts) in [
+                ("answer ", &mut self.answers),
+                ("rejected ", &mut self.rejected),
+                ("reached ", &mut self.reached),
+            ] {
+                if let Some(what) = what.strip_prefix(group) {
+                    *counts.entry(what.to_string()).or_default() += count;
+                }
+            }
+            let claim = what.strip_prefix(BROKEN_CLAIM).and_then(|told| told.split_once(" on "));
+            if let Some((claim, entity)) = claim {
+                let first = (seed, entity.to_string(), 0);
+                let known = self.broken.entry(claim.to_string()).or_insert(first.clone());
+                let count = known.2 + 1;
+                if seed < known.0 {
+                    *known = first;
+                }
+                known.2 = count;
+            }
+        }
+        self.exit_code = self.exit_code.max(outcome.verdict.exit_code());
+        if outcome.verdict != Verdict::Passed {
+            let words = outcome.verdict.in_words();
+            let known = self.failures.entry(words).or_insert((seed, 0));
+            *known = (known.0.min(seed), known.1 + 1);
+        }
+    }
+
+    /// Names of the invariants that the spec breaks.
+    pub fn broken_claims(&self) -> Vec<&str> {
+        self.broken.keys().map(String::as_str).collect()
+    }
+
+    /// 0 when the platform kept its promises, whatever the spec did with its own.
+    pub fn exit_code(&self) -> u8 {
+        self.exit_code
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let failed: u64 = self.failures.values().map(|(_, count)| count).sum();
+        let Report { file, run_count, op_count, .. } = self;
+        writeln!(f, "{file}: {run_count} runs, {failed} failed, {op_count} disk operations")?;
+        for (title, counts) in
+            [("answers", &self.answers), ("rejected", &self.rejected), ("reached", &self.reached)]
+        {
+            let words: Vec<String> =
+                counts.iter().map(|(what, count)| format!("{what} {count}")).collect();
+            if !words.is_empty() {
+                writeln!(f, "  {title:<12} {}", words.join(", "))?;
+            }
+        }
+        for (words, (seed, count)) in &self.failures {
+            writeln!(f, "  {count} x, first seed {seed}: {words}")?;
+        }
+        for (claim, (seed, entity, count)) in &self.broken {
+            let runs = if *count == 1 { "1 run".to_string() } else { format!("{count} runs") };
+            writeln!(
+                f,
+                "  the spec breaks its own {claim} in {runs}, first seed {seed}, {entity}"
+            )?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::counts::broken_claim;
+
+    #[test]
+    fn a_spec_that_breaks_its_own_invariant_fails_nothing() {
+        let mut report = Report::new("t.ioa.toml");
+        for seed in [5, 3] {
+            let counts = [("answer 200".to_string(), 2), (broken_claim("T.Kept on t/Ts/s1"), 1)];
+            let (verdict, fingerprint) = (Verdict::Passed, String::new());
+            let outcome = Outcome { verdict, fingerprint, op_count: 7, counts: counts.into() };
+            report.add(Seed(seed), &outcome);
+        }
+        assert_eq!((report.exit_code(), report.broken_claims()), (0, vec!["T.Kept"]));
+        let told = report.to_string();
+        assert!(told.contains("2 runs, 0 failed, 14 disk operations"), "{told}");
+        let first = format!("breaks its own T.Kept in 2 runs, first seed {}, t/Ts/s1", Seed(3));
+        assert!(told.contains(&first), "{told}");
+    }
+}
