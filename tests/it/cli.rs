@@ -29,7 +29,7 @@ fn a_name_or_number_that_is_none_is_refused_in_one_line() {
     let cases: &[(&[&str], String)] = &[
         (
             &["run", "--scenario", "nope"],
-            "no scenario `nope`; there are overflow, ttl, dedup, restart, wasm, sql".into(),
+            "no scenario `nope`; there are overflow, ttl, dedup, restart, tenants, http, sweeper, spec-change, wasm, sql".into(),
         ),
         (
             &["run", "--defect", "nope"],
@@ -160,12 +160,13 @@ fn version_and_help_go_to_standard_output() {
 /// each command that plays.
 #[test]
 fn the_exit_code_of_every_command_is_its_verdict() {
-    let plan = file("verdict.json", &passed(&["run", "--seed", "12", "--plan"]));
+    let plan =
+        file("verdict.json", &passed(&["run", "--scenario", "restart", "--seed", "8", "--plan"]));
     let plan = plan.to_str().expect("a path of plain letters");
     let commands: [&[&str]; 4] = [
-        &["run", "--seed", "12"],
-        &["run", "--seed", "12", "--trace"],
-        &["campaign", "--seeds", "12..13"],
+        &["run", "--scenario", "restart", "--seed", "8"],
+        &["run", "--scenario", "restart", "--seed", "8", "--trace"],
+        &["campaign", "--scenario", "restart", "--seeds", "8..9"],
         &["replay", plan],
     ];
     for command in commands {
