@@ -88,14 +88,20 @@ pub fn failing_sweep(draw: &mut Draw, boot: u32) -> Fault {
 
 /// A crash while what a step has left is done.
 pub fn crash_in_outbox(draw: &mut Draw, step: u32) -> Fault {
-    let call =
-        draw.pick(&["outbox", "outbox/append", "outbox/append", "outbox/put", "outbox/settle"]);
+    let call = draw.pick(&[
+        "outbox",
+        "outbox/guest",
+        "outbox/append",
+        "outbox/append",
+        "outbox/put",
+        "outbox/settle",
+    ]);
     crash_within(draw, in_step(step, call), 6)
 }
 
 /// A crash while what earlier boots have left is done.
 pub fn crash_in_rest(draw: &mut Draw, boot: u32) -> Fault {
-    let call = draw.pick(&["", "/append", "/append", "/outbox"]);
+    let call = draw.pick(&["", "/append", "/append", "/outbox", "/guest"]);
     crash_within(draw, format!("outbox of boot {boot}{call}"), 6)
 }
 
@@ -108,16 +114,25 @@ pub fn failed_outbox(draw: &mut Draw, step: u32) -> Fault {
 
 /// Time is lost while what a step has left is done: a guest may take too long.
 pub fn slow_outbox(draw: &mut Draw, step: u32) -> Fault {
-    let call = draw.pick(&["outbox", "outbox/blobs", "outbox/blobs"]);
+    let call = draw.pick(&["outbox", "outbox/blobs", "outbox/guest", "outbox/guest"]);
     let ms = draw.pick(&[1_000, 29_999, 30_000, 60_000]);
-    at(Effect::Slow { ms }, in_step(step, call), None, When::Nth(1))
+    let when = slice_or_first(draw, call);
+    at(Effect::Slow { ms }, in_step(step, call), None, when)
 }
 
 /// Time is lost while a boot gets ready what an earlier one has left: it is the guest's.
 pub fn slow_rest(draw: &mut Draw, boot: u32) -> Fault {
-    let call = draw.pick(&["journal", "events", "blobs"]);
+    let call = draw.pick(&["journal", "events", "blobs", "guest"]);
     let ms = draw.pick(&[29_999, 30_000, 60_000]);
-    at(Effect::Slow { ms }, format!("outbox of boot {boot}/{call}"), None, When::Nth(1))
+    let when = slice_or_first(draw, call);
+    at(Effect::Slow { ms }, format!("outbox of boot {boot}/{call}"), None, when)
+}
+
+/// Any of a guest's first slices and calls (its start and its end count, too); the first of what else a
+/// scope does.
+fn slice_or_first(draw: &mut Draw, call: &str) -> When {
+    let is_guest = call.ends_with("guest");
+    When::Nth(if is_guest { u64::from(1 + draw.below(8)) } else { 1 })
 }
 
 /// What can be struck in a plan.
