@@ -19,6 +19,7 @@ mod parity;
 mod passthrough;
 mod plans;
 mod points;
+mod provision;
 mod seeds;
 mod specs;
 mod stories;
