@@ -60,7 +60,7 @@ const GUESTS: [(&str, &[u8]); 4] = [
     ("workspace_provisioner", include_bytes!("../../sdk/wasm/workspace_provisioner.wasm")),
 ];
 
-/// The guests, compiled once in a process.
+/// The guests, each compiled at most once in a process.
 fn modules() -> Modules {
     static MODULES: LazyLock<Modules> = LazyLock::new(|| {
         Modules::read(&GUESTS.map(|(name, bytes)| (name.to_string(), bytes.to_vec())))

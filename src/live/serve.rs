@@ -32,6 +32,9 @@ pub fn run(settings: Settings) -> Result<(), ServerError> {
     let modules = settings.wasm.as_deref().map(load::modules).transpose()?.unwrap_or_default();
     tracing::info!(modules = modules.len(), "compiling modules");
     let modules = Modules::read(&modules);
+    // All of them now: a server that listens is ready, and has told what cannot be run.
+    let usable = modules.names().filter(|(_, reason)| reason.is_none()).count();
+    tracing::info!(usable, "modules are compiled");
     load::warn_of_missing(&specs, &modules);
     let folder = Folder::take(&settings.data)?;
     let config = Config { specs, modules, ..settings.config() };

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::Semaphore;
 use wasmtime::{
@@ -50,51 +50,69 @@ impl Default for GuestLimits {
 pub struct Modules(Option<Arc<Read>>);
 
 struct Read {
-    engine: Engine,
-    modules: BTreeMap<String, Result<InstancePre<Guest>, String>>,
+    engine: OnceLock<Engine>,
+    modules: BTreeMap<String, Held>,
     slots: Arc<Semaphore>,
 }
 
+/// A module as it was read, and compiled when it is first asked for: most starts need few of them.
+struct Held {
+    bytes: Vec<u8>,
+    compiled: OnceLock<Result<InstancePre<Guest>, String>>,
+}
+
+impl Read {
+    fn engine(&self) -> &Engine {
+        let made = || Engine::new(&settings()).expect("these settings go together");
+        self.engine.get_or_init(made)
+    }
+
+    fn compiled<'a>(&self, name: &str, held: &'a Held) -> Result<&'a InstancePre<Guest>, &'a str> {
+        let compiled = held.compiled.get_or_init(|| {
+            let module = compile(self.engine(), &held.bytes);
+            if let Err(reason) = &module {
+                tracing::warn!(module = name, reason, "module cannot be run");
+            }
+            module
+        });
+        compiled.as_ref().map_err(String::as_str)
+    }
+}
+
 impl Modules {
-    /// Compiles modules, each under the name that integrations call it by. Of two with one name the
-    /// last counts.
+    /// Takes modules, each under the name that integrations call it by, to be compiled when they are
+    /// first needed, once. Of two with one name the last counts.
     pub fn read(modules: &[(String, Vec<u8>)]) -> Self {
         if modules.is_empty() {
             return Self::default();
         }
-        let engine = Engine::new(&settings()).expect("these settings go together");
-        let compiled = modules.iter().map(|(name, bytes)| {
-            let module = compile(&engine, bytes);
-            if let Err(reason) = &module {
-                tracing::warn!(module = name, reason, "module cannot be run");
-            }
-            (name.clone(), module)
-        });
-        let modules = compiled.collect();
+        let held = |bytes: &Vec<u8>| Held { bytes: bytes.clone(), compiled: OnceLock::new() };
+        let modules = modules.iter().map(|(name, bytes)| (name.clone(), held(bytes))).collect();
         let slots = Arc::new(Semaphore::new(SLOTS as usize));
-        Self(Some(Arc::new(Read { engine, modules, slots })))
+        Self(Some(Arc::new(Read { engine: OnceLock::new(), modules, slots })))
     }
 
-    /// Every name, with the reason for which its module cannot be run.
+    /// Every name, with the reason for which its module cannot be run. Compiles each that is not yet.
     pub fn names(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
-        let modules = self.0.iter().flat_map(|read| &read.modules);
-        modules.map(|(name, module)| (name.as_str(), module.as_ref().err().map(String::as_str)))
+        self.0.iter().flat_map(|read| {
+            let reason = |name, held| read.compiled(name, held).err();
+            read.modules.iter().map(move |(name, held)| (name.as_str(), reason(name, held)))
+        })
     }
 
     /// A module that can run.
     pub(super) fn module(&self, name: &str) -> Result<Usable<'_>, &str> {
         let read = self.0.as_ref().ok_or("there are no modules")?;
-        match read.modules.get(name) {
-            Some(Ok(module)) => Ok(Usable { engine: &read.engine, module, slots: &read.slots }),
-            Some(Err(reason)) => Err(reason),
-            None => Err("there is no such module"),
-        }
+        let held = read.modules.get(name).ok_or("there is no such module")?;
+        let module = read.compiled(name, held)?;
+        Ok(Usable { engine: read.engine(), module, slots: &read.slots })
     }
 }
 
 impl fmt::Debug for Modules {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_map().entries(self.names()).finish()
+        let names = self.0.iter().flat_map(|read| read.modules.keys());
+        formatter.debug_set().entries(names).finish()
     }
 }
 
