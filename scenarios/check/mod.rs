@@ -361,8 +361,7 @@ impl<'a> Judge<'a> {
         // What was wrongly acknowledged stands in the journal as it was said: the answer is the fault.
         let is_said = |one: &Violation| {
             let mut said = held.iter().filter(|said| said.place == ACKNOWLEDGED);
-            let is_of_journal = matches!(one.invariant, Invariant::I2 | Invariant::I11);
-            is_of_journal && said.any(|said| said.entity == one.entity)
+            one.invariant == Invariant::I11 && said.any(|said| said.entity == one.entity)
         };
         found.retain(|one| !is_said(one));
         let first = |found: Vec<Violation>| found.into_iter().min_by_key(|one| one.invariant);
