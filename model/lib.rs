@@ -44,6 +44,7 @@ pub mod project;
 pub mod request;
 #[cfg(test)]
 mod self_test;
+mod spawns;
 pub mod sweep_check;
 pub mod tables;
 pub mod violation;
