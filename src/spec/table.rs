@@ -7,6 +7,11 @@ use std::collections::BTreeMap;
 use super::automaton::{Action, ActionKind, Automaton, Integration, Variable, VariableKind};
 use super::effect::Effect;
 
+/// The entity set of an entity type, as it stands in addresses.
+pub fn set_of(entity_type: &str) -> String {
+    format!("{entity_type}s")
+}
+
 /// A spec, ready to run.
 #[derive(Debug, Clone)]
 pub struct TransitionTable {
@@ -37,7 +42,7 @@ impl TransitionTable {
 
     /// The entity set, as it stands in addresses.
     pub fn entity_set(&self) -> String {
-        format!("{}s", self.automaton.name)
+        set_of(&self.automaton.name)
     }
 
     /// The callable action of this name. Output actions are told, not called.
