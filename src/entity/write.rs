@@ -18,6 +18,7 @@ use crate::answer::{Answer, RequestError};
 use crate::outbox::{Told, origin_of};
 use crate::overflow::{Kept, Reference};
 use crate::platform::WriteProtocol;
+use crate::spec::Action;
 use crate::store::{Append, OpenRow, Put, PutCause, Settles, StoreError};
 use crate::{canonical, defect, probe};
 
@@ -113,18 +114,7 @@ impl Actor {
                     entity_type: self.key.entity_type.clone(),
                     action: name.clone(),
                 })?;
-                let needed: BTreeMap<String, Reference> = needed_fields(action)
-                    .filter_map(|field| {
-                        let mut references = state.references();
-                        let (_, reference) = references.find(|(name, _)| *name == field)?;
-                        Some((field.to_owned(), reference.clone()))
-                    })
-                    .collect();
-                let logical = if needed.is_empty() {
-                    BTreeMap::new()
-                } else {
-                    self.values(&needed, &BTreeMap::new(), now_ms).await?.values
-                };
+                let logical = self.logical_values(action, &state, now_ms).await?;
                 planner.logical = &logical;
                 planner.act(&self.key, &state, action, params)?
             }
@@ -132,6 +122,26 @@ impl Actor {
             _ => planner.delete(&self.key, &state),
         };
         Ok(Planned::Event(Box::new(event)))
+    }
+
+    /// The values behind the references that an action reads, by field.
+    async fn logical_values(
+        &mut self,
+        action: &Action,
+        state: &EntityState,
+        now_ms: i64,
+    ) -> Result<BTreeMap<String, Value>, RequestError> {
+        let needed: BTreeMap<String, Reference> = needed_fields(action)
+            .filter_map(|field| {
+                let mut references = state.references();
+                let (_, reference) = references.find(|(name, _)| *name == field)?;
+                Some((field.to_owned(), reference.clone()))
+            })
+            .collect();
+        if needed.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        Ok(self.values(&needed, &BTreeMap::new(), now_ms).await?.values)
     }
 
     /// A known key: the present state, and nothing is written.
