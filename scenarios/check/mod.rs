@@ -6,11 +6,12 @@
 //! the run's verdict.
 //!
 //! **Verified** here, by asking the model: I1, I2, I3 (events against requests, by every answer and
-//! reading), I4, I10, I18 (every answer), I5, I6, I7, I8, I12, I13 (rows, blobs, files), I19, I20 for snapshots
-//! (every reading); how
-//! far each goes stands at the head of the model's file. I7's orphans are counted: `check orphans`.
+//! reading), I4, I10, I18 (every answer), I5, I6, I7, I8, I12, I13 (rows, blobs, files), I15 (rows of the
+//! outbox), I19, I20 for snapshots (every reading); how far each goes stands at the head of the model's
+//! file. I7's orphans are counted: `check orphans`.
 //! **Verified** in the files beside this one: I8, I9 and I20 for sweeps in `sweeps`; I2 by write protocol
-//! and I14 in `remains`; I11 in `recovery`; I16 in `progress`; I21 in `progress` and `panics`.
+//! and I14 in `remains`; I11 in `recovery`; I16, and I15's end, in `progress`; I21 in `progress` and
+//! `panics`; what specs say of their own entities in `claims`.
 //! **Not verified** by any of them:
 //! - I17: no run can see it. `check-determinism`, the tests and a part of each campaign compare processes.
 //! - I22: faults are honest so far and damage nothing, so its errors (`BlobLost`, `EventUndecodable`) are
