@@ -321,16 +321,3 @@ pub fn stamp_fits(event: &Event, timestamp_ms: i64) -> Result<(), Mismatch> {
     };
     Err(mismatch.because(format!("event {} happened then", event.sequence_nr)))
 }
-
-/// Takes from an answer that fits what was known only as a span.
-pub fn learn(world: &mut World, answer: &Answer) {
-    match answer {
-        Answer::History(page) => {
-            for event in &page.events {
-                world.learn_stamp(event.sequence_nr, event.timestamp_ms);
-            }
-        }
-        Answer::Entity { view, .. } => world.learn_ids(view.sequence_nr, &view.fields),
-        _ => {}
-    }
-}

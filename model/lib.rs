@@ -35,6 +35,7 @@ pub mod fit;
 pub mod guests;
 pub mod inner;
 pub mod journal_check;
+mod learn;
 pub mod ledger;
 mod lists;
 pub mod observe;
