@@ -1,8 +1,8 @@
 //! Whether one answer agrees with one version of one possible past.
 //!
-//! Verified: status and code against the decision (I18; I3 where it is a known key's repeat), every field of an answer (I4), expiry
-//! against the deadline and the clock readings between request and answer (I10), history's events
-//! (I1, I2), the timestamps it shows (I18). Not verified: `@odata` annotations, the text
+//! Verified: status and code against the decision (I18; I3 where it is a known key's repeat), every field
+//! of an answer (I4), expiry against the deadline and the clock readings between request and answer (I10),
+//! history's events (I1, I2), the timestamps it shows (I18). Not verified: `@odata` annotations, the text
 //! of messages, that two fields of one event are judged by one unknown timestamp.
 
 use serde_json::Value;
