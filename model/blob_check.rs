@@ -1,12 +1,12 @@
 //! The rows of `blobs` of one tenant against the references that the model knows.
 //!
 //! Verified: I5 (references of an entity that has answered in this boot have their row; a row that was
-//! there at the last reading and has gone too early is I8's alone), I6, I7, I13 (of these two: what another tenant has put), I8 (no row goes, and no
-//! deadline falls short, before it may), I12 (no deadline that nobody put, no
-//! row made or extended for what had expired). A reference that was past its deadline at any moment
-//! since its request was sent may have been swept: it is asked for by reads (I4, I10), not here.
-//! Not verified: what happens to rows from one boot to the next; deadlines that only replay can
-//! have put (a row that misses one is found by I5 when the sweep has taken it).
+//! there at the last reading and has gone too early is I8's alone), I6, I7, I13 (a body or a deadline
+//! that only another tenant has put), I8 (no row goes, and no deadline falls short, before it may), I12
+//! (no deadline that nobody put, no row made or extended for what had expired). A reference that was past
+//! its deadline at any moment since its request was sent may have been swept: it is asked for by reads
+//! (I4, I10), not here. Not verified: what happens to rows from one boot to the next; deadlines that only
+//! replay can have put (a row that misses one is found by I5 when the sweep has taken it).
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};

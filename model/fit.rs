@@ -1,8 +1,8 @@
 //! Whether one answer agrees with one version of one possible past.
 //!
-//! Verified: status and code against the decision (I18; I3 where it is a known key's repeat), every field of an answer (I4), expiry
-//! against the deadline and the clock readings between request and answer (I10), history's events
-//! (I1, I2), the timestamps it shows (I18). Not verified: `@odata` annotations, the text
+//! Verified: status and code against the decision (I18; I3 where it is a known key's repeat), every field
+//! of an answer (I4), expiry against the deadline and the clock readings between request and answer (I10),
+//! history's events (I1, I2), the timestamps it shows (I18). Not verified: `@odata` annotations, the text
 //! of messages, that two fields of one event are judged by one unknown timestamp.
 
 use serde_json::Value;
@@ -320,17 +320,4 @@ pub fn stamp_fits(event: &Event, timestamp_ms: i64) -> Result<(), Mismatch> {
         Mismatch::new(Invariant::I18, "timestamp outside the request", expected, actual)
     };
     Err(mismatch.because(format!("event {} happened then", event.sequence_nr)))
-}
-
-/// Takes from an answer that fits what was known only as a span.
-pub fn learn(world: &mut World, answer: &Answer) {
-    match answer {
-        Answer::History(page) => {
-            for event in &page.events {
-                world.learn_stamp(event.sequence_nr, event.timestamp_ms);
-            }
-        }
-        Answer::Entity { view, .. } => world.learn_ids(view.sequence_nr, &view.fields),
-        _ => {}
-    }
 }

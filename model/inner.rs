@@ -234,7 +234,7 @@ impl World {
         let Intended::Spawn { spawn, id } = &intent.what else {
             return Vec::new();
         };
-        let is_it = format!("{}s", spawn.entity_type) == child.set
+        let is_it = intent.child_set().is_some_and(|set| set == child.set)
             && id.as_ref().is_none_or(|id| *id == child.id);
         if !is_it {
             return Vec::new();

@@ -35,6 +35,7 @@ pub mod fit;
 pub mod guests;
 pub mod inner;
 pub mod journal_check;
+mod learn;
 pub mod ledger;
 mod lists;
 pub mod observe;
@@ -44,6 +45,7 @@ pub mod project;
 pub mod request;
 #[cfg(test)]
 mod self_test;
+mod spawns;
 pub mod sweep_check;
 pub mod tables;
 pub mod violation;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::blob_check::BlobCheck;
 use crate::clock::Moment;
 use crate::decide::same_params;
-use crate::entity::{BootId, EntityKey, OpId, params_of};
+use crate::entity::{BootId, EntityKey, params_of};
 use crate::journal_check::{Agreement, agree, sequence};
 use crate::oracle::Oracle;
 use crate::request::Request;
@@ -101,21 +101,6 @@ impl Oracle {
         if let Some(ledger) = self.ledgers.get_mut(tenant) {
             ledger.fault_fired();
         }
-    }
-
-    /// The events that an entity has for sure, at least.
-    pub fn known_events(&self, key: &EntityKey) -> u64 {
-        let worlds = self.entities.get(key).map_or(&[][..], |tracked| &tracked.worlds);
-        worlds.iter().map(World::version).min().unwrap_or(0)
-    }
-
-    /// The writes of an entity whose outcome is open.
-    pub fn in_doubt(&self, key: &EntityKey) -> Vec<OpId> {
-        let worlds = self.entities.get(key).map_or(&[][..], |tracked| &tracked.worlds);
-        let mut ids: Vec<OpId> = worlds.iter().flat_map(|w| w.waiting.keys().copied()).collect();
-        ids.sort();
-        ids.dedup();
-        ids
     }
 
     fn is_every_past_known(&self, tenant: &str) -> bool {

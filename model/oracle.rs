@@ -11,9 +11,9 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::automaton::{Automaton, Effect, Mode};
+use crate::automaton::{Automaton, Mode};
 use crate::clock::{ClockLog, Mark, Moment};
-use crate::decide::{decide_alone, same_params};
+use crate::decide::decide_alone;
 use crate::entity::{BootId, EntityKey, OpId};
 use crate::explain::explain;
 use crate::fit::not_allowed;
@@ -26,8 +26,6 @@ use crate::world::{Op, Search, World};
 
 /// The steps that one search through possible pasts may take.
 const SEARCH_STEPS_MAX: u32 = 20_000;
-/// The pasts of a parent that are looked at for the sake of its children.
-const IMAGINED_MAX: usize = 2_000;
 /// The pasts that an entity may have at once.
 const WORLDS_MAX: usize = 256;
 
@@ -70,7 +68,7 @@ pub struct Oracle {
     pub(crate) ops: BTreeMap<OpId, Op>,
     pub(crate) entities: BTreeMap<EntityKey, Tracked>,
     pub(crate) ledgers: BTreeMap<String, Ledger>,
-    specs: BTreeMap<String, Arc<Automaton>>,
+    pub(crate) specs: BTreeMap<String, Arc<Automaton>>,
     modes: BTreeMap<String, Mode>,
     default_mode: Mode,
     next_op: u64,
@@ -138,6 +136,9 @@ impl Oracle {
     }
 
     /// A server process starts.
+    ///
+    /// # Errors
+    /// [`Misuse::BootRuns`] when the last one has not ended.
     pub fn boot_started(&mut self, moment: Moment) -> Result<BootId, Misuse> {
         if self.is_running {
             return Err(Misuse::BootRuns(self.boot));
@@ -218,86 +219,6 @@ impl Oracle {
         let automaton = self.specs.get(set)?.clone();
         let mode = self.modes.get(tenant).copied().unwrap_or(self.default_mode);
         Some(Arc::new(Rules { automaton, mode }))
-    }
-
-    /// Whether entities of `parent` may spawn entities of `child`.
-    pub(crate) fn spawns(&self, parent: &str, child: &str) -> bool {
-        let effects = self.specs.get(parent).into_iter().flat_map(|spec| &spec.actions);
-        effects.flat_map(|action| &action.effects).any(|effect| match effect {
-            Effect::Spawn(spawn) => child.strip_suffix('s') == Some(spawn.entity_type),
-            _ => false,
-        })
-    }
-
-    /// Whether entities of some set may spawn entities of this one.
-    pub(crate) fn is_spawned(&self, set: &str) -> bool {
-        self.specs.keys().any(|parent| self.spawns(parent, set))
-    }
-
-    /// What events of other entities may ask of `child`: of each of its parents' pasts, those in `whole`
-    /// where they stand there. None when a parent's past is not known.
-    pub(crate) fn spawned(
-        &self,
-        child: &EntityKey,
-        whole: &[(EntityKey, Vec<World>)],
-    ) -> Option<Vec<Spawned>> {
-        let mut found: Vec<Spawned> = Vec::new();
-        let Some(rules) = self.rules_of(&child.tenant, &child.set) else {
-            return Some(found);
-        };
-        let is_parent =
-            |key: &EntityKey| key.tenant == child.tenant && self.spawns(&key.set, &child.set);
-        for (key, tracked) in self.entities.iter().filter(|(key, _)| is_parent(key)) {
-            if tracked.is_lost_track {
-                return None;
-            }
-            let read = whole.iter().find(|(read, _)| read == key);
-            let worlds = match read {
-                Some((_, worlds)) => worlds.clone(),
-                None => self.imagined(&tracked.worlds)?,
-            };
-            for (world, event) in worlds.iter().flat_map(|w| w.journal.iter().map(move |e| (w, e)))
-            {
-                for intent in &event.intents {
-                    let asked = world.spawned((event, intent), key, (child, &rules));
-                    found.extend(asked);
-                }
-            }
-        }
-        let mut distinct: Vec<Spawned> = Vec::new();
-        for one in found {
-            let is_known = |other: &Spawned| {
-                let (a, b) = (&other.creation.request, &one.creation.request);
-                a.key == b.key && same_params(&a.params(), &b.params())
-            };
-            if !distinct.iter().any(is_known) {
-                distinct.push(one);
-            }
-        }
-        Some(distinct)
-    }
-
-    /// The pasts of a parent with what may have been added by now, if a spawn may be among it. None when
-    /// there are too many.
-    fn imagined(&self, worlds: &[World]) -> Option<Vec<World>> {
-        let search = self.search(&[]);
-        let mut all = worlds.to_vec();
-        let mut newest: Vec<World> = worlds.to_vec();
-        newest.retain(|world| world.candidates(&search, None).into_iter().any(may_spawn));
-        while !newest.is_empty() {
-            let mut further = Vec::new();
-            for world in &newest {
-                let inner = world.inner_candidates(&search);
-                let candidates = world.candidates(&search, None).into_iter().chain(&inner);
-                further.extend(candidates.filter_map(|op| world.with(op, &search)));
-            }
-            all.extend(further.iter().cloned());
-            if all.len() > IMAGINED_MAX {
-                return None;
-            }
-            newest = further;
-        }
-        Some(all)
     }
 
     /// The entity, with the creations in doubt that may have made it.
@@ -461,14 +382,6 @@ impl Oracle {
 
 pub(crate) fn key_of(request: &Request, id: &str) -> EntityKey {
     EntityKey { tenant: request.tenant.clone(), set: request.set.clone(), id: id.to_owned() }
-}
-
-fn may_spawn(op: &Op) -> bool {
-    let Kind::Act { action, .. } = &op.request.kind else {
-        return false;
-    };
-    let action = op.rules.automaton.action(action);
-    action.is_some_and(|action| action.effects.iter().any(|e| matches!(e, Effect::Spawn(_))))
 }
 
 fn place_name(op: &Op) -> String {

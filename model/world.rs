@@ -14,12 +14,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::canonical::Content;
 use crate::clock::{ClockLog, Mark, Span};
 use crate::decide::{Decision, decide, same_params};
-use crate::entity::{BootId, Event, Field, Kept, OpId, Origin, State, is_unknown_id};
+use crate::entity::{BootId, Event, Field, Kept, OpId, Origin, State};
 use crate::fit;
-use crate::inner::{Intended, NOBODY, Spawned, Times};
+use crate::inner::{NOBODY, Spawned, Times};
 use crate::request::{Answer, Kind, Rejection, Request, Rules};
 use crate::violation::Mismatch;
 
@@ -298,7 +297,7 @@ impl World {
         world.placed.remove(&op.id);
         world.acks.insert(version, Ack { boot: op.boot, at: now });
         world.note_answer(op.boot, version);
-        fit::learn(&mut world, answer);
+        world.learn(answer);
         world
     }
 
@@ -312,7 +311,7 @@ impl World {
         if answer.settles() {
             world.seal(op.boot, search.ops);
         }
-        fit::learn(&mut world, answer);
+        world.learn(answer);
         world
     }
 
@@ -337,66 +336,6 @@ impl World {
         self.placed.remove(&op.id);
         if !op.request.is_write() {
             self.waiting.remove(&op.id);
-        }
-    }
-
-    /// An id that the platform made up for an event has been shown: for the `n`-th child, or under the
-    /// field that keeps it.
-    pub fn learn_id(&mut self, sequence_nr: u64, n: u64, id: &str) {
-        let index = sequence_nr as usize - 1;
-        let mut event = (*self.journal[index]).clone();
-        let Some(intent) = event.intents.iter_mut().find(|intent| intent.n == n) else {
-            return;
-        };
-        let Intended::Spawn { spawn, id: known } = &mut intent.what else {
-            return;
-        };
-        if known.is_some() {
-            return;
-        }
-        *known = Some(id.to_owned());
-        if let Some(name) = spawn.store_id_in {
-            let content = Arc::new(Content::new(id.into()));
-            if let Some(written) = event.writes.get_mut(name) {
-                written.content = content.clone();
-            }
-            for state in &mut self.states[index + 1..] {
-                let field = state.fields.get(name);
-                if field.is_some_and(|field| field.sequence_nr == sequence_nr) {
-                    let fields = &mut Arc::make_mut(state).fields;
-                    fields
-                        .entry(name.to_owned())
-                        .and_modify(|f| f.written.content = content.clone());
-                }
-            }
-        }
-        self.journal[index] = Arc::new(event);
-    }
-
-    /// An answer has shown the state after `version`: ids that were unknown are known from then on.
-    pub fn learn_ids(&mut self, version: u64, shown: &serde_json::Map<String, serde_json::Value>) {
-        let unknown = |(name, field): (&String, &Field)| {
-            is_unknown_id(field.written.content.value()).then(|| (name.clone(), field.sequence_nr))
-        };
-        let unknown: Vec<(String, u64)> =
-            self.state(version).fields.iter().filter_map(unknown).collect();
-        for (name, sequence_nr) in unknown {
-            let of_name = |intent: &&crate::inner::Intent| matches!(&intent.what, Intended::Spawn { spawn, .. } if spawn.store_id_in == Some(&name));
-            let event = &self.journal[sequence_nr as usize - 1];
-            let n = event.intents.iter().find(of_name).map(|intent| intent.n);
-            if let (Some(n), Some(id)) = (n, shown.get(&name).and_then(|id| id.as_str())) {
-                self.learn_id(sequence_nr, n, id);
-            }
-        }
-    }
-
-    /// The timestamp of an event has been shown.
-    pub fn learn_stamp(&mut self, sequence_nr: u64, timestamp_ms: i64) {
-        let index = sequence_nr as usize - 1;
-        if !self.journal[index].is_stamp_known {
-            let stamp = Span::exactly(timestamp_ms);
-            let event = (*self.journal[index]).clone();
-            self.journal[index] = Arc::new(Event { stamp, is_stamp_known: true, ..event });
         }
     }
 }

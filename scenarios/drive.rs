@@ -4,6 +4,7 @@
 //! **Invariant:** a plan brings its specs along, so that it replays where their files are not.
 
 mod report;
+mod requests;
 mod sketch;
 mod values;
 mod walk;

@@ -3,7 +3,7 @@
 //! **Invariant:** a request is only text and bytes until the router reads it, and an answer is read from
 //! the bytes that the router wrote: what is simulated is what is deployed.
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use http_body_util::BodyExt;
 use serde_json::Value;
 use stormglass_platform::http::Origin;
@@ -90,7 +90,7 @@ impl Answer {
 /// Has a router serve a request, as a connection to it would.
 ///
 /// # Errors
-/// What [`Answer::read`] says.
+/// A request that HTTP cannot carry; what [`Answer::read`] says.
 pub async fn serve(router: axum::Router, request: Request) -> Result<Answer, String> {
     let mut built = axum::http::Request::builder().method(request.method).uri(&request.target);
     for (name, value) in &request.headers {
@@ -100,7 +100,7 @@ pub async fn serve(router: axum::Router, request: Request) -> Result<Answer, Str
     let built = built.map_err(|why| format!("no request: {why}"))?;
     let response = router.oneshot(built).await.unwrap_or_else(|never| match never {});
     let (head, body) = response.into_parts();
-    let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_else(|_| Bytes::new());
+    let body = body.collect().await.map_err(|why| format!("body breaks off: {why}"))?.to_bytes();
     let etag = head.headers.get("etag").map(|etag| String::from_utf8_lossy(etag.as_bytes()));
     Answer::read(head.status.as_u16(), etag.as_deref(), &body)
 }

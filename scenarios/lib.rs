@@ -30,6 +30,7 @@ pub mod spec_report;
 pub mod sql;
 pub mod story;
 pub mod tally;
+pub mod times;
 pub mod translate;
 pub mod verdict;
 pub mod what;

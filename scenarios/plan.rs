@@ -4,12 +4,17 @@
 //! does, the crash states and the schedule included, follows from the plan alone. A plan outlives
 //! changes of the generator.
 
-use crate::change::Change;
-use crate::malformed::Malformed;
-use crate::recipe::Recipe;
+mod action;
+
+pub use action::{
+    Action, Page, Part, Values, Who, entity_id, entity_number, generated_entity, tenant_name,
+    tenant_number,
+};
+
+use action::is_zero;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use stormglass_sim::{DiskOptions, Ending, Fault, Seed};
+use stormglass_sim::{DiskOptions, Fault, Seed};
 
 /// The version of plans that this build reads and writes.
 pub const PLAN_VERSION: u32 = 1;
@@ -54,219 +59,6 @@ impl Mode {
             Mode::BlobRefs => "blob-refs",
             Mode::InlineTruncate => "inline-truncate",
         }
-    }
-}
-
-/// Who is asked: a tenant's entity, by number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Who {
-    /// The tenant.
-    pub tenant: u32,
-    /// The entity.
-    pub entity: u32,
-    /// The entity set: the place of its spec among the plan's, or the workload's.
-    #[serde(default, skip_serializing_if = "is_first")]
-    pub set: u32,
-}
-
-fn is_first(set: &u32) -> bool {
-    *set == 0
-}
-
-/// A part of a history.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Page {
-    /// Events left out at the beginning.
-    pub skip: u32,
-    /// Events shown at most.
-    pub top: u32,
-}
-
-/// What a list leaves out.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Part {
-    /// So many of the first.
-    #[serde(default)]
-    pub skip: u32,
-    /// Those whose field is not this.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub filter: Option<(String, Recipe)>,
-    /// Fields that are not among these.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub select: Option<Vec<String>>,
-}
-
-impl Part {
-    /// Whether nothing is left out.
-    pub fn is_all(&self) -> bool {
-        *self == Part::default()
-    }
-
-    /// What is left out, in a few words.
-    pub fn brief(&self) -> String {
-        let skip = (self.skip > 0).then(|| format!(" after {}", self.skip));
-        let filter = self.filter.as_ref();
-        let filter = filter.map(|(name, value)| format!(" where {name} is {}", value.brief()));
-        let select = self.select.as_ref().map(|names| format!(", only {}", names.join(" and ")));
-        [skip, filter, select].into_iter().flatten().collect()
-    }
-}
-
-/// Fields or params, by name.
-pub type Values = Vec<(String, Recipe)>;
-
-/// What a step does.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Action {
-    /// Creates an entity.
-    Create {
-        /// Which.
-        who: Who,
-        /// With these fields.
-        values: Values,
-    },
-    /// Calls an action.
-    Act {
-        /// Of which entity.
-        who: Who,
-        /// Which action.
-        action: String,
-        /// With these params.
-        values: Values,
-    },
-    /// Sets fields.
-    Patch {
-        /// Of which entity.
-        who: Who,
-        /// To these values.
-        values: Values,
-    },
-    /// Deletes an entity.
-    Delete {
-        /// Which.
-        who: Who,
-    },
-    /// Reads an entity.
-    Get {
-        /// Which.
-        who: Who,
-    },
-    /// Reads an entity's history.
-    History {
-        /// Which.
-        who: Who,
-        /// A page of it; as much as a page holds if absent.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        page: Option<Page>,
-    },
-    /// Reads all entities of a tenant.
-    List {
-        /// Which tenant.
-        tenant: u32,
-        /// Of which entity set, as in [`Who`].
-        #[serde(default, skip_serializing_if = "is_first")]
-        set: u32,
-        /// At most so many.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        top: Option<u32>,
-        /// Which of them, and what of each.
-        #[serde(default, skip_serializing_if = "Part::is_all")]
-        part: Part,
-    },
-    /// Sends a request that is none, and must be refused.
-    Malformed {
-        /// Of which entity it would be.
-        who: Who,
-        /// What is wrong with it.
-        what: Malformed,
-    },
-    /// Deletes expired blobs.
-    Sweep {
-        /// Of which tenant.
-        tenant: u32,
-        /// At most so many.
-        max_rows: u64,
-    },
-    /// Lets time pass.
-    Wait {
-        /// How much.
-        ms: i64,
-    },
-    /// Sets the wall clock.
-    StepClock {
-        /// By how much; negative is backwards.
-        by_ms: i64,
-    },
-    /// Ends the boot between two steps.
-    Crash {
-        /// How.
-        ending: Ending,
-    },
-    /// Stops the server as an administrator does, and starts it again.
-    Restart,
-    /// Changes what the next boot reads of its specs and settings.
-    Reconfigure {
-        /// What changes.
-        change: Change,
-    },
-}
-
-impl Action {
-    /// The entity that is asked, if it is one.
-    pub fn who(&self) -> Option<Who> {
-        match self {
-            Action::Create { who, .. }
-            | Action::Act { who, .. }
-            | Action::Patch { who, .. }
-            | Action::Delete { who }
-            | Action::Get { who }
-            | Action::History { who, .. } => Some(*who),
-            _ => None,
-        }
-    }
-
-    /// The entity set that is asked; the first for a step that asks none.
-    pub fn set(&self) -> u32 {
-        match self {
-            Action::List { set, .. } => *set,
-            Action::Malformed { who, .. } => who.set,
-            other => other.who().map_or(0, |who| who.set),
-        }
-    }
-
-    /// The values that it brings.
-    pub fn values(&self) -> &[(String, Recipe)] {
-        match self {
-            Action::Create { values, .. }
-            | Action::Act { values, .. }
-            | Action::Patch { values, .. } => values,
-            _ => &[],
-        }
-    }
-
-    /// Whether it is a request that can change an entity.
-    pub fn is_write(&self) -> bool {
-        matches!(
-            self,
-            Action::Create { .. }
-                | Action::Act { .. }
-                | Action::Patch { .. }
-                | Action::Delete { .. }
-        )
-    }
-
-    /// Whether it reads the journal and not the entity.
-    pub fn is_history(&self) -> bool {
-        matches!(self, Action::History { .. })
-    }
-
-    /// Whether it is sent to the server as a request.
-    pub fn is_request(&self) -> bool {
-        self.who().is_some() || matches!(self, Action::List { .. } | Action::Malformed { .. })
     }
 }
 
@@ -334,7 +126,7 @@ pub struct Plan {
     pub specs: Option<Vec<SpecText>>,
     /// In so many percent of the moments at which a task could go on while requests are out, time passes to
     /// the next timer instead.
-    #[serde(default, skip_serializing_if = "is_first")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub overtaking_percent: u32,
     /// The steps, in order.
     pub steps: Vec<Step>,
@@ -428,38 +220,4 @@ impl Plan {
     pub fn to_json(&self) -> String {
         serde_json::to_string_pretty(self).expect("a plan is plain data")
     }
-}
-
-/// A tenant's name.
-pub fn tenant_name(tenant: u32) -> String {
-    format!("tenant-{tenant}")
-}
-
-/// The tenant that a name names.
-pub fn tenant_number(name: &str) -> Option<u32> {
-    name.strip_prefix("tenant-")?.parse().ok()
-}
-
-/// Entities from this number on have ids that the platform made up.
-const FIRST_GENERATED: u32 = 1 << 31;
-
-/// The number of the entity whose id is the `number`-th that the simulated platform makes up.
-pub fn generated_entity(number: u32) -> u32 {
-    number | FIRST_GENERATED
-}
-
-/// The entity that an id names; none if no plan can name it.
-pub fn entity_number(id: &str) -> Option<u32> {
-    let numbered = id.strip_prefix('s').and_then(|id| id.split(' ').next()?.parse().ok());
-    let entity = numbered.or_else(|| u32::from_str_radix(id, 16).ok())?;
-    Some(entity).filter(|entity| entity_id(Who { tenant: 0, entity: *entity, set: 0 }) == id)
-}
-
-/// An entity's id.
-pub fn entity_id(who: Who) -> String {
-    if who.entity >= FIRST_GENERATED {
-        return format!("{:08x}", who.entity);
-    }
-    // A quote, a space and a letter of two bytes: every id is one that must be encoded.
-    format!("s{} o'\u{e9}", who.entity)
 }

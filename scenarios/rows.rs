@@ -11,7 +11,7 @@ mod fork;
 mod format;
 
 use crate::seams::{database_path, tenants_on};
-use crate::translate::utc_ms;
+use crate::times::utc_ms;
 use fork::Fork;
 use format::Known;
 use serde_json::{Map, Value};

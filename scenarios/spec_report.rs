@@ -47,7 +47,7 @@ fn mark(one: &Diagnostic, text: &str) -> String {
 
 fn declared(file: &str, automaton: &Automaton) -> String {
     let Automaton { name, variables, actions, integrations, invariants, .. } = automaton;
-    let mut out = format!("{file}: {name}, entity set {name}s\n");
+    let mut out = format!("{file}: {name}, entity set {}\n", spec::set_of(name));
     put(&mut out, "states", [states(automaton)]);
     put(&mut out, "variables", variables.iter().map(variable));
     put(&mut out, "actions", actions.iter().map(|one| action(one, automaton)));

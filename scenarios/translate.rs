@@ -5,6 +5,7 @@
 use crate::foreign;
 use crate::http::{Answer, Request, address, encoded};
 use crate::plan::{Action, Page, Part, Plan, Step, Values, Who, entity_id, tenant_name};
+use crate::times::utc_ms;
 use serde_json::{Map, Value};
 use std::sync::Arc;
 use stormglass_model::request as model;
@@ -245,23 +246,6 @@ fn id_of_address(set: &str, address: &str) -> Option<String> {
     Some(String::from_utf8(bytes).ok()?.replace("''", "'"))
 }
 
-/// Milliseconds of Unix time from `YYYY-MM-DD HH:MM:SS.SSS`.
-pub fn utc_ms(text: &str) -> Option<i64> {
-    let number = |range: std::ops::Range<usize>| text.get(range)?.parse::<i64>().ok();
-    let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
-    let (hour, minute, second) = (number(11..13)?, number(14..16)?, number(17..19)?);
-    let ms = if text.len() > 19 { number(20..23)? } else { 0 };
-    // Days of the civil calendar, counted from March so that the leap day is a year's last.
-    let (years, months) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days = years * 365 + years.div_euclid(4) - years.div_euclid(100)
-        + years.div_euclid(400)
-        + (months * 153 + 2) / 5
-        + day
-        - 1
-        - 719_468;
-    Some((((days * 24 + hour) * 60 + minute) * 60 + second) * 1_000 + ms)
-}
-
 /// The step in a few words.
 pub fn brief(step: &Step) -> String {
     let key = step.key.map_or(String::new(), |key| format!(" key={key}"));
@@ -321,14 +305,5 @@ mod tests {
             Some("s1 o'\u{e9}")
         );
         assert_eq!(id_of_address("Sessions", "Others('s1')"), None);
-    }
-
-    #[test]
-    fn times_of_the_journal_are_read() {
-        assert_eq!(utc_ms("1970-01-01 00:00:00.000"), Some(0));
-        assert_eq!(utc_ms("2026-01-01 00:00:00.001"), Some(1_767_225_600_001));
-        assert_eq!(utc_ms("2024-02-29 12:00:00"), Some(1_709_208_000_000));
-        assert_eq!(utc_ms("9999-12-31 23:59:59.999"), Some(253_402_300_799_999));
-        assert_eq!(utc_ms("yesterday"), None);
     }
 }

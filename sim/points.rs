@@ -5,8 +5,9 @@
 //! task runs as if it were alone.
 //!
 //! A task that reaches a point parks there. Whenever no task can run, the driver releases one parked
-//! task, or, if none is parked (or time may overtake the tasks), lets the clock move on to the next timer. It knows that no task can
-//! run by a timer of madsim's own, which fires only when madsim's ready queue is empty.
+//! task, or, if none is parked (or time may overtake the tasks), lets the clock move on to the next timer.
+//! It knows that no task can run by a timer of madsim's own, which fires only when madsim's ready queue is
+//! empty.
 
 use crate::machine::Machine;
 use crate::rng::Seed;

@@ -10,8 +10,8 @@ use serde_json::{Map, Value, json};
 use crate::canonical;
 use crate::entity::{EntityState, Field};
 use crate::overflow::Reference;
-use crate::platform::Tenant;
 use crate::store::{Caller, Store, StoreError};
+use crate::tenant::Tenant;
 
 /// What was found for a state's references.
 #[derive(Debug, Default)]

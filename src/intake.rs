@@ -8,11 +8,12 @@ use crate::answer::RequestError;
 use crate::entity::EntityOp;
 use crate::list::Choice;
 use crate::overflow::{RESERVED_PREFIX, is_reserved_param, reserved_key};
-use crate::platform::{is_valid_id, is_valid_tenant};
+use crate::platform::is_valid_id;
 use crate::request::{BODY_MAX, Body, Op, Request};
 use crate::seams::Ids;
 use crate::spec::TransitionTable;
 use crate::store::EntityKey;
+use crate::tenant::is_valid_tenant;
 use crate::{canonical, defect};
 
 /// Rows of a page, unless the request says otherwise.

@@ -41,13 +41,15 @@
 //!
 //! # Code map
 //!
-//! `spec/` reads specs; `intake` checks what needs no entity; `entity/` has the actor: `plan` makes
-//! an event, `state` folds it, `write` orders event and blobs, `replay` recovers, `recall` looks
-//! back; `overflow` and `hydrate` are the two directions of a large value; `store/` is libsql;
-//! `outbox/` does what events are owed, `wasm/` runs modules for it; `sweeper` deletes what is expired.
+//! `spec/` reads specs; `http/` makes requests of HTTP; `intake` checks what needs no entity; `platform`
+//! and `tenant` lead to the actor; `entity/` has it: `plan` makes an event, `state` folds it, `write`
+//! orders event and blobs, `passivation` keeps the state, `replay` recovers, `recall` looks back; `list`
+//! and `history` make pages; `overflow` and `hydrate` are the two directions of a large value; `store/`
+//! is libsql; `outbox/` does what events are owed, `wasm/` runs modules for it; `sweeper` deletes what is
+//! expired; `live/` is the server on a real clock, disk and socket.
 //!
-//! **Invariant:** this crate reads no clock, draws no random number and starts no thread by itself;
-//! see [`seams`].
+//! **Invariant:** but for `live/`, which no simulation is built with, this crate reads no clock, draws no
+//! random number and starts no thread by itself; see [`seams`].
 
 mod answer;
 pub mod canonical;
@@ -70,6 +72,7 @@ pub mod spec;
 mod specs;
 mod store;
 mod sweeper;
+mod tenant;
 #[cfg(test)]
 mod tests;
 pub mod time;

@@ -5,21 +5,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 
 use crate::answer::{Answer, RequestError};
-use crate::entity::{self, Asked, EntityOp, Message, Recalled, Terms};
+use crate::entity::{EntityOp, Terms};
 use crate::intake::{self, Intake, Sender};
 use crate::list::List;
 use crate::metrics::Metrics;
-use crate::outbox::Outbox;
 use crate::overflow::OverflowMode;
 use crate::request::Request;
-use crate::seams::{self, Point, Seams};
+use crate::seams::{self, Seams};
 use crate::spec::TransitionTable;
 use crate::specs::Specs;
-use crate::store::{Caller, EntityKey, Store, StoreError};
+use crate::store::{Caller, StoreError};
 use crate::sweeper::{self, SweepSettings};
+use crate::tenant::Tenant;
 use crate::wasm::{GuestLimits, MEMORY_MAX, Modules};
 
 /// The order in which an action's event and blobs are written. All keep every invariant; they
@@ -147,18 +147,8 @@ impl Shared {
     pub fn tenant(&self, name: &str) -> Arc<Tenant> {
         let mut open = lock(&self.open);
         let tenant = open.entry(name.to_owned()).or_insert_with(|| {
-            Arc::new(Tenant {
-                name: name.to_owned(),
-                mode: self.modes.get(name).copied().unwrap_or(self.mode),
-                store: Store::new(
-                    name.to_owned(),
-                    self.core.seams.clone(),
-                    Arc::clone(&self.core.metrics),
-                ),
-                core: Arc::clone(&self.core),
-                outbox: Outbox::default(),
-                actors: Mutex::new(BTreeMap::new()),
-            })
+            let mode = self.modes.get(name).copied().unwrap_or(self.mode);
+            Arc::new(Tenant::new(name.to_owned(), mode, Arc::clone(&self.core)))
         });
         Arc::clone(tenant)
     }
@@ -166,91 +156,6 @@ impl Shared {
     /// Whether the tenant has a file, or is about to have one.
     pub fn is_known(&self, tenant: &str) -> bool {
         lock(&self.known).contains(tenant)
-    }
-}
-
-/// A tenant: its store and its actors.
-pub(crate) struct Tenant {
-    pub name: String,
-    pub mode: OverflowMode,
-    pub store: Store,
-    pub core: Arc<Core>,
-    pub outbox: Outbox,
-    actors: Mutex<BTreeMap<EntityKey, mpsc::UnboundedSender<Message>>>,
-}
-
-impl Tenant {
-    /// Has an entity do what is asked under these terms.
-    pub async fn ask(
-        self: &Arc<Self>,
-        key: &EntityKey,
-        op: EntityOp,
-        (terms, origin): (Terms, String),
-    ) -> Result<Answer, RequestError> {
-        let (answer, answered) = oneshot::channel();
-        self.send(key, Message { asked: Asked::Op(op, answer), terms, origin }).await;
-        answered.await.map_err(|_| gone())
-    }
-
-    /// An entity as it was right after one of its events.
-    pub async fn recall(
-        self: &Arc<Self>,
-        key: &EntityKey,
-        sequence_nr: u64,
-        (terms, origin): (Terms, String),
-    ) -> Result<Recalled, RequestError> {
-        let (answer, answered) = oneshot::channel();
-        let asked = Asked::Recall(sequence_nr, answer);
-        self.send(key, Message { asked, terms, origin }).await;
-        answered.await.map_err(|_| gone())?
-    }
-
-    /// Serves a request of the platform's own, which passes the same checks as a client's.
-    pub async fn serve_own(
-        self: &Arc<Self>,
-        request: Request,
-        terms: Terms,
-    ) -> Result<Answer, RequestError> {
-        let core = &self.core;
-        let table_of = |set: &str| core.table_of_set(set);
-        let sent = (&request, Sender::Platform);
-        match intake::check(sent, table_of, core.seams.ids.as_ref())? {
-            Intake::Entity { key, op } => self.ask(&key, op, (terms, request.origin)).await,
-            Intake::List { .. } => unreachable!("the outbox asks for no list"),
-        }
-    }
-
-    async fn send(self: &Arc<Self>, key: &EntityKey, message: Message) {
-        let entity = key.to_string();
-        let (tenant, origin) = (&self.name, &message.origin);
-        let point = Point { label: "mailbox.send", tenant, entity: &entity, origin };
-        self.core.seams.points.reach(point).await;
-        self.deliver(key, message);
-    }
-
-    /// Hands a message to its entity's actor, which is started if there is none.
-    fn deliver(self: &Arc<Self>, key: &EntityKey, mut message: Message) {
-        let mut actors = lock(&self.actors);
-        loop {
-            let mailbox =
-                actors.entry(key.clone()).or_insert_with(|| entity::start(self, key.clone()));
-            match mailbox.send(message) {
-                Ok(()) => return,
-                // The actor is gone without having said so: the next one replays.
-                Err(mpsc::error::SendError(unsent)) => message = unsent,
-            }
-            actors.remove(key);
-        }
-    }
-
-    /// Takes an actor off the list, unless it has been given something to do.
-    pub fn retire(&self, key: &EntityKey, mailbox: &mpsc::UnboundedReceiver<Message>) -> bool {
-        let mut actors = lock(&self.actors);
-        let idle = mailbox.is_empty();
-        if idle {
-            actors.remove(key);
-        }
-        idle
     }
 }
 
@@ -265,8 +170,8 @@ pub struct Platform {
 }
 
 impl Platform {
-    /// Finds the tenants, starts what each is owed, and the sweeper. Databases are opened when they
-    /// are first needed.
+    /// Finds the tenants, and starts the sweeper and each tenant's outbox, whose first reading opens its
+    /// database. None of it is waited for.
     ///
     /// # Errors
     /// A bad setting; databases that cannot be listed.
@@ -391,24 +296,12 @@ impl Platform {
     }
 }
 
-fn gone() -> RequestError {
-    RequestError::Unavailable("the server stopped".to_owned())
-}
-
 /// Whether this can name an entity: 1 to 255 bytes without control characters.
 pub(crate) fn is_valid_id(id: &str) -> bool {
     (1..=255).contains(&id.len()) && !id.chars().any(char::is_control)
 }
 
-/// `[a-z0-9][a-z0-9_-]{0,62}`
-pub(crate) fn is_valid_tenant(tenant: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    (1..=63).contains(&tenant.len())
-        && plain(tenant.as_bytes()[0])
-        && tenant.bytes().all(|byte| plain(byte) || byte == b'_' || byte == b'-')
-}
-
 /// Nothing that panics runs under these locks, so a poisoned one is whole.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

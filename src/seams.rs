@@ -1,7 +1,7 @@
 //! The few places where the platform meets the world, so that a simulation can stand in for it.
 //!
-//! **Invariant:** nothing in this crate reads a clock, draws a random number, opens a database or
-//! starts a task except through this file.
+//! **Invariant:** nothing in this crate but `live/`, which fills these places when deployed, reads a
+//! clock, draws a random number, finds a database or starts a task except through this file.
 
 use std::fmt;
 use std::future::Future;

@@ -13,7 +13,7 @@ use crate::store::Caller;
 /// How the background sweeper works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SweepSettings {
-    /// From the end of one sweep to the begin of the next, in milliseconds.
+    /// From the end of one sweep to the beginning of the next, in milliseconds.
     pub interval_ms: u64,
     /// Rows deleted in one transaction.
     pub batch: u64,

@@ -6,11 +6,12 @@
 //! the run's verdict.
 //!
 //! **Verified** here, by asking the model: I1, I2, I3 (events against requests, by every answer and
-//! reading), I4, I10, I18 (every answer), I5, I6, I7, I8, I12, I13 (rows, blobs, files), I19, I20 for snapshots
-//! (every reading); how
-//! far each goes stands at the head of the model's file. I7's orphans are counted: `check orphans`.
+//! reading), I4, I10, I18 (every answer), I5, I6, I7, I8, I12, I13 (rows, blobs, files), I15 (rows of the
+//! outbox), I19, I20 for snapshots (every reading); how far each goes stands at the head of the model's
+//! file. I7's orphans are counted: `check orphans`.
 //! **Verified** in the files beside this one: I8, I9 and I20 for sweeps in `sweeps`; I2 by write protocol
-//! and I14 in `remains`; I11 in `recovery`; I16 in `progress`; I21 in `progress` and `panics`.
+//! and I14 in `remains`; I11 in `recovery`; I16, and I15's end, in `progress`; I21 in `progress` and
+//! `panics`; what specs say of their own entities in `claims`.
 //! **Not verified** by any of them:
 //! - I17: no run can see it. `check-determinism`, the tests and a part of each campaign compare processes.
 //! - I22: faults are honest so far and damage nothing, so its errors (`BlobLost`, `EventUndecodable`) are
@@ -21,6 +22,7 @@
 mod claims;
 pub mod panics;
 mod progress;
+mod readings;
 mod recovery;
 mod remains;
 mod sweeps;
@@ -31,22 +33,18 @@ pub use remains::event_without_its_blob;
 use crate::change::{Change, model_mode};
 use crate::foreign;
 use crate::http::Answer;
-use crate::plan::{Action, Plan, Step, Who, entity_id, entity_number, tenant_name, tenant_number};
+use crate::plan::{Action, Plan, Step, Who, entity_id, tenant_name};
 use crate::rows::{Look, Reader};
-use crate::seams::tenants_on;
 use crate::translate::{self, Sets};
 use claims::Claims;
 use progress::Calm;
 use recovery::Standing;
 use remains::Remains;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use stormglass_model::automaton::Automaton;
 use stormglass_model::clock::Moment;
 use stormglass_model::entity::{EntityKey, OpId};
-use stormglass_model::observe::Observation;
 use stormglass_model::oracle::Oracle;
-use stormglass_model::tables::{Sight, TenantRows};
 use stormglass_model::violation::{Invariant, Mismatch, Violation};
 use stormglass_model::workload;
 use stormglass_sim::World;
@@ -155,22 +153,6 @@ impl<'a> Judge<'a> {
             is_alone: false,
             reading_count: 0,
         }
-    }
-
-    /// Every entity that was ever asked for, and every one that has rows: a spawn may have made it.
-    pub async fn visited(&mut self) -> Vec<Who> {
-        self.look_aside().await;
-        let mut visited = self.asked.clone();
-        for rows in self.reader.rows() {
-            let tenant = tenant_number(&rows.tenant);
-            let whos = rows.events.iter().filter_map(|row| {
-                let EntityKey { set, id, .. } = &row.entity;
-                let (set, entity) = (self.sets.number(set)?, entity_number(id)?);
-                Some(Who { tenant: tenant?, entity, set })
-            });
-            visited.extend(whos);
-        }
-        visited.into_iter().collect()
     }
 
     /// The entity sets of the run.
@@ -331,12 +313,6 @@ impl<'a> Judge<'a> {
         self.decide(found)
     }
 
-    /// Reads what a server's end left on the disk, judge or not.
-    pub async fn look_at_remains(&mut self) -> Vec<Look> {
-        self.remains.read_before(&self.reader.rows());
-        self.look(true).await
-    }
-
     /// The invariants of the specs that have been found broken since the last call, in words: the bugs of
     /// the specs, never the platform's.
     pub fn broken_claims(&mut self) -> Vec<String> {
@@ -368,60 +344,6 @@ impl<'a> Judge<'a> {
         first(found).or_else(|| first(held)).map_or(Ok(()), violated)
     }
 
-    async fn look(&mut self, is_dead: bool) -> Vec<Look> {
-        (self.watch)(Part::Tables);
-        self.read_at_op = self.world.op_count();
-        self.standing.has_news = false;
-        let (image, tenants) = (self.world.image(), self.tenants());
-        let looks = self.reader.look(self.world, (image, is_dead), &tenants).await;
-        (self.watch)(Part::Platform);
-        looks
-    }
-
-    /// Reads the tables for a run's own sake, judge or not: the next quiet moment reads them again.
-    pub async fn look_aside(&mut self) {
-        self.look(false).await;
-        self.read_at_op = u64::MAX;
-    }
-
-    fn judge_rows(&mut self, looks: Vec<Look>, is_dead: bool) -> Vec<Violation> {
-        let mut found: Vec<Violation> = self.files_of_nobody().collect();
-        for look in looks {
-            self.reading_count += 1;
-            let rows = match remains::whole(look) {
-                Ok(rows) => rows,
-                Err(violation) => {
-                    found.push(violation);
-                    continue;
-                }
-            };
-            let sight = match (is_dead, self.standing.is_settled(&rows.tenant)) {
-                (true, _) => Sight::Dead,
-                (false, true) => Sight::Settled,
-                (false, false) => Sight::Idle,
-            };
-            let Observation { violations, orphan_count } =
-                self.ask(|oracle, now| oracle.observe(now, &rows, sight));
-            found.extend(violations);
-            found.extend(self.remains.judge(&rows, orphan_count, is_dead));
-            self.orphans.insert(rows.tenant.clone(), orphan_count);
-            if !is_dead {
-                found.extend(self.standing.recovers_to_what_was_shown(&rows));
-            }
-        }
-        found
-    }
-
-    /// I13: files of tenants that nobody has written to.
-    fn files_of_nobody(&self) -> impl Iterator<Item = Violation> {
-        let mut tenants = tenants_on(&self.world.image());
-        tenants.retain(|tenant| !self.created.contains(tenant));
-        tenants.into_iter().map(|tenant| {
-            let place = "file of a tenant that nobody wrote to";
-            Mismatch::new(Invariant::I13, place, "no file", "a file").at(tenant)
-        })
-    }
-
     /// The model's turn.
     fn ask<T>(&mut self, question: impl FnOnce(&mut Oracle, Moment) -> T) -> T {
         (self.watch)(Part::Model);
@@ -432,11 +354,6 @@ impl<'a> Judge<'a> {
 
     fn tenants(&self) -> BTreeSet<String> {
         self.asked.iter().map(|who| tenant_name(who.tenant)).collect()
-    }
-
-    /// The rows of every tenant as they were last read.
-    pub fn rows(&self) -> Vec<Arc<TenantRows>> {
-        self.reader.rows()
     }
 }
 

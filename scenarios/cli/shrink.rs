@@ -29,20 +29,9 @@ pub struct Options {
 }
 
 pub fn run(options: &Options) -> Result<u8, Error> {
-    let Options { path, seed: SeedOptions { seed, what }, save } = options;
+    let Options { seed: SeedOptions { seed, what }, save, .. } = options;
     let mut what = what.clone();
-    let (source, name) = match path {
-        Some(path) => {
-            let (source, recorded) = bundle::read(path)?;
-            what.defect = what.defect.or(recorded.and_then(|recorded| recorded.defect));
-            (source, path.display().to_string())
-        }
-        None => {
-            what.plant()?;
-            let seed = seed.unwrap_or_else(fresh_seed);
-            (what.source(seed)?, format!("seed {seed}"))
-        }
-    };
+    let (source, name) = named(options, &mut what)?;
     what.plant()?;
     let Some(plan) = source.plan() else {
         return Err(format!("{name}: a script of scenario `sql` has no plan to shrink").into());
@@ -94,6 +83,18 @@ pub fn run(options: &Options) -> Result<u8, Error> {
     bundle::finish(&draft, &folder, &recorded)?;
     last.push(reproduce(&recorded.reproduce));
     tell(shrunk.scenario(), &name, &played, false, &last)
+}
+
+/// What is to be shrunk, and what a person calls it. A bundle brings its defect along.
+fn named(options: &Options, what: &mut What) -> Result<(Source, String), Error> {
+    if let Some(path) = &options.path {
+        let (source, recorded) = bundle::read(path)?;
+        what.defect = what.defect.take().or(recorded.and_then(|recorded| recorded.defect));
+        return Ok((source, path.display().to_string()));
+    }
+    what.plant()?;
+    let seed = options.seed.seed.unwrap_or_else(fresh_seed);
+    Ok((what.source(seed)?, format!("seed {seed}")))
 }
 
 /// Writes the plan to where every test run plays it.

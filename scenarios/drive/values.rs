@@ -5,6 +5,7 @@
 
 use crate::plan::{Who, entity_id};
 use crate::recipe::{Alphabet, Recipe};
+use crate::times::rfc3339;
 use crate::workload::draw::Draw;
 use crate::workload::values::{self, Taste};
 use stormglass_model::automaton::{Automaton, Effect, Guard, VarKind};
@@ -43,7 +44,7 @@ pub fn value(draw: &mut Draw, of: &Where<'_>, name: &str) -> Recipe {
     }
     if is_time && draw.percent(80) {
         let after_ms = draw.pick(&[-60_000, 0, 1_000, 30_000, 3_600_000]);
-        return Recipe::Words(rfc3339(of.now_ms + after_ms));
+        return Recipe::Words(rfc3339(of.now_ms + after_ms, 0));
     }
     if is_id && draw.percent(80) {
         let entity = draw.below(of.entities + 3);
@@ -104,37 +105,4 @@ fn item(draw: &mut Draw, of: &Where<'_>, (name, ceiling): (&str, Option<u64>)) -
     }
     let number = i64::from(draw.below(4));
     draw.pick(&[Recipe::Number(number), Recipe::Words("late".into()), Recipe::Bool(true)])
-}
-
-/// A time as specs' fields hold it.
-fn rfc3339(utc_ms: i64) -> String {
-    let (days, ms) = (utc_ms.div_euclid(86_400_000), utc_ms.rem_euclid(86_400_000));
-    let (hour, minute, second) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1_000 % 60);
-    // Years begin in March here, so that a leap day is the last of its year.
-    let days = days + 719_468;
-    let era = days.div_euclid(146_097);
-    let of_era = days.rem_euclid(146_097);
-    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
-    let (month, carry) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-    let year = year + era * 400 + carry;
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", ms % 1_000)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::translate::utc_ms;
-
-    /// The reader of the journal's times, which have a blank where these have a T, reads the same back.
-    #[test]
-    fn times_are_written_as_they_are_read() {
-        assert_eq!(rfc3339(0), "1970-01-01T00:00:00.000Z");
-        for ms in [1_767_225_600_001, 1_709_208_000_000, 951_782_399_999, 4_107_542_400_000] {
-            let text = rfc3339(ms).replace('T', " ");
-            assert_eq!(utc_ms(text.trim_end_matches('Z')), Some(ms), "{text}");
-        }
-    }
 }

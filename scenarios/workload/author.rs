@@ -4,6 +4,7 @@
 //! it decides nothing. Faults and races make a run turn out otherwise, and the model judges that.
 
 use super::draw::Draw;
+use super::sketch::Sketch;
 use super::values::{self, Taste, is_over};
 use crate::malformed::{self, Malformed};
 use crate::plan::{Action, Page, Part, Step, Values, Who};
@@ -44,14 +45,6 @@ impl Cast {
         let number = if self.has_namesakes { entity / self.tenants } else { entity };
         Who { tenant: entity % self.tenants, entity: number, set: 0 }
     }
-}
-
-/// What an entity has come to, as far as its steps went well.
-#[derive(Clone, Copy, Debug)]
-struct Sketch {
-    status: &'static str,
-    turns: u32,
-    version: u64,
 }
 
 /// A value that expires: which, and when.
@@ -185,8 +178,7 @@ impl Author {
         let Some(who) = action.who().filter(|_| action.is_write()) else { return };
         let key = (who.tenant, who.entity);
         if let Action::Create { .. } = action {
-            let created = Sketch { status: "Created", turns: 0, version: 1 };
-            self.sketches.entry(key).or_insert(created);
+            self.sketches.entry(key).or_insert(Sketch::CREATED);
             return;
         }
         let Some(sketch) = self.sketches.get_mut(&key) else { return };
@@ -422,24 +414,6 @@ impl Author {
     pub fn boot(&self) -> u32 {
         let ends = |step: &&Step| matches!(step.action, Action::Crash { .. } | Action::Restart);
         1 + self.steps.iter().filter(ends).count() as u32
-    }
-}
-
-impl Sketch {
-    fn act(&mut self, action: &str) {
-        let (status, turns) = match (self.status, action) {
-            ("Created" | "Configured", "Configure") => ("Configured", self.turns),
-            ("Configured", "Start") => ("Running", self.turns),
-            ("Running", "Tick") => (self.status, self.turns + 1),
-            ("Running", "Undo" | "Forget") => (self.status, self.turns.saturating_sub(1)),
-            ("Running", "Pause") => ("Configured", self.turns),
-            ("Running", "Finish") if self.turns > 0 => ("Done", self.turns),
-            ("Done", "Reopen") => ("Running", self.turns),
-            ("Done" | "Deleted", _) => (self.status, self.turns),
-            (_, "Fail") => ("Failed", self.turns),
-            (status, _) => (status, self.turns),
-        };
-        (self.status, self.turns) = (status, turns);
     }
 }
 

@@ -9,6 +9,7 @@ use super::motif::end_boot;
 use super::values;
 use crate::plan::{Action, Values, Who, entity_id};
 use crate::recipe::{Alphabet, Recipe};
+use crate::times::rfc3339;
 use stormglass_sim::clock::DEFAULT_START_UTC_MS;
 
 /// The number of the set that sessions spawn.
@@ -145,38 +146,6 @@ impl Author {
     }
 }
 
-/// A time as RFC 3339 writes it, in a zone so many minutes ahead of UTC.
-fn rfc3339(utc_ms: i64, zone_minutes: i64) -> String {
-    let local_ms = utc_ms + zone_minutes * 60_000;
-    let (days, ms) = (local_ms.div_euclid(86_400_000), local_ms.rem_euclid(86_400_000));
-    let mut year = 1970 + days.div_euclid(366);
-    let days_before = |year: i64| {
-        let past = year - 1;
-        past * 365 + past.div_euclid(4) - past.div_euclid(100) + past.div_euclid(400) - 719_162
-    };
-    while days_before(year + 1) <= days {
-        year += 1;
-    }
-    let is_leap = days_before(year + 1) - days_before(year) == 366;
-    let lengths = [31, 28 + i64::from(is_leap), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
-    let (mut day, mut month) = (days - days_before(year), 0);
-    while day >= lengths[month] {
-        day -= lengths[month];
-        month += 1;
-    }
-    let (seconds, ms) = (ms / 1_000, ms % 1_000);
-    let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
-    let zone = match zone_minutes {
-        0 => "Z".to_string(),
-        ahead => {
-            let sign = if ahead < 0 { '-' } else { '+' };
-            format!("{sign}{:02}:{:02}", ahead.abs() / 60, ahead.abs() % 60)
-        }
-    };
-    let (month, day) = (month + 1, day + 1);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}{zone}")
-}
-
 /// A guest's run is interrupted between its event and its callback, or between the callback and the end of
 /// it (I15): once, or with a reason.
 pub fn interrupted(author: &mut Author) {
@@ -293,8 +262,8 @@ pub fn overdue(author: &mut Author) {
     author.push(Action::Get { who });
 }
 
-/// An entity is deleted while something is still to be done for it (section 4: dropped).
-pub fn dropped(author: &mut Author) {
+/// An entity is deleted while something is still to be done for it (section 4: its rows are closed).
+pub fn deleted_while_owed(author: &mut Author) {
     let who = author.someone();
     let action = match author.draw.below(3) {
         0 => author.guest(who),
@@ -325,20 +294,4 @@ pub fn namesakes(author: &mut Author) {
     }
     author.push(Action::Get { who: child });
     author.push(Action::Get { who });
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use stormglass_model::clock::rfc3339_ms;
-
-    #[test]
-    fn times_are_written_as_rfc_3339_has_them() {
-        assert_eq!(rfc3339(0, 0), "1970-01-01T00:00:00.000Z");
-        assert_eq!(rfc3339(1_709_208_000_500, 90), "2024-02-29T13:30:00.500+01:30");
-        assert_eq!(rfc3339(1_735_689_599_999, -300), "2024-12-31T18:59:59.999-05:00");
-        for at_ms in (0..4_000_000_000_000).step_by(86_399_777_777) {
-            assert_eq!(rfc3339_ms(&rfc3339(at_ms, 90)), Some(at_ms));
-        }
-    }
 }

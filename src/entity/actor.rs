@@ -15,9 +15,9 @@ use super::{EntityOp, EntityState};
 use crate::answer::{Answer, RequestError};
 use crate::hydrate::{self, Hydrated};
 use crate::overflow::Reference;
-use crate::platform::Tenant;
 use crate::seams::{self, Point};
 use crate::store::{Caller, EntityKey, Put, Settles, StoreError};
+use crate::tenant::Tenant;
 use crate::{history, probe};
 
 /// One request in a mailbox.

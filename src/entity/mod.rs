@@ -5,6 +5,7 @@
 mod actor;
 mod event;
 mod legacy;
+mod passivation;
 mod plan;
 mod recall;
 mod replay;

@@ -11,13 +11,13 @@ use serde_json::{Map, Value};
 use super::actor::{Actor, Terms};
 use super::plan::{Planner, needed_fields};
 use super::replay::merge_put;
-use super::snapshot::encode_snapshot;
 use super::state::{Body, EntityState, fold, use_digest};
 use super::{CREATED, DELETED, EntityOp, Event, UPDATED};
 use crate::answer::{Answer, RequestError};
 use crate::outbox::{Told, origin_of};
 use crate::overflow::{Kept, Reference};
 use crate::platform::WriteProtocol;
+use crate::spec::Action;
 use crate::store::{Append, OpenRow, Put, PutCause, Settles, StoreError};
 use crate::{canonical, defect, probe};
 
@@ -113,18 +113,7 @@ impl Actor {
                     entity_type: self.key.entity_type.clone(),
                     action: name.clone(),
                 })?;
-                let needed: BTreeMap<String, Reference> = needed_fields(action)
-                    .filter_map(|field| {
-                        let mut references = state.references();
-                        let (_, reference) = references.find(|(name, _)| *name == field)?;
-                        Some((field.to_owned(), reference.clone()))
-                    })
-                    .collect();
-                let logical = if needed.is_empty() {
-                    BTreeMap::new()
-                } else {
-                    self.values(&needed, &BTreeMap::new(), now_ms).await?.values
-                };
+                let logical = self.logical_values(action, &state, now_ms).await?;
                 planner.logical = &logical;
                 planner.act(&self.key, &state, action, params)?
             }
@@ -132,6 +121,26 @@ impl Actor {
             _ => planner.delete(&self.key, &state),
         };
         Ok(Planned::Event(Box::new(event)))
+    }
+
+    /// The values behind the references that an action reads, by field.
+    async fn logical_values(
+        &mut self,
+        action: &Action,
+        state: &EntityState,
+        now_ms: i64,
+    ) -> Result<BTreeMap<String, Value>, RequestError> {
+        let needed: BTreeMap<String, Reference> = needed_fields(action)
+            .filter_map(|field| {
+                let mut references = state.references();
+                let (_, reference) = references.find(|(name, _)| *name == field)?;
+                Some((field.to_owned(), reference.clone()))
+            })
+            .collect();
+        if needed.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        Ok(self.values(&needed, &BTreeMap::new(), now_ms).await?.values)
     }
 
     /// A known key: the present state, and nothing is written.
@@ -267,53 +276,6 @@ impl Actor {
         put.map_err(|error| self.unavailable(&error))?;
         self.pending.clear();
         Ok(())
-    }
-
-    /// Every so many events the state is kept, so that replays stay short. A failure costs time
-    /// only. Blobs that are still to be put do not hold it up: a replay looks for every blob of its
-    /// state, whichever event it is from.
-    pub(super) async fn snapshot_if_due(&mut self) {
-        let every = self.tenant.core.snapshot_every;
-        let Some(loaded) = &self.loaded else { return };
-        let Some(state) = &loaded.state else { return };
-        if loaded.snapshot_unusable || state.sequence_nr >= loaded.snapshot_at + every {
-            self.snapshot().await;
-        }
-    }
-
-    /// Before the actor goes: what it knows is kept for the next one.
-    pub(super) async fn passivate(&mut self) {
-        let Some(loaded) = &self.loaded else { return };
-        let behind = |state: &EntityState| state.sequence_nr > loaded.snapshot_at;
-        if loaded.state.as_ref().is_some_and(behind) {
-            self.snapshot().await;
-        }
-        if let Some(first) = self.loaded.as_mut().and_then(|loaded| loaded.first_snapshot.take()) {
-            let now_ms = self.now_ms();
-            let store = &self.tenant.store;
-            let _ = store.save_snapshot(self.caller(), &self.key, first, true, now_ms).await;
-        }
-    }
-
-    async fn snapshot(&mut self) {
-        let Some(loaded) = &self.loaded else { return };
-        let Some(state) = &loaded.state else { return };
-        if !self.pending.is_empty() {
-            probe!("a snapshot covers an event whose blobs are still to be put");
-        }
-        let (row, replaces, now_ms) =
-            (encode_snapshot(state), loaded.snapshot_unusable, self.now_ms());
-        let at = row.sequence_nr;
-        let store = &self.tenant.store;
-        let saved = store.save_snapshot(self.caller(), &self.key, row, replaces, now_ms).await;
-        match (saved, &mut self.loaded) {
-            (Ok(()), Some(loaded)) => {
-                loaded.snapshot_at = at;
-                loaded.snapshot_unusable = false;
-            }
-            (Err(error), _) => tracing::warn!(entity = self.name, %error, "snapshot failed"),
-            (Ok(()), None) => {}
-        }
     }
 
     /// Defects that take the place of a write; `false` unless one is on and took it.

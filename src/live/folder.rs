@@ -7,8 +7,8 @@ use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use super::ServerError;
-use crate::platform::is_valid_tenant;
 use crate::seams::Databases;
+use crate::tenant::is_valid_tenant;
 
 /// Locked while a server uses the folder. Never deleted: two servers could then hold two files.
 const LOCK: &str = "stormglass.lock";

@@ -182,7 +182,7 @@ fn tenant_mode(text: &str) -> Result<(String, OverflowMode), String> {
     let shape = || "it is not TENANT=MODE:BYTES".to_owned();
     let (tenant, rest) = text.split_once('=').ok_or_else(shape)?;
     let (mode, ceiling) = rest.split_once(':').ok_or_else(shape)?;
-    if !crate::platform::is_valid_tenant(tenant) {
+    if !crate::tenant::is_valid_tenant(tenant) {
         return Err(format!("`{tenant}` is no tenant's name"));
     }
     let mode = Mode::from_str(mode, false)

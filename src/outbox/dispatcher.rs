@@ -10,8 +10,8 @@ use tokio::sync::{Semaphore, mpsc};
 
 use super::Told;
 use super::worker::{self, Worker};
-use crate::platform::Tenant;
 use crate::store::{Caller, OpenRow, RowKey, StoreError};
+use crate::tenant::Tenant;
 use crate::{probe, seams};
 
 /// Rows that are acted upon at the same time.

@@ -11,9 +11,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::mpsc;
 
-use crate::platform::Tenant;
 use crate::seams;
 use crate::store::{OpenRow, RowKey};
+use crate::tenant::Tenant;
 use dispatcher::Dispatcher;
 pub(crate) use dispatcher::origin_of;
 

@@ -12,10 +12,11 @@ use super::Told;
 use super::callback::{self, Callback, Ran};
 use crate::answer::{Answer, RequestError};
 use crate::entity::{Intent, Terms};
-use crate::platform::Tenant;
 use crate::request::{Op, Request};
 use crate::seams::Point;
-use crate::store::{Caller, OpenRow, Settles, StoreError};
+use crate::spec::set_of;
+use crate::store::{Caller, EntityKey, OpenRow, Settles, StoreError};
+use crate::tenant::Tenant;
 use crate::wasm;
 use crate::{defect, probe};
 
@@ -104,8 +105,9 @@ impl Worker {
         match self.row.intent.clone() {
             Intent::Trigger { integration } => self.trigger(&integration).await,
             Intent::Schedule { action, .. } => {
-                let key = self.own_key();
-                let sent = self.act(&self.row.key.entity.entity_type.clone(), &action, key).await?;
+                let EntityKey { entity_type, entity_id } = self.row.key.entity.clone();
+                let op = Self::call(&entity_type, entity_id, &action, Map::new());
+                let sent = self.send(op, self.own_key(), self.done()).await?;
                 self.finish(sent).await
             }
             Intent::Spawn { entity_type, entity_id, initial_action, fields } => {
@@ -126,7 +128,7 @@ impl Worker {
             };
             let Callback { action, params } = callback.clone();
             let entity = self.row.key.entity.clone();
-            let op = self.call(&entity.entity_type, entity.entity_id, &action, params);
+            let op = Self::call(&entity.entity_type, entity.entity_id, &action, params);
             let sent = self.send(op, self.own_key(), self.done()).await?;
             if let Sent::Rejected { status, code } = sent
                 && callback::is_rejected_for_what_it_is(status, code)
@@ -160,9 +162,7 @@ impl Worker {
         let recalled = match tenant.recall(key, at, (terms, self.origin.clone())).await {
             Ok(recalled) => recalled,
             // A deletion has closed the row.
-            Err(RequestError::EntityNotFound(_)) => {
-                return Ok(Ran::default());
-            }
+            Err(RequestError::EntityNotFound(_)) => return Ok(Ran::default()),
             Err(error) => return Err(InDoubt(error.to_string())),
         };
         let outcome = run.run(recalled).await;
@@ -175,8 +175,7 @@ impl Worker {
         let parent = &self.row.key;
         let key = format!("temper:{}:{}:{}", parent.entity, parent.sequence_nr, parent.n);
         fields.insert("Id".to_owned(), Value::from(entity_id.as_str()));
-        let set = format!("{entity_type}s");
-        let create = Op::Create { set, body: Value::Object(fields).into() };
+        let create = Op::Create { set: set_of(&entity_type), body: Value::Object(fields).into() };
         let settles = match initial_action {
             Some(_) => Settles::Step(parent.clone()),
             None => self.done(),
@@ -189,19 +188,13 @@ impl Worker {
         let (Sent::Accepted, Some(action)) = (&created, initial_action) else {
             return self.finish(created).await;
         };
-        let op = self.call(&entity_type, entity_id, &action, Map::new());
+        let op = Self::call(&entity_type, entity_id, &action, Map::new());
         let sent = self.send(op, format!("{key}:initial"), self.done()).await?;
         self.finish(sent).await
     }
 
-    async fn act(&self, entity_type: &str, action: &str, key: String) -> Result<Sent, InDoubt> {
-        let id = self.row.key.entity.entity_id.clone();
-        let op = self.call(entity_type, id, action, Map::new());
-        self.send(op, key, self.done()).await
-    }
-
-    fn call(&self, entity_type: &str, id: String, action: &str, params: Map<String, Value>) -> Op {
-        let (set, action) = (format!("{entity_type}s"), action.to_owned());
+    fn call(entity_type: &str, id: String, action: &str, params: Map<String, Value>) -> Op {
+        let (set, action) = (set_of(entity_type), action.to_owned());
         Op::Act { set, id, action, params: Value::Object(params).into() }
     }
 
@@ -226,9 +219,8 @@ impl Worker {
     async fn finish(&self, sent: Sent) -> Result<(), InDoubt> {
         match sent {
             Sent::Accepted if defect!("callback-twice") => {
-                let (store, now_ms) =
-                    (&self.tenant.store, self.tenant.core.seams.clock.now_utc_ms());
-                match store.settle_row(self.caller(), &self.row.key, now_ms).await {
+                let now_ms = self.tenant.core.seams.clock.now_utc_ms();
+                match self.tenant.store.settle_row(self.caller(), &self.row.key, now_ms).await {
                     Ok(()) | Err(StoreError::RowSettled) => Ok(()),
                     Err(error) => Err(InDoubt(error.to_string())),
                 }

@@ -2,6 +2,10 @@
 //!
 //! **Invariant:** only wasm integrations are executed, and each of those has a module.
 
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
 use super::automaton::Integration;
 use super::diagnostic::{Problem, Source};
 use super::parse::{Draft, NameUse};
@@ -55,6 +59,17 @@ pub(super) fn read(
     };
     let on_success = callback("on_success", "integration.on_success");
     let on_failure = callback("on_failure", "integration.on_failure");
+    let (timeout_secs, config) = read_config(source, section);
+    let integration =
+        Integration { name, trigger, module, on_success, on_failure, timeout_secs, config };
+    draft.integrations.push((integration, section.span.clone()));
+}
+
+/// The time limit and the config. What stands in the config counts more than what stands beside it.
+fn read_config(
+    source: &mut Source<'_>,
+    section: &Section<'_, '_>,
+) -> (u64, BTreeMap<String, Value>) {
     let held = section.get("config").and_then(|value| {
         let Some(table) = value.get_ref().as_table() else {
             source.error(&value.span(), "integration.config", Problem::Expected("a table"));
@@ -62,17 +77,13 @@ pub(super) fn read(
         };
         Some(Section::new("integration.config", table, value.span()))
     });
-    // What stands in the config counts more than what stands beside it.
     let beside = section.number(source, TIMEOUT, TIMEOUT_SECONDS);
     let within = held.as_ref().and_then(|held| held.number(source, TIMEOUT, TIMEOUT_SECONDS));
-    let timeout_secs = within.or(beside).unwrap_or(TIMEOUT_DEFAULT_SECONDS);
     let config = section
         .entries()
         .filter(|(key, _, _)| !OWN_KEYS.contains(key))
         .chain(held.iter().flat_map(Section::entries))
         .map(|(key, _, value)| (key.to_owned(), to_json(value.get_ref())))
         .collect();
-    let integration =
-        Integration { name, trigger, module, on_success, on_failure, timeout_secs, config };
-    draft.integrations.push((integration, section.span.clone()));
+    (within.or(beside).unwrap_or(TIMEOUT_DEFAULT_SECONDS), config)
 }

@@ -21,4 +21,4 @@ pub use diagnostic::{Diagnostic, Problem, Severity, SpecError};
 pub use effect::{Effect, FRESH_ID};
 pub use guard::{Comparison, Guard, View};
 pub use parse::{Parsed, parse};
-pub use table::TransitionTable;
+pub use table::{TransitionTable, set_of};

@@ -4,8 +4,13 @@
 
 use std::collections::BTreeMap;
 
-use super::automaton::{Action, ActionKind, Automaton, Integration, Variable, VariableKind};
+use super::automaton::{Action, ActionKind, Automaton, Integration, Variable};
 use super::effect::Effect;
+
+/// The entity set of an entity type, as it stands in addresses.
+pub fn set_of(entity_type: &str) -> String {
+    format!("{entity_type}s")
+}
 
 /// A spec, ready to run.
 #[derive(Debug, Clone)]
@@ -37,7 +42,7 @@ impl TransitionTable {
 
     /// The entity set, as it stands in addresses.
     pub fn entity_set(&self) -> String {
-        format!("{}s", self.automaton.name)
+        set_of(&self.automaton.name)
     }
 
     /// The callable action of this name. Output actions are told, not called.
@@ -54,11 +59,6 @@ impl TransitionTable {
     /// Whether a param of this name feeds effects only, and is refused in creations and PATCHes.
     pub fn is_set_by_effects(&self, name: &str) -> bool {
         self.variable(name).is_some_and(|variable| variable.kind.is_set_by_effects())
-    }
-
-    /// Variables that show the status.
-    pub fn status_variables(&self) -> impl Iterator<Item = &Variable> {
-        self.automaton.variables.iter().filter(|variable| variable.kind == VariableKind::Status)
     }
 
     /// Whether the action is legal in this state, its guards aside.

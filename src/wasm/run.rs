@@ -16,9 +16,9 @@ use super::host::{Ended, Errand, Guest};
 use super::modules::Usable;
 use super::outcome::{Failure, Outcome};
 use crate::entity::Recalled;
-use crate::platform::Tenant;
 use crate::probe;
 use crate::spec::Integration;
+use crate::tenant::Tenant;
 
 /// A run whose time has begun.
 pub(crate) struct Run<'a> {
