@@ -77,7 +77,8 @@ pub fn request(step: &Step, sets: &Sets) -> Option<Request> {
         _ => return None,
     };
     if let Some(sequence_nr) = step.if_match {
-        request.headers.push(("if-match", format!("\"{sequence_nr}\"")));
+        let tags = versions(step.id, sequence_nr).into_iter();
+        request.headers.extend(tags.map(|tag| ("if-match", tag)));
     }
     if let Some(key) = step.key {
         request.headers.push(("idempotency-key", format!("key-{key}")));
@@ -93,6 +94,17 @@ fn body(fields: Map<String, Value>, step: &Step) -> Vec<u8> {
         return serde_json::to_vec_pretty(&fields).expect("it is JSON");
     }
     fields.to_string().into_bytes()
+}
+
+/// A version that an entity must have, as one of the forms in which `If-Match` may say it: alone, in a list, in
+/// a header of several. No entity is of version 0.
+fn versions(step: u32, sequence_nr: u64) -> Vec<String> {
+    let tag = format!("\"{sequence_nr}\"");
+    match step % 3 {
+        0 => vec![tag],
+        1 => vec![format!("\"0\", {tag}")],
+        _ => vec!["\"0\"".to_string(), tag],
+    }
 }
 
 /// The options of a list, after `?`.
@@ -172,7 +184,7 @@ pub fn answer(step: &Step, answer: &Answer, sets: &Sets) -> Option<model::Answer
         Action::History { page, .. } => history(&answer.body, page.map_or(0, |page| page.skip)),
         Action::List { set, .. } => list(&answer.body, &sets.name(*set)),
         _ => {
-            let view = model::EntityView::from_body(&answer.body)?;
+            let view = entity(&answer.body, &sets.name(step.action.set()))?;
             Some(model::Answer::Entity { status, view })
         }
     }
@@ -183,6 +195,12 @@ fn history(body: &Value, skip: u32) -> Option<model::Answer> {
     let events = events.iter().map(history_event).collect::<Option<Vec<_>>>()?;
     let is_last = body.get("@temper.next_skip").is_none();
     let first_nr = u64::from(skip) + 1;
+    let (count, shown) =
+        (body.get("@odata.count")?.as_u64()?, u64::from(skip) + events.len() as u64);
+    let is_counted = if is_last { events.is_empty() || count == shown } else { count > shown };
+    if !is_counted {
+        return None;
+    }
     Some(model::Answer::History(model::HistoryView { events, first_nr, is_last }))
 }
 
@@ -214,6 +232,22 @@ pub fn expired(body: &Value) -> Vec<&Value> {
     own.into_iter().chain(of_items).collect()
 }
 
+/// An entity's body, if what it says twice is the same both times.
+fn entity(body: &Value, set: &str) -> Option<model::EntityView> {
+    let view = model::EntityView::from_body(body)?;
+    let id = body.get("entity_id")?.as_str()?;
+    let is_its_id = id_of_address(set, body.get("@odata.id")?.as_str()?)? == id;
+    let is_shown = |name: &str, value: &Value| view.fields.get(name) == Some(value);
+    let agree = |group: &str| {
+        let group = body.get(group).and_then(Value::as_object)?;
+        Some(group.iter().all(|(name, value)| is_shown(name, value)))
+    };
+    let has_status =
+        view.fields.get("Status").is_none_or(|status| Some(status) == body.get("status"));
+    let is_one = is_its_id && is_shown("Id", &Value::from(id)) && has_status;
+    (is_one && agree("counters")? && agree("booleans")?).then_some(view)
+}
+
 fn list(body: &Value, set: &str) -> Option<model::Answer> {
     let item = |item: &Value| {
         if let Some(error) = item.get("@temper.error") {
@@ -222,7 +256,7 @@ fn list(body: &Value, set: &str) -> Option<model::Answer> {
             return Some((id, model::Listed::Failed { code }));
         }
         let id = item.get("entity_id")?.as_str()?.to_string();
-        Some((id, model::Listed::Entity(model::EntityView::from_body(item)?)))
+        Some((id, model::Listed::Entity(entity(item, set)?)))
     };
     let items = body.get("value")?.as_array()?.iter().map(item).collect::<Option<Vec<_>>>()?;
     Some(model::Answer::List(items))

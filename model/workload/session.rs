@@ -128,6 +128,8 @@ fn later_actions() -> Vec<Action> {
         copy_fields: vec!["notes"],
         ..task.clone()
     };
+    let entrusted =
+        Spawn { initial_action: Some("Begin"), copy_fields: Vec::new(), ..named_task.clone() };
     vec![
         Action::input("Provision").effect(Effect::Trigger("provision")),
         internal("Provisioned"),
@@ -151,6 +153,7 @@ fn later_actions() -> Vec<Action> {
         internal("Ring").effect(Effect::Increment("rings")),
         Action::input("Delegate").effect(Effect::Spawn(task)),
         Action::input("DelegateTo").effect(Effect::Spawn(named_task)).params(&["task_name"]),
+        Action::input("Entrust").effect(Effect::Spawn(entrusted)).params(&["task_name"]),
     ]
 }
 

@@ -4,7 +4,7 @@
 use serde_json::json;
 
 use super::session::{CEILING_BYTES, SYSTEM_PROMPT_TTL_MS};
-use crate::automaton::{Action, Automaton, VarKind, Variable};
+use crate::automaton::{Action, Automaton, Effect, VarKind, Variable};
 
 /// The automaton of `Task`.
 pub fn task() -> Automaton {
@@ -29,6 +29,7 @@ pub fn task() -> Automaton {
         actions: vec![
             Action::input("Begin").from(&["Open"]).to("Begun"),
             Action::input("Close").from(&["Open", "Begun"]).to("Closed"),
+            Action::input("Nag").effect(Effect::Schedule { action: "Close", delay_ms: 30_000 }),
             Action::input("Write").params(&["user_message", "system_prompt", "notes"]),
         ],
         integrations: Vec::new(),

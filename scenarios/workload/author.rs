@@ -349,14 +349,18 @@ impl Author {
                 let status = self.draw.pick(&["Created", "Configured", "Running"]);
                 Some(("Status".to_string(), Recipe::Words(status.to_string())))
             }
-            1 => Some(("turns".to_string(), Recipe::Number(i64::from(self.draw.below(2))))),
+            1 => {
+                let number = self.draw.pick(&["0", "1", "0.0", "1.0"]);
+                Some(("turns".to_string(), Recipe::Json(number.to_string())))
+            }
             2 if !self.dues.is_empty() => {
                 let at = self.draw.below(self.dues.len() as u32);
                 let value = self.dues[at as usize].value.clone();
                 let value = if self.draw.percent(30) { Recipe::Null } else { value };
                 Some((EXPIRING.to_string(), value)).filter(|(_, value)| is_short(value))
             }
-            _ => None,
+            // What no entity has is null.
+            _ => self.draw.percent(20).then(|| ("nothing".to_string(), Recipe::Null)),
         };
         let select = self.draw.percent(30).then(|| {
             let names =

@@ -112,6 +112,23 @@ pub fn failed_outbox(draw: &mut Draw, step: u32) -> Fault {
     at(Effect::Eio, in_step(step, call), Some(op), When::Nth(1))
 }
 
+/// The files of a boot cannot be opened at first.
+pub fn unopened(draw: &mut Draw, boot: u32) -> Fault {
+    let op = draw.pick(&[OpKind::Open, OpKind::Read]);
+    at(Effect::Eio, format!("recovery of boot {boot}"), Some(op), When::Nth(1))
+}
+
+/// The process is killed when a guest that a step has left is about to begin.
+pub fn killed_before_the_guest(step: u32) -> Fault {
+    let effect = Effect::Crash(Ending::ProcessKill);
+    at(effect, in_step(step, "outbox/guest"), Some(OpKind::Compute), When::Nth(1))
+}
+
+/// Time passes while a boot opens its files.
+pub fn slow_recovery(boot: u32, ms: i64) -> Fault {
+    at(Effect::Slow { ms }, format!("recovery of boot {boot}"), None, When::Nth(1))
+}
+
 /// Time is lost while what a step has left is done: a guest may take too long.
 pub fn slow_outbox(draw: &mut Draw, step: u32) -> Fault {
     let call = draw.pick(&["outbox", "outbox/blobs", "outbox/guest", "outbox/guest"]);

@@ -64,9 +64,13 @@ pub fn leaves_intents(action: &Action) -> bool {
     let Action::Act { who, action, .. } = action else { return false };
     let is_of_guests = action == "Provision" || action == "Missed" || action == "Picky";
     let is_hostile = action == "Torment" || action == "Whisper";
-    let is_later = ["Remind", "RemindAt", "Delegate", "DelegateTo"].contains(&action.as_str());
+    let later = ["Remind", "RemindAt", "Delegate", "DelegateTo", "Entrust"];
+    let is_later = later.contains(&action.as_str());
     let is_echo = ECHOES.iter().any(|(echo, _)| echo == action);
-    who.set != TASKS && (is_of_guests || is_hostile || is_later || is_echo)
+    if who.set == TASKS {
+        return action == "Nag";
+    }
+    is_of_guests || is_hostile || is_later || is_echo
 }
 
 impl Author {
@@ -109,7 +113,8 @@ impl Author {
                     1 => "no\u{7}id".to_string(),
                     _ => entity_id(Who { entity, ..who }),
                 };
-                act(who, "DelegateTo", words("task_name", name))
+                let action = self.draw.pick(&["DelegateTo", "Entrust"]);
+                act(who, action, words("task_name", name))
             }
         }
     }
@@ -133,7 +138,8 @@ impl Author {
     /// A request to a task, whether anybody has made it or not.
     pub fn task(&mut self, who: Who) -> Action {
         let who = namesake(who);
-        match self.draw.below(9) {
+        match self.draw.below(10) {
+            9 => act(who, "Nag", Values::new()),
             0 | 1 => self.create(who),
             2 => act(who, "Begin", Values::new()),
             3 => act(who, "Close", Values::new()),
@@ -262,6 +268,64 @@ pub fn overdue(author: &mut Author) {
     author.push(Action::Get { who });
 }
 
+/// The next boot cannot read what the last one left (I15): it reads it later.
+pub fn unread(author: &mut Author) {
+    let who = author.someone();
+    author.push(act(who, "Remind", Values::new()));
+    let boot = author.boot() + 1;
+    author.faults.push(faults::unopened(&mut author.draw, boot));
+    end_boot(author);
+    author.push(Action::Wait { ms: REMIND_MS + 31_000 });
+    author.push(Action::Get { who });
+}
+
+/// A time that is far ahead comes at once, because the clock is set (I15: within a minute).
+pub fn set_ahead(author: &mut Author) {
+    const AHEAD_MS: i64 = 7_200_000;
+    let who = author.someone();
+    let at_ms = DEFAULT_START_UTC_MS + author.clock_ms() + AHEAD_MS;
+    author.push(act(who, "RemindAt", words("alarm", rfc3339(at_ms, 0))));
+    author.push(Action::StepClock { by_ms: AHEAD_MS + 1_000 });
+    author.push(Action::Wait { ms: 60_001 });
+    author.push(Action::Get { who });
+}
+
+/// A session and a task of one id are owed the same event's number each (I15): what becomes of one leaves the
+/// other alone.
+pub fn owed_namesakes(author: &mut Author) {
+    let entity = author.cast.entities + 1;
+    let session = Who { entity, ..author.someone() };
+    let task = namesake(session);
+    for who in [session, task] {
+        let create = author.create(who);
+        author.push(create);
+    }
+    author.push(act(session, "Remind", Values::new()));
+    author.push(act(task, "Nag", Values::new()));
+    match author.draw.below(3) {
+        0 => drop(author.push(Action::Delete { who: session })),
+        1 => drop(author.push(Action::Delete { who: task })),
+        _ => end_boot(author),
+    }
+    author.push(Action::Wait { ms: REMIND_MS });
+    author.push(Action::Get { who: task });
+    author.push(Action::Get { who: session });
+}
+
+/// A guest's run is interrupted, and its value expires before the next boot comes to it (I4, I10): expiry is
+/// judged when the run begins, not at the event.
+pub fn expired_meanwhile(author: &mut Author) {
+    let who = author.someone();
+    let body = author.overflowing();
+    author.push(expiring(who, body));
+    author.clock_to(author.clock_ms() + TTL_MS - 1_000);
+    let step = author.push(act(who, "EchoPrompt", Values::new()));
+    author.faults.push(faults::killed_before_the_guest(step));
+    let boot = author.boot() + 1;
+    author.faults.push(faults::slow_recovery(boot, 2_000));
+    author.push(Action::Get { who });
+}
+
 /// An entity is deleted while something is still to be done for it (section 4: its rows are closed).
 pub fn deleted_while_owed(author: &mut Author) {
     let who = author.someone();
@@ -282,7 +346,8 @@ pub fn namesakes(author: &mut Author) {
     let who = author.someone();
     let child = namesake(author.someone());
     let child = Who { tenant: who.tenant, ..child };
-    let spawn = act(who, "DelegateTo", words("task_name", entity_id(child)));
+    let spawn = author.draw.pick(&["DelegateTo", "Entrust"]);
+    let spawn = act(who, spawn, words("task_name", entity_id(child)));
     let create = author.create(child);
     let mut both = [spawn, create];
     if author.draw.percent(50) {
