@@ -100,11 +100,19 @@ fn body(fields: Map<String, Value>, step: &Step) -> Vec<u8> {
 /// a header of several. No entity is of version 0.
 fn versions(step: u32, sequence_nr: u64) -> Vec<String> {
     let tag = format!("\"{sequence_nr}\"");
+    if is_weak(step) {
+        return vec![format!("W/{tag}")];
+    }
     match step % 3 {
         0 => vec![tag],
         1 => vec![format!("\"0\", {tag}")],
         _ => vec!["\"0\"".to_string(), tag],
     }
+}
+
+/// Whether a step's `If-Match` is a weak tag.
+fn is_weak(step: u32) -> bool {
+    step % 7 == 6
 }
 
 /// The options of a list, after `?`.
@@ -159,7 +167,8 @@ pub fn for_model(step: &Step, sets: &Sets) -> Option<model::Request> {
     };
     let set = sets.name(step.action.set());
     let mut request = model::Request::new(&tenant_name(tenant), &set, kind).body(&values);
-    request.if_match = step.if_match;
+    // A weak tag matches nothing (RFC 9110, section 13.1.1), as version 0 does.
+    request.if_match = step.if_match.map(|version| if is_weak(step.id) { 0 } else { version });
     Some(match step.key {
         Some(key) => request.key(&format!("key-{key}")),
         None => request,
@@ -277,7 +286,9 @@ fn id_of_address(set: &str, address: &str) -> Option<String> {
             bytes.push(*first);
         }
     }
-    Some(String::from_utf8(bytes).ok()?.replace("''", "'"))
+    let text = String::from_utf8(bytes).ok()?;
+    let is_doubled = text.split("''").all(|part| !part.contains('\''));
+    is_doubled.then(|| text.replace("''", "'"))
 }
 
 /// The step in a few words.

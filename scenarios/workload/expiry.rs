@@ -5,7 +5,7 @@
 use super::author::{AROUND_MS, Author, TTL_MS, expiring, write_of};
 use super::faults;
 use super::motif::end_boot;
-use crate::plan::{Action, Who};
+use crate::plan::{Action, Part, Who};
 use crate::recipe::Recipe;
 
 /// The same body again before, at and after its row's deadline, swept or not (I8, I12): the row is
@@ -94,6 +94,12 @@ pub fn late_for_good(author: &mut Author) {
     }
     end_boot(author);
     author.push(Action::Get { who });
+    if author.draw.percent(40) {
+        // Of what is expired only what was asked for is named.
+        let select = Some(vec!["turns".to_string()]);
+        let part = Part { select, ..Part::default() };
+        author.push(Action::List { tenant: who.tenant, set: 0, top: None, part });
+    }
     author.push(Action::History { who, page: None });
 }
 

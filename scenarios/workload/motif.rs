@@ -164,6 +164,29 @@ pub fn meets_a_timer(author: &mut Author) {
     crowd(author);
 }
 
+/// Pages of a list of four (I18): what a filter refuses is not counted among those that are skipped.
+pub fn pages(author: &mut Author) {
+    let first = author.cast.entities + 10;
+    let tenant = author.someone().tenant;
+    for entity in first..first + 4 {
+        let who = Who { tenant, entity, set: 0 };
+        let create = author.create(who);
+        author.push(create);
+        if entity % 2 == 1 {
+            let (action, values) = ("Configure".to_string(), Vec::new());
+            author.push(Action::Act { who, action, values });
+        }
+    }
+    for _ in 0..2 {
+        let status = author.draw.pick(&[None, Some("Created"), Some("Configured")]);
+        let word = |status: &str| ("Status".to_string(), Recipe::Words(status.to_string()));
+        let (skip, select) = (1 + author.draw.below(2), None);
+        let part = Part { skip, filter: status.map(word), select };
+        let top = author.draw.pick(&[None, Some(1), Some(2)]);
+        author.push(Action::List { tenant, set: 0, top, part });
+    }
+}
+
 /// A page of a list while one of its entities is deleted (I18): the page is as long as it can be.
 pub fn list_in_motion(author: &mut Author) {
     let who = author.someone();

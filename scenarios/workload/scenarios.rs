@@ -179,6 +179,7 @@ pub const SCENARIOS: &[Scenario] = &[
             (Kind::ToDeadline, 3),
             (Kind::Motif(motif::repeat_in_doubt), 1),
             (Kind::Motif(motif::old_key), 1),
+            (Kind::Motif(motif::pages), 2),
             (Kind::Motif(motif::list_in_motion), 3),
             (Kind::Motif(motif::crowd), 2),
         ],
