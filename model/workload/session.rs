@@ -151,6 +151,10 @@ fn later_actions() -> Vec<Action> {
             .effect(Effect::ScheduleAt { action: "Ring", field: "alarm" })
             .params(&["alarm"]),
         internal("Ring").effect(Effect::Increment("rings")),
+        Action::input("Fuss")
+            .effect(Effect::Schedule { action: "Ring", delay_ms: 20_000 })
+            .effect(Effect::Schedule { action: "Ring", delay_ms: 40_000 })
+            .effect(Effect::Trigger("provision")),
         Action::input("Delegate").effect(Effect::Spawn(task)),
         Action::input("DelegateTo").effect(Effect::Spawn(named_task)).params(&["task_name"]),
         Action::input("Entrust").effect(Effect::Spawn(entrusted)).params(&["task_name"]),

@@ -7,7 +7,7 @@ use super::author::{AROUND_MS, Author, EXPIRING, TTL_MS, expiring, write_of};
 use super::faults;
 use super::motif::end_boot;
 use super::values;
-use crate::plan::{Action, Values, Who, entity_id};
+use crate::plan::{Action, Part, Values, Who, entity_id};
 use crate::recipe::{Alphabet, Recipe};
 use crate::times::rfc3339;
 use stormglass_sim::clock::DEFAULT_START_UTC_MS;
@@ -64,7 +64,7 @@ pub fn leaves_intents(action: &Action) -> bool {
     let Action::Act { who, action, .. } = action else { return false };
     let is_of_guests = action == "Provision" || action == "Missed" || action == "Picky";
     let is_hostile = action == "Torment" || action == "Whisper";
-    let later = ["Remind", "RemindAt", "Delegate", "DelegateTo", "Entrust"];
+    let later = ["Fuss", "Remind", "RemindAt", "Delegate", "DelegateTo", "Entrust"];
     let is_later = later.contains(&action.as_str());
     let is_echo = ECHOES.iter().any(|(echo, _)| echo == action);
     if who.set == TASKS {
@@ -103,7 +103,10 @@ impl Author {
     /// A schedule or a spawn.
     pub fn later(&mut self, who: Who) -> Action {
         match self.draw.below(6) {
-            0 => act(who, "Remind", Values::new()),
+            0 => {
+                let action = self.draw.pick(&["Remind", "Fuss"]);
+                act(who, action, Values::new())
+            }
             1 | 2 => self.remind_at(who),
             3 | 4 => self.delegate(who),
             _ => {
@@ -306,6 +309,10 @@ pub fn owed_namesakes(author: &mut Author) {
         0 => drop(author.push(Action::Delete { who: session })),
         1 => drop(author.push(Action::Delete { who: task })),
         _ => end_boot(author),
+    }
+    for set in [0, TASKS] {
+        let (tenant, part) = (session.tenant, Part::default());
+        author.push(Action::List { tenant, set, top: None, part });
     }
     author.push(Action::Wait { ms: REMIND_MS });
     author.push(Action::Get { who: task });
