@@ -134,12 +134,13 @@ fn hostile(seen: &Seen<'_>) -> Vec<Outcome> {
         "trap" | "recurse" => Outcome::fault("trap"),
         "loop" => Outcome::fault("fuel"),
         "memory" => Outcome::fault("memory"),
-        "not_json" | "not_object" | "no_success" | "duplicate_keys" | "silent"
-        | "returns_nonzero" => Outcome::fault("result"),
+        "not_json" | "not_object" | "no_success" | "params_list" | "action_number"
+        | "duplicate_keys" | "silent" | "returns_nonzero" => Outcome::fault("result"),
         "short" => return of_field(seen, "user_message", &|text| json!({"needed": text.len()})),
         "exact" => return of_field(seen, "user_message", &|text| json!({"read": text.len()})),
         "large" => Outcome::success(json!({"payload": "x".repeat(300 << 10)})),
         "reserved" => Outcome::success(json!({"__temper_x": 1})),
+        "reserved_deep" => Outcome::success(json!({"a": [{"__temper_x": 1}]})),
         "unknown_action" => named("NoSuchAction"),
         "named_action" => named("Ring"),
         "fails" => Outcome::failed("no luck"),

@@ -17,7 +17,7 @@ pub const TASKS: u32 = 1;
 /// How long `Remind` waits, in milliseconds.
 const REMIND_MS: i64 = 30_000;
 /// What the hostile guest can be told to do.
-const MODES: [&str; 20] = [
+const MODES: [&str; 23] = [
     "trap",
     "loop",
     "memory",
@@ -29,9 +29,12 @@ const MODES: [&str; 20] = [
     "not_json",
     "not_object",
     "no_success",
+    "params_list",
+    "action_number",
     "duplicate_keys",
     "large",
     "reserved",
+    "reserved_deep",
     "unknown_action",
     "named_action",
     "silent",

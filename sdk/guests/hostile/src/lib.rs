@@ -39,6 +39,11 @@ fn sends(mode: &str) -> i32 {
         "not_json" => return as_it_is(r#"{"success":true"#),
         "not_object" => return as_it_is(r#"[{"success":true}]"#),
         "no_success" => return as_it_is(r#"{"params":{}}"#),
+        "params_list" => return as_it_is(r#"{"success":true,"params":[1]}"#),
+        "action_number" => return as_it_is(r#"{"success":true,"action":1}"#),
+        "reserved_deep" => {
+            return as_it_is(r#"{"success":true,"params":{"a":[{"__temper_x":1}]}}"#)
+        }
         "duplicate_keys" => return as_it_is(r#"{"success":false,"success":true}"#),
         "large" => Outcome::success().params(Object::new().text("payload", &"x".repeat(300 << 10))),
         "reserved" => Outcome::success().params(Object::new().integer("__temper_x", 1)),
