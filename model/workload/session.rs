@@ -184,6 +184,7 @@ fn integrations() -> Vec<Integration> {
         run("torment", "Torment", Guest::Hostile, Some("Survived"), "Perished"),
         run("whisper", "Whisper", Guest::Hostile, None, "Perished"),
         run("missed", "Missed", Guest::Missing, Some("Survived"), "Perished"),
+        echo("echo_fuss", "Fuss", "Echoed", "user_message"),
         echo("picky", "Picky", "Start", "user_message"),
     ]
 }
