@@ -193,7 +193,7 @@ pub fn answer(step: &Step, answer: &Answer, sets: &Sets) -> Option<model::Answer
         Action::History { page, .. } => history(&answer.body, page.map_or(0, |page| page.skip)),
         Action::List { set, .. } => list(&answer.body, &sets.name(*set)),
         _ => {
-            let view = entity(&answer.body, &sets.name(step.action.set()))?;
+            let view = model::EntityView::from_body(&answer.body)?;
             Some(model::Answer::Entity { status, view })
         }
     }
@@ -204,12 +204,6 @@ fn history(body: &Value, skip: u32) -> Option<model::Answer> {
     let events = events.iter().map(history_event).collect::<Option<Vec<_>>>()?;
     let is_last = body.get("@temper.next_skip").is_none();
     let first_nr = u64::from(skip) + 1;
-    let (count, shown) =
-        (body.get("@odata.count")?.as_u64()?, u64::from(skip) + events.len() as u64);
-    let is_counted = if is_last { events.is_empty() || count == shown } else { count > shown };
-    if !is_counted {
-        return None;
-    }
     Some(model::Answer::History(model::HistoryView { events, first_nr, is_last }))
 }
 
@@ -241,20 +235,48 @@ pub fn expired(body: &Value) -> Vec<&Value> {
     own.into_iter().chain(of_items).collect()
 }
 
-/// An entity's body, if what it says twice is the same both times.
-fn entity(body: &Value, set: &str) -> Option<model::EntityView> {
-    let view = model::EntityView::from_body(body)?;
-    let id = body.get("entity_id")?.as_str()?;
-    let is_its_id = id_of_address(set, body.get("@odata.id")?.as_str()?)? == id;
-    let is_shown = |name: &str, value: &Value| view.fields.get(name) == Some(value);
-    let agree = |group: &str| {
-        let group = body.get(group).and_then(Value::as_object)?;
-        Some(group.iter().all(|(name, value)| is_shown(name, value)))
+/// What an answer says twice and not the same both times; nothing where it agrees with itself.
+pub fn contradiction(step: &Step, answer: &Answer, sets: &Sets) -> Option<String> {
+    let body = &answer.body;
+    let set = sets.name(step.action.set());
+    match &step.action {
+        _ if !answer.is_success() || body.is_null() => None,
+        Action::History { page, .. } => count_differs(body, page.map_or(0, |page| page.skip)),
+        Action::List { .. } => {
+            let items = body.get("value").and_then(Value::as_array)?;
+            let entities = items.iter().filter(|item| item.get("@temper.error").is_none());
+            entities.filter(|item| !agrees(item, &set)).map(Value::to_string).next()
+        }
+        _ => (!agrees(body, &set)).then(|| body.to_string()),
+    }
+}
+
+fn count_differs(body: &Value, skip: u32) -> Option<String> {
+    let count = body.get("@odata.count").and_then(Value::as_u64);
+    let events = body.get("value").and_then(Value::as_array)?.len() as u64;
+    let (shown, is_last) = (u64::from(skip) + events, body.get("@temper.next_skip").is_none());
+    // An actor that is behind its journal counts too few: that is told of the journal, not of the count.
+    let is_right = count.is_some_and(|count| match is_last {
+        true => events == 0 || count <= shown,
+        false => count > shown,
+    });
+    (!is_right).then(|| format!("{count:?} events in all, the page ends at {shown}"))
+}
+
+/// Whether id, status, counters and bools of an entity's body are those of its fields.
+fn agrees(body: &Value, set: &str) -> bool {
+    let field = |name: &str| body.get("fields").and_then(|fields| fields.get(name));
+    let is_field = |name: &str, value: &Value| field(name) == Some(value);
+    let id = body.get("entity_id").and_then(Value::as_str);
+    let address = body.get("@odata.id").and_then(Value::as_str);
+    let is_its_id = id.is_some() && address.and_then(|at| id_of_address(set, at)).as_deref() == id;
+    let has_status = field("Status").is_none_or(|status| Some(status) == body.get("status"));
+    let has_group = |group: &str| {
+        let group = body.get(group).and_then(Value::as_object);
+        group.is_some_and(|group| group.iter().all(|(name, value)| is_field(name, value)))
     };
-    let has_status =
-        view.fields.get("Status").is_none_or(|status| Some(status) == body.get("status"));
-    let is_one = is_its_id && is_shown("Id", &Value::from(id)) && has_status;
-    (is_one && agree("counters")? && agree("booleans")?).then_some(view)
+    let has_id = id.is_some_and(|id| is_field("Id", &Value::from(id)));
+    is_its_id && has_id && has_status && has_group("counters") && has_group("booleans")
 }
 
 fn list(body: &Value, set: &str) -> Option<model::Answer> {
@@ -265,7 +287,7 @@ fn list(body: &Value, set: &str) -> Option<model::Answer> {
             return Some((id, model::Listed::Failed { code }));
         }
         let id = item.get("entity_id")?.as_str()?.to_string();
-        Some((id, model::Listed::Entity(entity(item, set)?)))
+        Some((id, model::Listed::Entity(model::EntityView::from_body(item)?)))
     };
     let items = body.get("value")?.as_array()?.iter().map(item).collect::<Option<Vec<_>>>()?;
     Some(model::Answer::List(items))

@@ -238,6 +238,11 @@ impl<'a> Judge<'a> {
             self.note_standing(step, said);
         }
         self.held.extend(found);
+        if let Some(actual) = translate::contradiction(step, said, &self.sets) {
+            let (place, expected) = ("answer contradicts itself", "the same twice");
+            let mismatch = Mismatch::new(Invariant::I18, place, expected, actual);
+            self.held.push(mismatch.at(translate::brief(step)));
+        }
         if was_calm {
             self.held.extend(progress::unavailable(step, &answer));
         }

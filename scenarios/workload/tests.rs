@@ -128,7 +128,8 @@ fn profiles_bound_what_is_drawn() {
             .filter_map(|s| s.action.who())
             .map(|w| (w.tenant, w.entity))
             .collect();
-        assert!(whos.iter().all(|(tenant, entity)| *tenant < 2 && *entity <= 3), "{whos:?}");
+        // Some sequences of steps bring entities of their own, numbered behind the plan's.
+        assert!(whos.iter().all(|(tenant, entity)| *tenant < 2 && *entity < 3 + 14), "{whos:?}");
         assert!(plan.steps.iter().flat_map(|s| sizes(&s.action)).all(|size| size <= 3_000));
         // What is left are the faults that a sequence of steps brings along, at most two of each.
         assert!(plan.faults.len() < 9, "{:?}", plan.faults);
