@@ -28,7 +28,8 @@ const NOT_CALLABLE: Rejection = Rejection { status: 405, code: "" };
 /// No such entity, or no longer.
 pub const NOT_FOUND: Rejection = Rejection { status: 404, code: "EntityNotFound" };
 const EXISTS: Rejection = Rejection { status: 409, code: "EntityExists" };
-const KEY_REUSED: Rejection = Rejection { status: 409, code: "KeyReused" };
+/// The key was seen with another request.
+pub const KEY_REUSED: Rejection = Rejection { status: 409, code: "KeyReused" };
 const WRONG_STATE: Rejection = Rejection { status: 409, code: "WrongState" };
 const GUARD_FALSE: Rejection = Rejection { status: 409, code: "GuardFalse" };
 const STALE: Rejection = Rejection { status: 412, code: "" };

@@ -1,6 +1,6 @@
 //! Whether one answer agrees with one version of one possible past.
 //!
-//! Verified: status and code against the decision (I18; I3 where it is a known key's repeat), every field
+//! Verified: status and code against the decision (I18; I3 where it is a known key's), every field
 //! of an answer (I4), expiry against the deadline and the clock readings between request and answer (I10),
 //! history's events (I1, I2), the timestamps it shows (I18). Not verified: `@odata` annotations, the text
 //! of messages, that two fields of one event are judged by one unknown timestamp.
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::canonical::{brief, same};
 use crate::clock::Span;
-use crate::decide::{Decision, is_valid_id};
+use crate::decide::{Decision, KEY_REUSED, is_valid_id};
 use crate::entity::{Event, Existence, Kept, is_unknown_id};
 use crate::request::{Answer, EntityView, HistoryEvent, HistoryView, Kind, Rejection};
 use crate::violation::{Invariant, Mismatch};
@@ -29,7 +29,13 @@ pub fn unchanged(
     let span = op.stamp(search.clock, search.now);
     let is_deleted = world.state(version).existence == Existence::Deleted;
     match (world.decide_at(version, op, span), answer) {
-        (Decision::Reject(allowed), _) => rejected(&allowed, answer),
+        (Decision::Reject(allowed), _) => rejected(&allowed, answer).map_err(|mismatch| {
+            // A key that was used is not known any more.
+            if allowed != [KEY_REUSED] {
+                return mismatch;
+            }
+            not_recognised(&Decision::Reject(allowed), answer)
+        }),
         (Decision::Repeat, Answer::Empty { status: 204 }) if is_deleted => Ok(()),
         (Decision::Repeat, Answer::Entity { status: 200, view }) if !is_deleted => {
             shows(world, version, view, span)
@@ -45,11 +51,7 @@ pub fn unchanged(
             tells(world, version, page, span)
         }
         // What was applied once is judged as if it were to be applied again.
-        (Decision::Repeat, _) => {
-            let expected = describe(&Decision::Repeat);
-            let place = "known key not recognised";
-            Err(Mismatch::new(Invariant::I3, place, expected, answer.brief()))
-        }
+        (Decision::Repeat, _) => Err(not_recognised(&Decision::Repeat, answer)),
         (decision, _) => Err(not_allowed(&describe(&decision), answer)),
     }
 }
@@ -77,6 +79,11 @@ pub fn accepted(
         }
         _ => Err(not_allowed("success", answer)),
     }
+}
+
+fn not_recognised(decision: &Decision, answer: &Answer) -> Mismatch {
+    let place = "known key not recognised";
+    Mismatch::new(Invariant::I3, place, describe(decision), answer.brief())
 }
 
 fn other_version(version: u64, answer: &Answer) -> Option<Mismatch> {
