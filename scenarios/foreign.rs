@@ -11,7 +11,7 @@
 
 mod words;
 
-use crate::plan::SpecText;
+use crate::plan::{Plan, SpecText};
 use serde_json::{Value as Json, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
@@ -19,6 +19,7 @@ use stormglass_model::automaton::{
     Action, ActionKind, Automaton, Effect, GUEST_TIMEOUT_MS, Guard, Integration, VarKind, Variable,
 };
 use stormglass_model::guests::Guest;
+use stormglass_model::workload;
 use toml::{Table, Value};
 
 /// A spec as the model and the harness know it.
@@ -81,9 +82,22 @@ pub fn read_all(texts: &[SpecText]) -> Vec<Foreign> {
     texts.iter().map(read_one).collect()
 }
 
+/// The specs of a plan as the model knows them: those that it brings along, or the workload's, which claim
+/// nothing.
+///
+/// # Panics
+/// As [`read_all`].
+pub fn of_plan(plan: &Plan) -> Vec<Foreign> {
+    let built_in = |automaton| Foreign { automaton, invariants: Vec::new() };
+    match &plan.specs {
+        None => workload::automata().into_iter().map(built_in).collect(),
+        Some(texts) => read_all(texts),
+    }
+}
+
 /// Every name that the integrations of these specs call a module by, each once.
-pub fn modules(texts: &[SpecText]) -> Vec<String> {
-    let roots = texts.iter().filter_map(|one| toml::from_str::<Table>(&one.text).ok());
+pub fn modules<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+    let roots = texts.into_iter().filter_map(|text| toml::from_str::<Table>(text).ok());
     let named = roots.flat_map(|root| {
         let alone = tables(&root, "integration").unwrap_or_default();
         let actions = tables(&root, "action").unwrap_or_default();

@@ -5,10 +5,11 @@
 
 use crate::http::{Request, address, encoded};
 use crate::plan::{Who, entity_id, tenant_name};
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 /// What is wrong with a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 #[expect(missing_docs, reason = "each name says what is wrong")]
 pub enum Malformed {
@@ -44,43 +45,11 @@ pub enum Malformed {
 
 use Malformed::*;
 
-/// Every kind.
-pub const ALL: [Malformed; 28] = [
-    NoTenant,
-    TwoTenants,
-    TenantOfBadForm,
-    UnknownSet,
-    UnknownPath,
-    WrongMethod,
-    UnknownOption,
-    TopNoNumber,
-    TopTooLarge,
-    FilterOfBadForm,
-    PercentOfBadForm,
-    QuoteOfBadForm,
-    EmptyId,
-    LongId,
-    LongKey,
-    PlatformKey,
-    BodyNoJson,
-    BodyNoObject,
-    BodyNoUtf8,
-    BodyTooLarge,
-    DuplicateKey,
-    HugeNumber,
-    HugeInteger,
-    LoneSurrogate,
-    DeepNesting,
-    Envelope,
-    ReservedDeep,
-    ReservedParam,
-];
-
 impl Malformed {
     /// Its name, as plans write it.
     pub fn name(self) -> String {
-        let name = serde_json::to_value(self).expect("a name is a text");
-        name.as_str().unwrap_or_default().to_string()
+        let value = self.to_possible_value().expect("none is hidden");
+        value.get_name().to_string()
     }
 
     /// The only answer that it may get: status and code.
@@ -163,4 +132,16 @@ fn envelope() -> Vec<u8> {
         "__temper_blob_encoding": "json",
     }});
     body.to_string().into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_writes_each_kind_by_its_name() {
+        for what in Malformed::value_variants() {
+            assert_eq!(serde_json::to_value(what).expect("a name"), what.name().as_str());
+        }
+    }
 }

@@ -84,6 +84,13 @@ pub struct Step {
     pub action: Action,
 }
 
+impl Step {
+    /// A step that is sent after the answers of the one before, without key and version.
+    pub fn alone(id: u32, client: u32, action: Action) -> Step {
+        Step { id, client, together: false, key: None, if_match: None, action }
+    }
+}
+
 /// A spec that a plan brings along.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -245,10 +245,7 @@ impl Run<'_> {
         };
         let (results, mut answers) = mpsc::unbounded_channel();
         let mut open: BTreeMap<u32, (&Step, Option<OpId>)> = BTreeMap::new();
-        self.judge.is_alone = group.len() == 1;
-        if let [step] = group {
-            self.judge.sent_alone(step);
-        }
+        self.judge.sending(group);
         for step in group {
             open.insert(step.id, (step, self.judge.sent(step)));
             self.world.request(format!("client {}", step.client), translate::brief(step));
@@ -438,5 +435,5 @@ impl Run<'_> {
 
 /// A step of the runner's own.
 fn aside(action: Action) -> Step {
-    Step { id: ASIDE, client: 0, together: false, key: None, if_match: None, action }
+    Step::alone(ASIDE, 0, action)
 }

@@ -8,9 +8,8 @@ use crate::plan::{Action, Page, Part, Plan, Step, Values, Who, entity_id, tenant
 use crate::times::utc_ms;
 use serde_json::{Map, Value};
 use std::sync::Arc;
+use stormglass_model::automaton::Automaton;
 use stormglass_model::request as model;
-use stormglass_model::workload::session::session;
-use stormglass_model::workload::task::task;
 
 /// The entity sets that a plan's steps name by number. Clones are the same sets.
 #[derive(Clone, Debug)]
@@ -19,13 +18,12 @@ pub struct Sets(Arc<[String]>);
 impl Sets {
     /// The sets of the plan's specs.
     pub fn of(plan: &Plan) -> Sets {
-        match &plan.specs {
-            None => Sets([session().set(), task().set()].into()),
-            Some(specs) => {
-                let read = foreign::read_all(specs);
-                Sets(read.iter().map(|one| one.automaton.set()).collect())
-            }
-        }
+        Sets::new(foreign::of_plan(plan).iter().map(|spec| &spec.automaton))
+    }
+
+    /// The sets of these automata, in their order.
+    pub fn new<'a>(automata: impl IntoIterator<Item = &'a Automaton>) -> Sets {
+        Sets(automata.into_iter().map(Automaton::set).collect())
     }
 
     /// The number of a set.

@@ -12,6 +12,7 @@ pub mod faults;
 pub mod later;
 pub mod motif;
 mod scenarios;
+pub mod sent;
 mod sketch;
 #[cfg(test)]
 mod tests;
@@ -161,22 +162,13 @@ fn write_one(author: &mut Author, kind: Kind) {
         Kind::Get => Action::Get { who },
         Kind::History => author.history(who),
         Kind::List => {
-            let top = author.draw.pick(&[None, Some(1), Some(2), Some(1_000)]);
+            let top = sent::top(&mut author.draw);
             Action::List { tenant: who.tenant, set: who.set, top, part: author.part() }
         }
         Kind::Malformed => author.malformed(who),
-        Kind::Sweep => {
-            let max_rows = author.draw.pick(&[1, 2, 1_000]);
-            Action::Sweep { tenant: who.tenant, max_rows }
-        }
-        Kind::Wait => {
-            let ms = author.draw.pick(&[1, 500, 5_000, 61_000, 700_000, 30_000_000]);
-            Action::Wait { ms }
-        }
-        Kind::StepClock => {
-            let by_ms = author.draw.pick(&[-7_200_000, -1_000, -1, 1, 1_000, 7_200_000]);
-            Action::StepClock { by_ms }
-        }
+        Kind::Sweep => sent::sweep(&mut author.draw, who.tenant),
+        Kind::Wait => sent::wait(&mut author.draw),
+        Kind::StepClock => sent::step_clock(&mut author.draw),
         Kind::ToDeadline => return author.to_deadline(),
         Kind::EndBoot => return motif::end_boot(author),
         Kind::Repeat => return author.repeat(),

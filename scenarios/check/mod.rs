@@ -46,7 +46,6 @@ use stormglass_model::clock::Moment;
 use stormglass_model::entity::{EntityKey, OpId};
 use stormglass_model::oracle::Oracle;
 use stormglass_model::violation::{Invariant, Mismatch, Violation};
-use stormglass_model::workload;
 use stormglass_sim::World;
 use sweeps::Sweeps;
 
@@ -114,7 +113,7 @@ pub struct Judge<'a> {
     read_at_op: u64,
     reader: Reader,
     /// Whether the request that is under way is the only one.
-    pub is_alone: bool,
+    is_alone: bool,
     /// How often a tenant's tables were held against the model.
     pub reading_count: u64,
 }
@@ -126,10 +125,8 @@ impl<'a> Judge<'a> {
         plan: &Plan,
         (is_on, watch): (bool, &'a dyn Fn(Part)),
     ) -> Judge<'a> {
-        let own = plan.specs.as_ref().map(|specs| foreign::read_all(specs));
-        let workload = || vec![workload::session::session(), workload::task::task()];
-        let read = own.as_ref().map(|own| own.iter().map(|spec| spec.automaton.clone()).collect());
-        let automata: Vec<Automaton> = read.unwrap_or_else(workload);
+        let specs = foreign::of_plan(plan);
+        let automata: Vec<Automaton> = specs.iter().map(|spec| spec.automaton.clone()).collect();
         let mut oracle = Oracle::new(model_mode(plan.mode), moment(world));
         automata.iter().cloned().for_each(|automaton| oracle.set_spec(automaton));
         Judge {
@@ -137,12 +134,12 @@ impl<'a> Judge<'a> {
             is_on,
             watch,
             oracle,
+            sets: Sets::new(&automata),
             automata,
             held: Vec::new(),
             asked: BTreeSet::new(),
-            claims: Claims::new(own.unwrap_or_default()),
+            claims: Claims::new(specs),
             created: BTreeSet::new(),
-            sets: Sets::of(plan),
             standing: Standing::default(),
             calm: Calm::default(),
             sweeps: Sweeps::new(plan.sweep_interval_ms),

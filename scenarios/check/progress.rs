@@ -185,7 +185,7 @@ mod tests {
     fn in_calm_a_5xx_is_no_answer_and_no_item_of_a_list() {
         let who = Who { tenant: 0, entity: 0, set: 0 };
         let action = Action::Get { who };
-        let step = Step { id: 1, client: 1, together: false, key: None, if_match: None, action };
+        let step = Step::alone(1, 1, action);
         let is_found = |answer: &Answer| {
             let found = unavailable(&step, answer);
             found.is_some_and(|found| found.invariant == Invariant::I16)

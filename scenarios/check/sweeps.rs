@@ -62,8 +62,10 @@ impl Judge<'_> {
         delayed.tenants.iter().for_each(|tenant| self.oracle.fault_fired_in(tenant));
     }
 
-    /// A step is sent alone: if it is a sweep, it is judged by the rows before and after it.
-    pub fn sent_alone(&mut self, step: &Step) {
+    /// These steps are sent at once. A sweep that is sent alone is judged by the rows before and after it.
+    pub fn sending(&mut self, group: &[Step]) {
+        self.is_alone = group.len() == 1;
+        let [step] = group else { return };
         let Action::Sweep { tenant, max_rows } = step.action else { return };
         let tenant = tenant_name(tenant);
         let is_up_to_date = self.read_at_op == self.world.op_count();

@@ -7,6 +7,7 @@ use crate::plan::{Action, Page, Step, Who};
 use crate::workload::author::{AROUND_MS, Cast};
 use crate::workload::draw::Draw;
 use crate::workload::faults;
+use crate::workload::sent::{self, Manner};
 use std::collections::BTreeMap;
 use stormglass_model::automaton::{Automaton, Effect};
 use stormglass_sim::{Ending, Fault, Survivors};
@@ -123,20 +124,12 @@ impl<'a> Walk<'a> {
                 Action::History { who, page: Some(page).filter(|_| self.draw.percent(40)) }
             }
             Kind::List => {
-                let top = self.draw.pick(&[None, Some(1), Some(2), Some(1_000)]);
+                let top = sent::top(&mut self.draw);
                 Action::List { tenant: who.tenant, set: who.set, top, part: self.part(who) }
             }
-            Kind::Sweep => {
-                let max_rows = self.draw.pick(&[1, 2, 1_000]);
-                Action::Sweep { tenant: who.tenant, max_rows }
-            }
-            Kind::Wait => {
-                Action::Wait { ms: self.draw.pick(&[1, 500, 5_000, 61_000, 700_000, 30_000_000]) }
-            }
-            Kind::StepClock => {
-                let by_ms = self.draw.pick(&[-7_200_000, -1_000, -1, 1, 1_000, 7_200_000]);
-                Action::StepClock { by_ms }
-            }
+            Kind::Sweep => sent::sweep(&mut self.draw, who.tenant),
+            Kind::Wait => sent::wait(&mut self.draw),
+            Kind::StepClock => sent::step_clock(&mut self.draw),
             Kind::ToDeadline => return self.meet_deadline(),
             Kind::EndBoot => self.end_boot(),
             Kind::Repeat => return self.repeat(),
@@ -183,30 +176,21 @@ impl<'a> Walk<'a> {
     /// Adds a step as a client would send it: at times together with the one before, with a key, or with
     /// a version that the entity must have.
     fn send(&mut self, action: Action) -> u32 {
-        let follows_request = self.steps.last().is_some_and(|last| last.action.is_request());
-        let is_crowd = self.cast.clients > 1 && follows_request && action.is_request();
-        let together = is_crowd && self.draw.percent(30);
-        let has_key = action.is_write() && self.draw.percent(25);
-        self.key_count += u32::from(has_key);
-        let key = has_key.then_some(self.key_count);
         let known = action.who().and_then(|who| self.sketches.get(&who)).map(|known| known.version);
-        let if_match = known.filter(|_| action.is_write() && self.draw.percent(10));
-        let off = self.draw.pick(&[0, 0, 0, -1, 1]);
-        let if_match = if_match.map(|version| version.saturating_add_signed(off));
-        self.push(action, together, (key, if_match))
+        let what = (self.steps.last(), &action);
+        let keys = (&mut self.key_count, known);
+        let manner = Manner::of(&mut self.draw, &self.cast, what, keys);
+        let step = self.push(action);
+        manner.give(step);
+        step.id
     }
 
-    fn push(
-        &mut self,
-        action: Action,
-        together: bool,
-        (key, if_match): (Option<u32>, Option<u64>),
-    ) -> u32 {
+    fn push(&mut self, action: Action) -> &mut Step {
         self.note(&action);
         let id = self.steps.len() as u32 + 1;
         let client = self.draw.below(self.cast.clients) + 1;
-        self.steps.push(Step { id, client, together, key, if_match, action });
-        id
+        self.steps.push(Step::alone(id, client, action));
+        self.steps.last_mut().expect("a step was just added")
     }
 
     fn note(&mut self, action: &Action) {
@@ -250,7 +234,7 @@ impl<'a> Walk<'a> {
         let by_ms = due_ms + self.draw.pick(&AROUND_MS) - self.clock_ms;
         let is_wait = by_ms >= 0 && self.draw.percent(75);
         let action = if is_wait { Action::Wait { ms: by_ms } } else { Action::StepClock { by_ms } };
-        self.push(action, false, (None, None));
+        self.push(action);
     }
 
     fn end_boot(&mut self) -> Action {
@@ -263,16 +247,12 @@ impl<'a> Walk<'a> {
 
     /// The same request with the same key, or another of the same entity with it.
     fn repeat(&mut self) {
-        let keyed: Vec<usize> =
-            (0..self.steps.len()).filter(|at| self.steps[*at].key.is_some()).collect();
-        if keyed.is_empty() {
-            return;
-        }
-        let original = self.steps[self.draw.pick(&keyed)].clone();
+        let Some(original) = sent::keyed(&mut self.draw, &self.steps) else { return };
         let action = match original.action.who() {
             Some(who) if self.draw.percent(25) => self.legal(who),
             _ => original.action,
         };
-        self.push(action, false, (original.key, original.if_match));
+        let step = self.push(action);
+        (step.key, step.if_match) = (original.key, original.if_match);
     }
 }

@@ -39,16 +39,12 @@ impl Numbers {
             for tenant in 0..TENANTS {
                 let who = Who { tenant, entity, set: 0 };
                 for action in [Action::Get { who }, Action::History { who, page: None }] {
-                    steps.push(step(self.step(), action));
+                    steps.push(Step::alone(self.step(), 0, action));
                 }
             }
         }
         steps
     }
-}
-
-fn step(id: u32, action: Action) -> Step {
-    Step { id, client: 0, together: false, key: None, if_match: None, action }
 }
 
 /// Draws what one client asks.
@@ -69,7 +65,7 @@ impl Author {
     pub fn next(&mut self, numbers: &Numbers, boot: u32) -> Step {
         let id = numbers.step();
         let who = self.who(boot);
-        let mut step = step(id, self.action(who, id));
+        let mut step = Step::alone(id, 0, self.action(who, id));
         if step.action.is_write() && self.stream.chance(4, 5) {
             step.key = Some(id);
         }

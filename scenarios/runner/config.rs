@@ -6,7 +6,7 @@ use crate::change::{Change, overflow_mode};
 use crate::foreign::{self, NOWHERE};
 use crate::plan::{self, Plan, Protocol};
 use std::collections::BTreeMap;
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use stormglass_platform::{
     Config, GuestLimits, Modules, SpecText, Specs, SpecsError, SweepSettings, WriteProtocol,
 };
@@ -30,18 +30,27 @@ fn spec_text(own: &plan::SpecText) -> SpecText {
     SpecText { file: own.file.clone(), text: own.text.clone() }
 }
 
-/// The plan's specs. Those of the last plan are kept, for every boot needs them.
-fn specs(plan: &Plan) -> Specs {
-    static LAST: Mutex<Option<(Vec<SpecText>, Specs)>> = Mutex::new(None);
-    let texts = texts(plan);
+/// What a plan's server is given to serve.
+#[derive(Clone)]
+struct Served {
+    specs: Specs,
+    modules: Modules,
+}
+
+/// The plan's specs and its guests. Those of the last plan are kept, for every boot needs them, and most plans
+/// of a process have the same.
+fn served(plan: &Plan) -> Served {
+    type Own = Option<Vec<plan::SpecText>>;
+    static LAST: Mutex<Option<(Own, Served)>> = Mutex::new(None);
     let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some((_, specs)) = last.as_ref().filter(|(known, _)| *known == texts) {
-        return specs.clone();
+    if let Some((_, served)) = last.as_ref().filter(|(own, _)| *own == plan.specs) {
+        return served.clone();
     }
-    let specs = Specs::read(&texts, false);
+    let specs = Specs::read(&texts(plan), false);
     let specs = specs.expect("a plan is read or made with sound specs only");
-    *last = Some((texts, specs.clone()));
-    specs
+    let served = Served { specs, modules: modules(plan) };
+    *last = Some((plan.specs.clone(), served.clone()));
+    served
 }
 
 /// Reads a plan's specs as the platform will.
@@ -60,30 +69,15 @@ const GUESTS: [(&str, &[u8]); 4] = [
     ("workspace_provisioner", include_bytes!("../../sdk/wasm/workspace_provisioner.wasm")),
 ];
 
-/// The guests, each compiled at most once in a process.
-fn modules() -> Modules {
-    static MODULES: LazyLock<Modules> = LazyLock::new(|| {
-        Modules::read(&GUESTS.map(|(name, bytes)| (name.to_string(), bytes.to_vec())))
-    });
-    MODULES.clone()
-}
-
 /// The guests by every name that the plan's specs call a module by: [`SCRIPTED`] is whoever is nobody else.
-fn modules_of(plan: &Plan) -> Modules {
-    let Some(texts) = &plan.specs else { return modules() };
-    static LAST: Mutex<Option<(Vec<String>, Modules)>> = Mutex::new(None);
-    let names: Vec<String> = foreign::modules(texts);
-    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some((_, modules)) = last.as_ref().filter(|(known, _)| *known == names) {
-        return modules.clone();
-    }
+fn modules(plan: &Plan) -> Modules {
     let guests = BTreeMap::from(GUESTS);
+    let texts = texts(plan);
+    let names = foreign::modules(texts.iter().map(|spec| spec.text.as_str()));
+    let named = names.into_iter().filter(|name| name != NOWHERE);
     let bytes = |name: &str| guests.get(name).unwrap_or(&guests[SCRIPTED]).to_vec();
-    let named = names.iter().filter(|name| *name != NOWHERE);
-    let named: Vec<_> = named.map(|name| (name.clone(), bytes(name))).collect();
-    let modules = Modules::read(&named);
-    *last = Some((names, modules.clone()));
-    modules
+    let named: Vec<_> = named.map(|name| (name.clone(), bytes(&name))).collect();
+    Modules::read(&named)
 }
 
 /// The guest that stands in for modules that are not there.
@@ -95,8 +89,9 @@ const GUEST_LIMITS: GuestLimits =
 
 /// The platform's configuration for a plan, as it begins.
 pub fn config(plan: &Plan) -> Config {
+    let Served { specs, modules } = served(plan);
     Config {
-        specs: specs(plan),
+        specs,
         protocol: match plan.protocol {
             Protocol::EventThenBlobs => WriteProtocol::EventThenBlobs,
             Protocol::BlobsThenEvent => WriteProtocol::BlobsThenEvent,
@@ -110,7 +105,7 @@ pub fn config(plan: &Plan) -> Config {
         },
         snapshot_every: plan.snapshot_every,
         idle_ms: plan.idle_ms,
-        modules: modules_of(plan),
+        modules,
         guests: if plan.specs.is_some() { GuestLimits::default() } else { GUEST_LIMITS },
         ..Config::default()
     }

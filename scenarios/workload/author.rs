@@ -4,11 +4,13 @@
 //! it decides nothing. Faults and races make a run turn out otherwise, and the model judges that.
 
 use super::draw::Draw;
+use super::sent::{self, Manner};
 use super::sketch::Sketch;
 use super::values::{self, Taste, is_over};
-use crate::malformed::{self, Malformed};
+use crate::malformed::Malformed;
 use crate::plan::{Action, Page, Part, Step, Values, Who};
 use crate::recipe::Recipe;
+use clap::ValueEnum;
 use std::collections::BTreeMap;
 use stormglass_model::workload::session;
 use stormglass_sim::Fault;
@@ -94,7 +96,7 @@ impl Author {
         self.note(&action);
         let id = self.steps.len() as u32 + 1;
         let client = self.draw.below(self.cast.clients) + 1;
-        self.steps.push(Step { id, client, together: false, key: None, if_match: None, action });
+        self.steps.push(Step::alone(id, client, action));
         id
     }
 
@@ -116,34 +118,23 @@ impl Author {
     /// Adds a step as a client would send it: at times together with the one before, with an idempotency
     /// key or with a version that the entity must have.
     pub fn send(&mut self, action: Action) -> u32 {
-        let follows_request = self.steps.last().is_some_and(|last| last.action.is_request());
-        let is_crowd = self.cast.clients > 1 && follows_request && action.is_request();
-        let together = is_crowd && self.draw.percent(30);
-        let key = (action.is_write() && self.draw.percent(25)).then(|| self.fresh_key());
         let version = action.who().and_then(|who| self.sketch(who)).map(|sketch| sketch.version);
-        let version = version.filter(|_| action.is_write() && self.draw.percent(10));
-        let off = self.draw.pick(&[0, 0, 0, -1, 1]);
+        let what = (self.steps.last(), &action);
+        let keys = (&mut self.key_count, version);
+        let manner = Manner::of(&mut self.draw, &self.cast, what, keys);
         let id = self.push(action);
-        let step = self.last();
-        (step.together, step.key) = (together, key);
-        step.if_match = version.map(|version| version.saturating_add_signed(off));
+        manner.give(self.last());
         id
     }
 
     /// A key that no step has yet.
     pub fn fresh_key(&mut self) -> u32 {
-        self.key_count += 1;
-        self.key_count
+        sent::fresh_key(&mut self.key_count)
     }
 
     /// The same request with the same key once more, or with other values, or another with the same values.
     pub fn repeat(&mut self) {
-        let keyed: Vec<usize> =
-            (0..self.steps.len()).filter(|at| self.steps[*at].key.is_some()).collect();
-        if keyed.is_empty() {
-            return;
-        }
-        let original = self.steps[self.draw.pick(&keyed)].clone();
+        let Some(original) = sent::keyed(&mut self.draw, &self.steps) else { return };
         let mut action = original.action;
         if let Some(who) = action.who() {
             let values = action.values().to_vec();
@@ -372,7 +363,7 @@ impl Author {
 
     /// A request that is none.
     pub fn malformed(&mut self, who: Who) -> Action {
-        let what = self.draw.pick(&malformed::ALL);
+        let what = self.draw.pick(Malformed::value_variants());
         // Eight megabytes take their time: rarely.
         let is_taken = what != Malformed::BodyTooLarge || self.draw.percent(20);
         Action::Malformed { who, what: if is_taken { what } else { Malformed::DuplicateKey } }

@@ -24,7 +24,7 @@ fn story(protocol: Protocol) -> Plan {
         [Action::Create { who, values: Vec::new() }, configure, Action::Get { who }].into_iter();
     let step = |(index, action)| {
         let id = u32::try_from(index).expect("few steps") + 1;
-        Step { id, client: 1, together: false, key: None, if_match: None, action }
+        Step::alone(id, 1, action)
     };
     Plan {
         protocol,

@@ -14,7 +14,7 @@ fn plan(actions: Vec<Action>) -> Plan {
     let drawn = scenario::plan("overflow", Seed(1), &Settings::default()).expect("a scenario");
     let step = |(index, action)| {
         let id = u32::try_from(index).expect("few steps") + 1;
-        Step { id, client: 1, together: false, key: None, if_match: None, action }
+        Step::alone(id, 1, action)
     };
     Plan {
         start_utc_ms: 1_767_225_600_000,
