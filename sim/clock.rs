@@ -32,6 +32,13 @@ struct Timers {
     driver: Option<Waker>,
 }
 
+/// What a clock read at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Reading {
+    monotonic_ms: i64,
+    offset_ms: i64,
+}
+
 /// A clock that a plan moves. Clones are the same clock.
 #[derive(Clone, Debug)]
 pub struct Clock(Arc<State>);
@@ -46,6 +53,21 @@ impl Clock {
             horizon_ms: AtomicI64::new(i64::MAX),
             timers: Mutex::default(),
         }))
+    }
+
+    /// What it reads, to go on from later.
+    pub(crate) fn reading(&self) -> Reading {
+        let (monotonic_ms, offset_ms) =
+            (self.monotonic_ms(), self.0.offset_ms.load(Ordering::Relaxed));
+        Reading { monotonic_ms, offset_ms }
+    }
+
+    /// Another clock, with the same start, that goes on from `reading`. Nobody waits for it yet.
+    pub(crate) fn resumed(&self, reading: Reading) -> Clock {
+        let clock = Clock::new(self.0.start_utc_ms);
+        clock.0.monotonic_ms.store(reading.monotonic_ms, Ordering::Relaxed);
+        clock.0.offset_ms.store(reading.offset_ms, Ordering::Relaxed);
+        clock
     }
 
     /// Wall clock, in milliseconds of Unix time. Steps move it, backwards too.

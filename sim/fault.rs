@@ -114,6 +114,7 @@ impl Fault {
     }
 }
 
+#[derive(Clone)]
 struct Armed {
     fault: Fault,
     seen_count: u64,
@@ -129,6 +130,7 @@ fn holds(scope: &str, here: &str) -> bool {
 pub type Ledger = BTreeMap<(&'static str, OpKind, FileKind), u64>;
 
 /// The faults of a run, with what they have seen and done.
+#[derive(Clone)]
 pub(crate) struct Faults {
     seed: Seed,
     armed: Vec<Armed>,
@@ -159,6 +161,11 @@ impl Faults {
 
     pub fn enter(&mut self, scope: &str) {
         scope.clone_into(&mut self.scope);
+    }
+
+    /// The scope of the operations from now on.
+    pub fn scope(&self) -> &str {
+        &self.scope
     }
 
     pub fn ledger(&self) -> &Ledger {

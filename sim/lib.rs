@@ -8,6 +8,7 @@ compile_error!(
      .cargo/config.toml. Unset it, or add `--cfg madsim` to it, or turn off the feature `madsim`."
 );
 
+pub mod boundary;
 pub mod clock;
 pub mod crash_state;
 pub mod disk;
@@ -23,6 +24,7 @@ pub mod trace;
 mod vfs;
 mod world;
 
+pub use boundary::Boundary;
 pub use clock::Clock;
 pub use crash_state::{Ending, Survivors};
 pub use disk::{Disk, DiskOptions};

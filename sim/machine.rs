@@ -4,6 +4,7 @@
 //! is over, its calls fail and change nothing, and nothing of them is recorded: closing a libsql
 //! connection of a dead process neither checkpoints nor deletes its log.
 
+use crate::boundary::{Boundaries, Boundary};
 use crate::clock::Clock;
 use crate::crash_state::Ending;
 use crate::disk::{Disk, Fate, FileId};
@@ -44,6 +45,8 @@ pub(crate) struct State {
     pub disk: Disk,
     pub faults: Faults,
     pub trace: Option<Trace>,
+    /// The moments before each operation, while they are kept.
+    boundaries: Option<Boundaries>,
     pub op_count: u64,
     boot: u32,
     running: bool,
@@ -123,6 +126,7 @@ impl Shared {
         takes_space: bool,
     ) -> Result<u64, IoError> {
         self.check_alive(state, boot)?;
+        state.keep_boundary(op, file, &self.clock);
         state.op_count += 1;
         let effects = state.faults.strike(op, file, takes_space);
         let (mut missing, mut failure) = (0, None);
@@ -182,6 +186,7 @@ impl Machine {
                 disk,
                 faults: Faults::new(seed),
                 trace,
+                boundaries: None,
                 op_count: 0,
                 boot: 0,
                 running: false,
@@ -245,6 +250,18 @@ impl Machine {
     /// The disk as it is, in an image of its own. Costs a few reference counts a file.
     pub fn image(&self) -> Disk {
         self.0.state().disk.clone()
+    }
+
+    /// From now on keeps the moment before each operation, from which [`crate::World::resume`] goes on.
+    pub fn keep_boundaries(&self) {
+        self.0.state().boundaries = Some(Boundaries::default());
+    }
+
+    /// The moments that were kept, in order, and at last this one; no more are kept.
+    pub fn take_boundaries(&self) -> Vec<Boundary> {
+        let mut state = self.0.state();
+        state.keep_boundary(OpKind::Compute, FileKind::Other, &self.0.clock);
+        state.boundaries.take().map_or_else(Vec::new, Boundaries::into_moments)
     }
 
     /// Puts another disk into the machine.
@@ -381,6 +398,19 @@ impl Boot {
 }
 
 impl State {
+    fn keep_boundary(&mut self, op: OpKind, file: FileKind, clock: &Clock) {
+        let State { boundaries: Some(boundaries), disk, faults, op_count, boot, .. } = self else {
+            return;
+        };
+        boundaries.keep((op, file), (disk, faults), (*op_count, *boot), clock.reading());
+    }
+
+    /// Goes on from where another machine was at `boundary`, with what its crash has left.
+    pub fn resume(&mut self, boundary: &Boundary, disk: Disk) {
+        (self.disk, self.faults) = (disk, boundary.faults.clone());
+        (self.op_count, self.boot) = (boundary.op_count, boundary.boot);
+    }
+
     pub fn take_handle_id(&mut self) -> HandleId {
         self.next_handle += 1;
         self.next_handle

@@ -67,6 +67,7 @@ impl FromStr for Seed {
 }
 
 /// A sequence of random numbers (ChaCha with 8 rounds), the same for ever under one seed and name.
+#[derive(Clone)]
 pub struct Stream(ChaCha8Rng);
 
 impl Stream {

@@ -4,6 +4,7 @@
 //! random numbers belong to the process, so two worlds side by side would move each other. Parallel
 //! runs are parallel processes.
 
+use crate::boundary::Boundary;
 use crate::clock::{Clock, DEFAULT_START_UTC_MS};
 use crate::crash_state::Ending;
 use crate::disk::{Disk, DiskOptions};
@@ -12,7 +13,7 @@ use crate::rng::Seed;
 use crate::trace::{Digest, Event, Record, Trace};
 use crate::vfs::{self, KeptRandomness};
 use std::ops::Deref;
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, ThreadId};
 
 /// What a world is made of besides its seed.
@@ -51,7 +52,7 @@ pub enum WorldError {
 pub struct World {
     machine: Machine,
     seed: Seed,
-    _process: ProcessLock,
+    process: Arc<ProcessLock>,
 }
 
 impl World {
@@ -67,7 +68,7 @@ impl World {
         let clock = Clock::new(options.start_utc_ms);
         let trace = Trace::new(options.keep_trace);
         let machine = Machine::new(seed, Disk::new(options.disk), clock, Some(trace));
-        Ok(World { machine, seed, _process: process })
+        Ok(World { machine, seed, process: Arc::new(process) })
     }
 
     /// The seed.
@@ -112,6 +113,19 @@ impl World {
     pub fn side_machine(&self, mut image: Disk, ending: &Ending) -> Machine {
         image.crash(ending);
         Machine::new(self.seed, image, self.clock().clone(), None)
+    }
+
+    /// A world of its own that goes on after the machine of this one was at `boundary` and then ended in
+    /// `ending`: its clock and its faults stand where they stood, no process runs. It takes this world's place
+    /// in the process: nothing may run in both at once. Its trace begins here, and is not kept.
+    pub fn resume(&self, boundary: &Boundary, disk: Disk) -> World {
+        let label = format!("after {} operations", boundary.op_count);
+        vfs::seed_randomness(self.seed.stream_for("ids", &label).bits() as u32);
+        let clock = self.clock().resumed(boundary.clock);
+        let empty = Disk::new(disk.options());
+        let machine = Machine::new(self.seed, empty, clock, Some(Trace::new(false)));
+        machine.0.state().resume(boundary, disk);
+        World { machine, seed: self.seed, process: Arc::clone(&self.process) }
     }
 
     /// Holds SQLite's random numbers still until the guard is dropped.

@@ -61,7 +61,7 @@ impl Grid {
 }
 
 #[derive(Clone)]
-enum Node {
+pub(super) enum Node {
     Branch([Option<Arc<Node>>; FAN_OUT]),
     Leaf([Option<Bytes>; FAN_OUT]),
 }
@@ -70,7 +70,7 @@ enum Node {
 #[derive(Clone)]
 pub struct Content {
     grid: Grid,
-    root: Option<Arc<Node>>,
+    pub(super) root: Option<Arc<Node>>,
     /// Levels of nodes under and including the root; 0 when there is none.
     height: u32,
     len: u64,

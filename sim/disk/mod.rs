@@ -12,10 +12,12 @@
 //! permissions, a single sector written by half, a process kill in the middle of one write.
 
 mod content;
+mod digest;
 mod log;
 mod pending;
 
 pub use content::{Bytes, Grid};
+pub use digest::Digests;
 pub use pending::{Change, Fate, Pending};
 
 use crate::crash_state::Ending;
@@ -87,6 +89,7 @@ pub struct Disk {
     held_entries: Log<Pending>,
     next_file: FileId,
     next_order: u64,
+    sync_count: u64,
 }
 
 impl Disk {
@@ -105,6 +108,7 @@ impl Disk {
             held_entries: Log::new(),
             next_file: 0,
             next_order: 0,
+            sync_count: 0,
         }
     }
 
@@ -143,6 +147,12 @@ impl Disk {
             (None, None) => true,
             _ => false,
         }
+    }
+
+    /// How often something was changed or made durable: two images of one disk between which this has not
+    /// grown are equal in all that a crash could make of them.
+    pub fn version(&self) -> u64 {
+        self.next_order + self.sync_count
     }
 
     /// Makes an empty file named `path`, replacing any that had that name. The entry is pending until
@@ -240,6 +250,7 @@ impl Disk {
 
     /// Makes everything written to `file` durable; not its name (see [`Disk::sync_directory_of`]).
     pub fn sync(&mut self, file: FileId) {
+        self.sync_count += 1;
         let state = self.file_mut(file);
         state.durable = state.cached.clone();
         state.pending.clear();
@@ -247,6 +258,7 @@ impl Disk {
 
     /// Makes every creation, deletion and renaming in the directory that holds `path` durable.
     pub fn sync_directory_of(&mut self, path: &str) {
+        self.sync_count += 1;
         let dir = directory_of(path);
         let pending = self.pending_entries.newest_first().map(|op| (op, op.change.is_in(dir)));
         let held = self.held_entries.newest_first().map(|op| (op, true));
