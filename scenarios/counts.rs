@@ -64,8 +64,11 @@ pub fn crash(ending: &Ending, phase: Phase) -> String {
 
 /// A place of the platform that was reached.
 pub fn reached(place: &str) -> String {
-    format!("reached {place}")
+    format!("{REACHED}{place}")
 }
+
+/// How the name of [`reached`] begins.
+pub const REACHED: &str = "reached ";
 
 /// An invariant that a spec states and does not keep, and the entity on which it was found broken.
 pub fn broken_claim(claim: &str) -> String {
@@ -103,6 +106,20 @@ pub enum Phase {
     Recovery,
     /// Reading for a client.
     Read,
+}
+
+impl Phase {
+    /// Every phase.
+    pub const ALL: [Phase; 8] = [
+        Phase::Idle,
+        Phase::Event,
+        Phase::BetweenEventAndBlobs,
+        Phase::Blobs,
+        Phase::Sweep,
+        Phase::Snapshot,
+        Phase::Recovery,
+        Phase::Read,
+    ];
 }
 
 impl fmt::Display for Phase {

@@ -18,6 +18,7 @@ pub mod live;
 pub mod malformed;
 pub mod patience;
 pub mod plan;
+pub mod probes;
 pub mod profile;
 pub mod prune;
 pub mod recipe;

@@ -7,6 +7,7 @@ use super::canary::Canary;
 use super::findings::bundle_name;
 use super::shares::Shares;
 use super::twins::Twins;
+use crate::probes::Coverage;
 use crate::verdict::{Outcome, Signature, Verdict};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,6 +46,8 @@ pub struct Summary {
     pub elapsed: Duration,
     /// Whether somebody interrupted it.
     pub was_interrupted: bool,
+    /// Whether it is broken by a probe that no run reached or a kind of fault that struck in none.
+    pub requires_probes: bool,
     /// What kept the campaign from going on.
     pub trouble: Option<io::Error>,
     folder: PathBuf,
@@ -117,10 +120,20 @@ impl Summary {
         self.failures.values().map(BTreeSet::len).sum()
     }
 
-    /// Runs that accuse nobody, and a canary that was missed.
+    /// Runs that accuse nobody, a canary that was missed, and places that had to be reached.
     fn broken_count(&self) -> usize {
         let is_missed = usize::from(self.canary == Some(Canary::Missed));
-        self.broken.len() + self.twins.different.len() + is_missed
+        let is_blind = usize::from(self.is_blind());
+        self.broken.len() + self.twins.different.len() + is_missed + is_blind
+    }
+
+    fn coverage(&self) -> Coverage {
+        Coverage::of(&self.counts)
+    }
+
+    /// Whether it did not look where it had to.
+    fn is_blind(&self) -> bool {
+        self.requires_probes && self.coverage().is_lacking()
     }
 
     /// Hash over the fingerprints of all runs, in the order of their seeds.
@@ -148,6 +161,9 @@ impl Summary {
             Told::Whole => self.happenings(),
         };
         lines.extend(self.findings());
+        if told == Told::Whole || self.is_blind() {
+            lines.extend(self.lacking());
+        }
         if told == Told::Whole {
             let canary = self.canary.as_ref().map(Canary::in_words);
             lines.extend(canary.map(|words| format!("canary       {words}")));
@@ -182,6 +198,25 @@ impl Summary {
         lines.chain(self.shares.in_words()).collect()
     }
 
+    /// What was left out: a line for places, a line for kinds of faults.
+    fn lacking(&self) -> Vec<String> {
+        let coverage = self.coverage();
+        let Coverage { probes, faults } = &coverage;
+        let line = |head: &str, names: Vec<&str>, whole: String| {
+            let none = [format!("none of {whole}")];
+            let names: Vec<String> = names.into_iter().map(str::to_string).collect();
+            wrapped(head, if names.is_empty() { &none } else { &names })
+        };
+        let mut lines = Vec::new();
+        if !probes.is_empty() {
+            let whole = format!("{} probes", probes.len());
+            lines.extend(line("unreached", coverage.unreached(), whole));
+        }
+        let whole = format!("{} kinds of faults", faults.len());
+        lines.extend(line("idle", coverage.idle(), whole));
+        lines
+    }
+
     /// What was found: by invariant, a line a signature.
     fn findings(&self) -> Vec<String> {
         let mut lines = Vec::new();
@@ -206,6 +241,14 @@ impl Summary {
             lines.push(format!("HARNESS BROKEN seed {seed}   {why}"));
             lines.push(format!("  compare    cargo stormglass check-determinism --seed {seed}"));
         }
+        if self.is_blind() {
+            let coverage = self.coverage();
+            let (probes, kinds) = (coverage.unreached().len(), coverage.idle().len());
+            lines.push(format!(
+                "HARNESS BROKEN it does not look where it should: {probes} probes unreached, {kinds} kinds \
+                 of faults idle"
+            ));
+        }
         lines
     }
 
@@ -221,6 +264,7 @@ impl Summary {
             })
         });
         let broken = self.broken.iter().map(|(seed, why)| (seed.to_string(), why));
+        let coverage = self.coverage();
         json!({
             "folder": self.folder,
             "run_count": self.run_count(),
@@ -235,6 +279,9 @@ impl Summary {
             "determinism": self.twins.in_words(),
             "failures": failures.collect::<Vec<_>>(),
             "harness_broken": broken.collect::<BTreeMap<_, _>>(),
+            "probes": coverage.probes,
+            "unreached": coverage.unreached(),
+            "idle_faults": coverage.idle(),
             "counts": self.counts,
             "shares": self.shares.tables(),
         })
@@ -288,6 +335,26 @@ mod tests {
         assert_eq!(summary.exit_code(), 3);
         let told = summary.told(Told::Quiet);
         assert!(told.contains("HARNESS BROKEN seed 0x7   its process died"), "{told}");
+    }
+
+    /// A campaign that does not look must not be told as one that found nothing, where that was asked for.
+    #[test]
+    fn a_campaign_that_leaves_out_a_probe_is_broken_when_all_are_required() {
+        let mut summary = Summary::new(Path::new("findings"));
+        let mut run = outcome(Verdict::Passed);
+        run.counts.insert(crate::counts::protocol("atomic"), 1);
+        run.counts.insert(crate::counts::reached("a guest ran"), 1);
+        summary.add(Seed(7), run);
+        assert_eq!(summary.exit_code(), 0);
+        let told = summary.told(Told::Whole);
+        assert!(told.contains("\nunreached    a callback became on_failure, "), "{told}");
+        assert!(!told.contains(" a guest ran,") && told.contains("\nidle         eio, "), "{told}");
+        summary.requires_probes = true;
+        assert_eq!(summary.exit_code(), 3);
+        let told = summary.told(Told::Quiet);
+        assert!(told.contains("HARNESS BROKEN it does not look where it should: "), "{told}");
+        assert!(told.contains("\nunreached    a callback became on_failure, "), "{told}");
+        assert!(told.contains(", 1 harness errors, "), "{told}");
     }
 
     /// A run that is another one in another process must not be told as one that passed.
