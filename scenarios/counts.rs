@@ -37,6 +37,14 @@ pub const GUEST_SLICES: &str = "work guest slices";
 /// Tenants that had a file at a run's end.
 pub const TENANTS: &str = "work tenants";
 
+/// The probe of time that passed before a task which could have gone on.
+pub const OVERTAKEN: &str = "time overtook a task";
+
+/// A run under this policy of the points' driver.
+pub fn policy(name: &str) -> String {
+    format!("policy {name}")
+}
+
 /// A change of specs and settings, by its kind.
 pub fn change(kind: &str) -> String {
     format!("changed {kind}")

@@ -5,6 +5,7 @@
 
 use crate::counts::{self, Phase};
 use crate::malformed::Malformed;
+use crate::races;
 use clap::ValueEnum;
 use std::collections::BTreeMap;
 use stormglass_sim::{Ending, Survivors};
@@ -14,8 +15,8 @@ pub const PLATFORM: &[&str] = include!(concat!(env!("OUT_DIR"), "/probes.rs"));
 
 /// The names of all probes, as runs count them.
 pub fn all() -> Vec<String> {
-    let platform = PLATFORM.iter().map(|place| counts::reached(place));
-    platform.chain(crashes()).chain(rejections()).collect()
+    let places = PLATFORM.iter().copied().chain(races::names()).chain([counts::OVERTAKEN]);
+    places.map(counts::reached).chain(crashes()).chain(rejections()).collect()
 }
 
 /// Crashes of each kind in each phase.

@@ -90,8 +90,10 @@ pub fn play_watched(
             panic.verdict(run.step_kind)
         }
     };
-    let Run { story, tally, judge, disk, moved, .. } = run;
+    let Run { story, tally, judge, disk, moved, points, .. } = run;
     let mut counts = tally.into_counts(&world);
+    counts.insert(counts::policy(plan.policy.name()), 1);
+    counts.insert(counts::reached(counts::OVERTAKEN), points.overtaken_count());
     counts.insert(counts::READINGS.to_string(), judge.reading_count);
     counts.insert(counts::UNVERIFIED.to_string(), judge.unverified());
     counts.insert(counts::ORPHANS.to_string(), judge.orphan_count());
@@ -152,6 +154,7 @@ impl Run<'_> {
             self.world.arm(fault.clone());
         }
         self.world.clock().set_horizon(0);
+        self.points.follow(self.plan.policy);
         let points = self.points.clone();
         let driver = madsim::runtime::Handle::current().create_node().name("driver").build();
         driver.spawn(async move { points.drive().await });

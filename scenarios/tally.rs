@@ -6,6 +6,7 @@
 use crate::counts::{self, Phase};
 use crate::http::Answer;
 use crate::plan::{Action, Step};
+use crate::races::Races;
 use crate::translate;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,7 +20,10 @@ const SLOW: &str = "slow";
 
 /// What the platform is at, told by the points that it comes to.
 #[derive(Clone, Default)]
-pub struct Phases(Arc<Mutex<PhasesState>>);
+pub struct Phases {
+    state: Arc<Mutex<PhasesState>>,
+    races: Races,
+}
 
 #[derive(Default)]
 struct PhasesState {
@@ -106,7 +110,12 @@ impl Phases {
     }
 
     fn state(&self) -> MutexGuard<'_, PhasesState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Who has waited for whom.
+    pub fn races(&self) -> &Races {
+        &self.races
     }
 }
 
@@ -206,6 +215,8 @@ impl Tally {
         for ((effect, phase), count) in &state.struck {
             counts.insert(counts::fault_in(effect, *phase), *count);
         }
+        let races = phases.races().seen();
+        counts.extend(races.into_iter().map(|(race, count)| (counts::reached(race), count)));
         counts.extend(state.work.iter().map(|(work, count)| (work.to_string(), *count)));
         let tenants = rows.iter().filter(|rows| !rows.events.is_empty()).count();
         counts.insert(counts::TENANTS.to_string(), tenants as u64);

@@ -7,6 +7,7 @@ use super::canary::Canary;
 use super::findings::bundle_name;
 use super::shares::Shares;
 use super::twins::Twins;
+use crate::lines::wrapped;
 use crate::probes::Coverage;
 use crate::verdict::{Outcome, Signature, Verdict};
 use serde_json::json;
@@ -20,9 +21,6 @@ use stormglass_sim::{Digest, Seed};
 const EXIT_INTERRUPTED: u8 = 130;
 /// The exit code of a harness that does not work.
 const EXIT_BROKEN: u8 = 3;
-
-/// Columns of a summary's lines.
-const WIDTH: usize = 110;
 
 /// How a summary is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -286,20 +284,6 @@ impl Summary {
             "shares": self.shares.tables(),
         })
     }
-}
-
-/// A group's words after its name, on as many lines as they need.
-fn wrapped(group: &str, words: &[String]) -> Vec<String> {
-    let mut lines = vec![format!("{group:<12}")];
-    for (at, word) in words.iter().enumerate() {
-        let comma = if at + 1 < words.len() { "," } else { "" };
-        if lines.last().is_some_and(|line| line.len() + word.len() > WIDTH) {
-            lines.push(" ".repeat(12));
-        }
-        let line = lines.last_mut().expect("the first line is there");
-        *line += &format!(" {word}{comma}");
-    }
-    lines
 }
 
 #[cfg(test)]

@@ -8,6 +8,8 @@ use std::ops::ControlFlow;
 use stormglass_scenarios::bundle::Source;
 use stormglass_scenarios::counts;
 use stormglass_scenarios::host::{cores, fresh_seed};
+use stormglass_scenarios::lines::wrapped;
+use stormglass_scenarios::plan::Plan;
 use stormglass_scenarios::verdict::{Outcome, Played, Verdict};
 use stormglass_scenarios::what::What;
 use stormglass_sim::Seed;
@@ -52,8 +54,21 @@ pub fn run(options: &Options) -> Result<u8, Error> {
         println!("{}", plan.to_json());
         return Ok(0);
     }
+    if let (Source::Plan(plan), false) = (what.source(seed)?, options.trace) {
+        let mut out = io::stdout().lock();
+        for line in told_settings(&plan) {
+            writeln!(out, "{line}")?;
+        }
+        writeln!(out)?;
+    }
     let played = what.play(seed, options.trace)?;
     tell(name, &format!("seed {seed}"), &played, options.trace, &[reproduce(&what.command(seed))])
+}
+
+/// What the run is played with, as its head.
+fn told_settings(plan: &Plan) -> Vec<String> {
+    let lines = |(head, words): (&str, Vec<String>)| wrapped(head, &words);
+    plan.settings().into_iter().flat_map(lines).collect()
 }
 
 /// The line with the command that plays the same again.
