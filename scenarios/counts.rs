@@ -3,6 +3,7 @@
 //! **Invariant:** a name is a group, a space, and what of it; a summary sorts by the group. Whoever counts
 //! and whoever reads the counts take the names from here.
 
+use crate::trail::Place;
 use std::fmt;
 use stormglass_sim::{Effect, Ending, Survivors};
 
@@ -64,6 +65,15 @@ pub fn fault(effect: &str) -> String {
 pub fn fault_in(effect: &str, phase: Phase) -> String {
     format!("fault-in {phase}: {effect}")
 }
+
+/// A fault that struck, by everything that is known of the place.
+pub fn fault_at(place: &Place) -> String {
+    let place = serde_json::to_string(place).expect("a place is plain data");
+    format!("{FAULT_AT}{place}")
+}
+
+/// How the name of [`fault_at`] begins; a place as JSON comes after it.
+pub const FAULT_AT: &str = "fault-at ";
 
 /// A crash, by its kind and by what it interrupted.
 pub fn crash(ending: &Ending, phase: Phase) -> String {

@@ -34,6 +34,7 @@ pub mod sql;
 pub mod story;
 pub mod tally;
 pub mod times;
+pub mod trail;
 pub mod translate;
 pub mod verdict;
 pub mod what;

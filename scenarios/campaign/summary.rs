@@ -5,8 +5,10 @@
 
 use super::canary::Canary;
 use super::findings::bundle_name;
+use super::matters::Matters;
 use super::shares::Shares;
 use super::twins::Twins;
+use crate::counts;
 use crate::lines::wrapped;
 use crate::probes::Coverage;
 use crate::verdict::{Outcome, Signature, Verdict};
@@ -46,6 +48,8 @@ pub struct Summary {
     pub was_interrupted: bool,
     /// Whether it is broken by a probe that no run reached or a kind of fault that struck in none.
     pub requires_probes: bool,
+    /// Which of a sample of the faults that struck were of consequence.
+    pub matters: Matters,
     /// What kept the campaign from going on.
     pub trouble: Option<io::Error>,
     folder: PathBuf,
@@ -188,6 +192,9 @@ impl Summary {
     fn happenings(&self) -> Vec<String> {
         let mut groups: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         for (name, count) in &self.counts {
+            if name.starts_with(counts::FAULT_AT) {
+                continue;
+            }
             let (group, rest) = name.split_once(' ').unwrap_or(("", name));
             groups.entry(group).or_default().push(format!("{rest} {count}"));
         }
@@ -212,6 +219,9 @@ impl Summary {
         }
         let whole = format!("{} kinds of faults", faults.len());
         lines.extend(line("idle", coverage.idle(), whole));
+        lines.extend(wrapped("mattered", &self.matters.in_words()));
+        let never = self.matters.never();
+        lines.extend(if never.is_empty() { Vec::new() } else { wrapped("no matter", &never) });
         lines
     }
 
@@ -263,6 +273,8 @@ impl Summary {
         });
         let broken = self.broken.iter().map(|(seed, why)| (seed.to_string(), why));
         let coverage = self.coverage();
+        // The places of faults are told whole, in a table of their own.
+        let counts = self.counts.iter().filter(|(name, _)| !name.starts_with(counts::FAULT_AT));
         json!({
             "folder": self.folder,
             "run_count": self.run_count(),
@@ -280,7 +292,9 @@ impl Summary {
             "probes": coverage.probes,
             "unreached": coverage.unreached(),
             "idle_faults": coverage.idle(),
-            "counts": self.counts,
+            "faults": self.matters.ledger(&self.counts),
+            "faults_that_never_mattered": self.matters.never(),
+            "counts": counts.collect::<BTreeMap<_, _>>(),
             "shares": self.shares.tables(),
         })
     }
@@ -292,7 +306,7 @@ mod tests {
 
     fn outcome(verdict: Verdict) -> Outcome {
         let (fingerprint, counts) = ("f".to_string(), BTreeMap::new());
-        Outcome { verdict, fingerprint, op_count: 1, counts }
+        Outcome { verdict, fingerprint, op_count: 1, counts, trail: Default::default() }
     }
 
     /// A harness that finds nothing where something is must not be told as one that passed.

@@ -94,7 +94,7 @@ pub fn tell(
             writeln!(out, "  {line}")?;
         }
     }
-    let Outcome { verdict, fingerprint, op_count, counts } = &played.outcome;
+    let Outcome { verdict, fingerprint, op_count, counts, .. } = &played.outcome;
     let readings = counts.get(counts::READINGS).copied().unwrap_or(0);
     let mut words = format!("\n{scenario}  {name}  {}\n", verdict.in_words());
     words += &format!("{op_count} disk operations, tables read {readings} times\n");

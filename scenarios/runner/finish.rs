@@ -49,6 +49,7 @@ impl Run<'_> {
         self.settle().await?;
         self.story.tell("check", "after a last kill every entity is read, rows are compared");
         self.visit_everything(Visit::LastReads).await?;
+        self.follower.last_read(&self.last_read);
         if is_settled {
             self.judge.same(&before, &self.judge.rows())?;
         }
