@@ -13,6 +13,8 @@ pub const READINGS: &str = "check readings";
 pub const UNVERIFIED: &str = "check unverified";
 /// Rows that only in-doubt and failed attempts put (I7).
 pub const ORPHANS: &str = "check orphans";
+/// Runs that left more and more to be done, however long one waited.
+pub const NEVER_AT_REST: &str = "check never at rest";
 /// Rows of blobs that appeared.
 pub const BLOBS_PUT: &str = "blobs put";
 /// Rows of blobs that a sweep took.
