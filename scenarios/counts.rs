@@ -4,6 +4,7 @@
 //! and whoever reads the counts take the names from here.
 
 use crate::trail::Place;
+use std::collections::BTreeMap;
 use std::fmt;
 use stormglass_sim::{Effect, Ending, Survivors};
 
@@ -60,7 +61,19 @@ pub fn rejected(why: &str) -> String {
 
 /// A fault that struck.
 pub fn fault(effect: &str) -> String {
-    format!("fault {effect}")
+    format!("{FAULT}{effect}")
+}
+
+/// How the name of [`fault`] begins.
+const FAULT: &str = "fault ";
+
+/// The faults that a correct program survives (contract, section 10).
+const HONEST: [&str; 6] = ["eio", "no-space", "short-read", "slow", "process-kill", "power-loss"];
+
+/// Whether a fault of another kind than the honest ones has struck.
+pub fn has_dishonest_fault(counts: &BTreeMap<String, u64>) -> bool {
+    let kinds = counts.iter().filter(|(_, count)| **count > 0);
+    kinds.filter_map(|(name, _)| name.strip_prefix(FAULT)).any(|kind| !HONEST.contains(&kind))
 }
 
 /// A fault that struck while the platform was at something.

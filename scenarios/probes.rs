@@ -10,13 +10,17 @@ use clap::ValueEnum;
 use std::collections::BTreeMap;
 use stormglass_sim::{Ending, Survivors};
 
-/// The probes of the platform.
-pub const PLATFORM: &[&str] = include!(concat!(env!("OUT_DIR"), "/probes.rs"));
+include!(concat!(env!("OUT_DIR"), "/probes.rs"));
 
 /// The names of all probes, as runs count them.
 pub fn all() -> Vec<String> {
+    of_honest_runs().chain(OF_DAMAGE.iter().map(|place| counts::reached(place))).collect()
+}
+
+/// Those to which no damage has to lead.
+fn of_honest_runs() -> impl Iterator<Item = String> {
     let places = PLATFORM.iter().copied().chain(races::names()).chain([counts::OVERTAKEN]);
-    places.map(counts::reached).chain(crashes()).chain(rejections()).collect()
+    places.map(counts::reached).chain(crashes()).chain(rejections())
 }
 
 /// Crashes of each kind in each phase.
@@ -46,11 +50,17 @@ pub struct Coverage {
 }
 
 impl Coverage {
-    /// Of runs with these counts. Without any run of the platform there are no probes.
+    /// Of runs with these counts. Without any run of the platform there are no probes, and without a fault that
+    /// damages data none to which only such faults lead.
     pub fn of(counts: &BTreeMap<String, u64>) -> Coverage {
         let count = |name: &str| counts.get(name).copied().unwrap_or(0);
         let has_platform = counts.keys().any(|name| name.starts_with(counts::PROTOCOL));
-        let probes = if has_platform { all() } else { Vec::new() };
+        let is_damaged = counts::has_dishonest_fault(counts);
+        let probes: Vec<String> = match (has_platform, is_damaged) {
+            (false, _) => Vec::new(),
+            (true, false) => of_honest_runs().collect(),
+            (true, true) => all(),
+        };
         let fault = |kind: &'static str| (kind, count(&counts::fault(kind)));
         Coverage {
             probes: probes
@@ -89,6 +99,7 @@ mod tests {
             assert!(PLATFORM.contains(&name), "{PLATFORM:?}");
         }
         assert_eq!(all().iter().collect::<BTreeSet<_>>().len(), all().len());
+        assert!(OF_DAMAGE.contains(&"a snapshot was ignored"), "{OF_DAMAGE:?}");
         assert!(PLATFORM.iter().any(|name| counts::reached(name) == counts::PUT_BACK));
     }
 
@@ -102,6 +113,10 @@ mod tests {
         assert_eq!(Coverage::of(&counts).unreached(), ["a guest ran"]);
         counts.insert(counts::fault("slow"), 0);
         assert_eq!(Coverage::of(&counts).idle(), ["slow"]);
+        counts.remove(&counts::reached(OF_DAMAGE[0]));
+        assert_eq!(Coverage::of(&counts).unreached(), ["a guest ran"], "nothing was damaged");
+        counts.insert(counts::fault("some damage"), 1);
+        assert_eq!(Coverage::of(&counts).unreached(), [OF_DAMAGE[0], "a guest ran"]);
         counts.remove(&counts::protocol("atomic"));
         assert_eq!(Coverage::of(&counts).unreached(), [""; 0], "the control has no platform");
     }

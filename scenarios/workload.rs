@@ -11,6 +11,7 @@ pub mod expiry;
 pub mod faults;
 pub mod later;
 pub mod motif;
+mod rare;
 mod scenarios;
 pub mod sent;
 mod sketch;
@@ -106,10 +107,12 @@ impl Scenario {
         let step_count = swarm.within(profile.steps) as usize;
         let mut author = Author::new(Draw::new(seed, "workload"), cast);
         write(&mut author, &kinds, step_count);
+        let rare = rare::add(seed, &mut author);
         let Author { steps, mut faults, .. } = author;
         let (more, kinds_of_faults) = swarm::faults(seed, &steps, profile);
         faults.extend(more);
         let taken = kinds.iter().map(|(kind, weight)| (kind.name(), *weight));
+        let taken = taken.chain(rare.map(|name| (name.to_string(), 1)));
         let drawn = swarm::record(&cast, taken, kinds_of_faults);
         let interval_ms = swarm.pick(self.sweep_intervals_ms);
         Plan {

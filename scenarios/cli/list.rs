@@ -25,7 +25,9 @@ pub fn run() -> Result<u8, Error> {
     }
     writeln!(out, "\nprobes, which a good campaign reaches")?;
     for name in probes::all() {
-        writeln!(out, "  {}", probes::told(&name))?;
+        let place = probes::told(&name);
+        let of_damage = probes::OF_DAMAGE.contains(&place);
+        writeln!(out, "  {place}{}", if of_damage { "  (of damaged data only)" } else { "" })?;
     }
     Ok(0)
 }
