@@ -9,7 +9,6 @@ use stormglass_scenarios::bundle::Source;
 use stormglass_scenarios::counts;
 use stormglass_scenarios::host::{cores, fresh_seed};
 use stormglass_scenarios::lines::wrapped;
-use stormglass_scenarios::plan::Plan;
 use stormglass_scenarios::verdict::{Outcome, Played, Verdict};
 use stormglass_scenarios::what::What;
 use stormglass_sim::Seed;
@@ -54,21 +53,19 @@ pub fn run(options: &Options) -> Result<u8, Error> {
         println!("{}", plan.to_json());
         return Ok(0);
     }
-    if let (Source::Plan(plan), false) = (what.source(seed)?, options.trace) {
-        let mut out = io::stdout().lock();
-        for line in told_settings(&plan) {
-            writeln!(out, "{line}")?;
-        }
-        writeln!(out)?;
-    }
+    tell_settings(&what.source(seed)?, options.trace)?;
     let played = what.play(seed, options.trace)?;
     tell(name, &format!("seed {seed}"), &played, options.trace, &[reproduce(&what.command(seed))])
 }
 
-/// What the run is played with, as its head.
-fn told_settings(plan: &Plan) -> Vec<String> {
-    let lines = |(head, words): (&str, Vec<String>)| wrapped(head, &words);
-    plan.settings().into_iter().flat_map(lines).collect()
+/// Prints what a plan is played with, as the head of its run. With `trace`, standard output is the trace's alone.
+pub fn tell_settings(source: &Source, trace: bool) -> io::Result<()> {
+    let Some(plan) = source.plan().filter(|_| !trace) else { return Ok(()) };
+    let mut out = io::stdout().lock();
+    for (head, words) in plan.settings() {
+        writeln!(out, "{}", wrapped(head, &words).join("\n"))?;
+    }
+    writeln!(out)
 }
 
 /// The line with the command that plays the same again.

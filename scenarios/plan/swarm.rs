@@ -3,7 +3,7 @@
 //! **Invariant:** it is told and never asked: a replay without it is the same run.
 
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// The settings within which the steps and faults of a plan were drawn.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,8 +19,8 @@ pub struct Swarm {
     pub contents: u32,
     /// Whether some values have 32 to 200 KiB.
     pub has_large: bool,
-    /// The kinds of steps that were taken, each with its weight; the others were left out.
-    pub kinds: BTreeMap<String, u32>,
+    /// The kinds of steps that were taken, each with its weight (`write 28`); the others were left out.
+    pub kinds: Vec<String>,
     /// The kinds of faults that were taken; every one if absent. Sequences of steps bring theirs all the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub faults: Option<BTreeSet<String>>,
@@ -37,12 +37,11 @@ impl Swarm {
             format!("contents {contents}"),
             if *has_large { "large values too" } else { "small values" }.to_string(),
         ];
-        let kinds = kinds.iter().map(|(kind, weight)| format!("{kind} {weight}")).collect();
         let faults = match faults {
             None => vec!["of every kind".to_string()],
             Some(none) if none.is_empty() => vec!["of no kind".to_string()],
             Some(some) => some.iter().cloned().collect(),
         };
-        vec![("cast", cast), ("steps", kinds), ("faults", faults)]
+        vec![("cast", cast), ("steps", kinds.clone()), ("faults", faults)]
     }
 }

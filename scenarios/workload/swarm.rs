@@ -74,7 +74,10 @@ pub fn record(
         entities: cast.entities,
         contents: cast.taste.contents,
         has_large: cast.taste.has_large,
-        kinds: kinds.filter(|(_, weight)| *weight > 0).collect(),
+        kinds: kinds
+            .filter(|(_, weight)| *weight > 0)
+            .map(|(kind, weight)| format!("{kind} {weight}"))
+            .collect(),
         faults,
     }
 }
