@@ -8,7 +8,8 @@ use stormglass_scenarios::plan::{Action, Mode, PLAN_VERSION, Plan, Protocol, Ste
 use stormglass_scenarios::recipe::{Alphabet, Recipe};
 use stormglass_sim::clock::DEFAULT_START_UTC_MS;
 use stormglass_sim::{
-    DiskOptions, Effect, Ending, Fault, FileKind, OpKind, Seed, Stream, Survivors, Target, When,
+    DiskOptions, Effect, Ending, Fault, FileKind, OpKind, Policy, Seed, Stream, Survivors, Target,
+    When,
 };
 
 const ACTIONS: u32 = 50;
@@ -52,6 +53,8 @@ pub fn plan(number: u64) -> Plan {
         idle_ms: 300_000,
         specs: None,
         overtaking_percent: 0,
+        policy: Policy::Random,
+        swarm: None,
         steps,
         faults,
     }

@@ -1,14 +1,58 @@
-//! Tells the program which compiler built it, and for what.
+//! Tells the program which compiler built it and for what, and which probes its sources have.
 
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::{env, fs};
+
+/// Where the platform's sources are.
+const PLATFORM: &str = "../src";
+/// How a probe begins, up to its name.
+const PROBE: &str = "probe!(";
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".to_string());
+    println!("cargo::rerun-if-changed={PLATFORM}");
+    let rustc = env::var("RUSTC").unwrap_or_else(|_| "rustc".to_string());
     let version = Command::new(rustc).arg("--version").output();
     let version = version.ok().and_then(|output| String::from_utf8(output.stdout).ok());
     let version = version.unwrap_or_else(|| "rustc of an unknown version".to_string());
     println!("cargo::rustc-env=STORMGLASS_RUSTC={}", version.trim());
-    let target = std::env::var("TARGET").unwrap_or_default();
+    let target = env::var("TARGET").unwrap_or_default();
     println!("cargo::rustc-env=STORMGLASS_TARGET={target}");
+    let (of_damage, others): (Vec<_>, Vec<_>) = probes().into_iter().partition(|(_, of)| *of);
+    let names = |probes: Vec<(String, bool)>| probes.into_iter().map(|(name, _)| name).collect();
+    let (of_damage, others): (Vec<String>, Vec<String>) = (names(of_damage), names(others));
+    let text = format!(
+        "/// Those of the platform.\npub const PLATFORM: &[&str] = &{others:?};\n\
+         /// Those of the platform to which only damaged data lead.\n\
+         pub const OF_DAMAGE: &[&str] = &{of_damage:?};\n"
+    );
+    let out = env::var("OUT_DIR").expect("cargo names a folder for what is built");
+    fs::write(Path::new(&out).join("probes.rs"), text).expect("that folder can be written");
+}
+
+/// The names of the platform's probes, as they stand in its text, and whether only damaged data lead there: a list
+/// of their own could lag behind.
+fn probes() -> BTreeMap<String, bool> {
+    let mut names = BTreeMap::new();
+    let mut left = vec![PathBuf::from(PLATFORM)];
+    while let Some(path) = left.pop() {
+        if path.is_dir() {
+            let entries = fs::read_dir(&path).expect("the platform is part of the checkout");
+            left.extend(entries.map(|entry| entry.expect("a folder that can be read").path()));
+            continue;
+        }
+        let text = fs::read_to_string(&path).expect("the platform's sources are text");
+        let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+        let (text, file) = (lines.collect::<Vec<_>>().join("\n"), path.display());
+        for after in text.split(PROBE).skip(1) {
+            let name = after.trim_start().strip_prefix('"').and_then(|name| name.split_once('"'));
+            let (name, rest) = name.unwrap_or_else(|| panic!("{file}: a probe without a name"));
+            let of_damage = rest.trim_start().starts_with(", damage");
+            let is_taken = names.insert(name.to_string(), of_damage).is_some();
+            assert!(!is_taken, "{file}: two places are called `{name}`: one would hide the other");
+        }
+    }
+    names
 }

@@ -283,6 +283,7 @@ mod tests {
                 fingerprint: String::new(),
                 op_count: 3,
                 counts: Default::default(),
+                trail: Default::default(),
             },
             reproduce: "cargo stormglass run --seed 0x1".to_string(),
             pruned: None,

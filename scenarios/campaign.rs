@@ -6,6 +6,7 @@
 mod canary;
 pub mod findings;
 mod folder;
+mod matters;
 mod progress;
 mod shares;
 mod summary;
@@ -19,6 +20,7 @@ use crate::host::Stopwatch;
 use crate::what::What;
 use findings::Findings;
 use folder::Folder;
+use matters::{Matters, Sample};
 use std::io;
 use std::ops::{ControlFlow, Range};
 use std::path::PathBuf;
@@ -53,6 +55,7 @@ impl Campaign {
         if self.what.defect.is_none() {
             summary.canary = Some(canary::play(self.seeds.start, self.jobs, &self.stop)?);
         }
+        let mut sample = Sample::default();
         let findings = Findings::new(&self.what, &self.folder, &crew);
         let pruned = findings.while_playing(|found| {
             crew.play_all(self.seeds.clone().map(Seed), self.jobs, |ended| {
@@ -66,6 +69,7 @@ impl Campaign {
                 if summary.is_news(&ended.outcome.verdict) {
                     progress.failure(&ended, &self.what.command(ended.seed));
                 }
+                sample.offer(ended.seed, &ended.outcome);
                 summary.add(ended.seed, ended.outcome);
                 progress.ran(summary.run_count(), summary.failed_count());
                 ControlFlow::Continue(())
@@ -78,6 +82,7 @@ impl Campaign {
         summary.pruned = pruned;
         if !crew.is_stopped() {
             summary.compare(twins::play(&crew, self.jobs, summary.ends())?);
+            summary.matters = Matters::play(&self.what, &crew, self.jobs, sample)?;
         }
         summary.elapsed = watch.elapsed();
         summary.was_interrupted = self.stop.load(Ordering::Relaxed);

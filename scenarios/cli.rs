@@ -50,7 +50,7 @@ enum Command {
     Live(live::Options),
     /// Reads specs for their authors.
     Spec(spec::Options),
-    /// Names the scenarios, the invariants and the known defects.
+    /// Names the scenarios, the invariants, the known defects, the kinds of faults and the probes.
     List,
     /// Plays the seeds and plans that come in on standard input.
     #[command(hide = true)]

@@ -3,6 +3,8 @@
 //! **Invariant:** a name is a group, a space, and what of it; a summary sorts by the group. Whoever counts
 //! and whoever reads the counts take the names from here.
 
+use crate::trail::Place;
+use std::collections::BTreeMap;
 use std::fmt;
 use stormglass_sim::{Effect, Ending, Survivors};
 
@@ -12,6 +14,8 @@ pub const READINGS: &str = "check readings";
 pub const UNVERIFIED: &str = "check unverified";
 /// Rows that only in-doubt and failed attempts put (I7).
 pub const ORPHANS: &str = "check orphans";
+/// Runs that left more and more to be done, however long one waited.
+pub const NEVER_AT_REST: &str = "check never at rest";
 /// Rows of blobs that appeared.
 pub const BLOBS_PUT: &str = "blobs put";
 /// Rows of blobs that a sweep took.
@@ -37,6 +41,14 @@ pub const GUEST_SLICES: &str = "work guest slices";
 /// Tenants that had a file at a run's end.
 pub const TENANTS: &str = "work tenants";
 
+/// The probe of time that passed before a task which could have gone on.
+pub const OVERTAKEN: &str = "time overtook a task";
+
+/// A run under this policy of the points' driver.
+pub fn policy(name: &str) -> String {
+    format!("policy {name}")
+}
+
 /// A change of specs and settings, by its kind.
 pub fn change(kind: &str) -> String {
     format!("changed {kind}")
@@ -49,13 +61,34 @@ pub fn rejected(why: &str) -> String {
 
 /// A fault that struck.
 pub fn fault(effect: &str) -> String {
-    format!("fault {effect}")
+    format!("{FAULT}{effect}")
+}
+
+/// How the name of [`fault`] begins.
+const FAULT: &str = "fault ";
+
+/// The faults that a correct program survives (contract, section 10).
+const HONEST: [&str; 6] = ["eio", "no-space", "short-read", "slow", "process-kill", "power-loss"];
+
+/// Whether a fault of another kind than the honest ones has struck.
+pub fn has_dishonest_fault(counts: &BTreeMap<String, u64>) -> bool {
+    let kinds = counts.iter().filter(|(_, count)| **count > 0);
+    kinds.filter_map(|(name, _)| name.strip_prefix(FAULT)).any(|kind| !HONEST.contains(&kind))
 }
 
 /// A fault that struck while the platform was at something.
 pub fn fault_in(effect: &str, phase: Phase) -> String {
     format!("fault-in {phase}: {effect}")
 }
+
+/// A fault that struck, by everything that is known of the place.
+pub fn fault_at(place: &Place) -> String {
+    let place = serde_json::to_string(place).expect("a place is plain data");
+    format!("{FAULT_AT}{place}")
+}
+
+/// How the name of [`fault_at`] begins; a place as JSON comes after it.
+pub const FAULT_AT: &str = "fault-at ";
 
 /// A crash, by its kind and by what it interrupted.
 pub fn crash(ending: &Ending, phase: Phase) -> String {
@@ -64,8 +97,11 @@ pub fn crash(ending: &Ending, phase: Phase) -> String {
 
 /// A place of the platform that was reached.
 pub fn reached(place: &str) -> String {
-    format!("reached {place}")
+    format!("{REACHED}{place}")
 }
+
+/// How the name of [`reached`] begins.
+pub const REACHED: &str = "reached ";
 
 /// An invariant that a spec states and does not keep, and the entity on which it was found broken.
 pub fn broken_claim(claim: &str) -> String {
@@ -103,6 +139,20 @@ pub enum Phase {
     Recovery,
     /// Reading for a client.
     Read,
+}
+
+impl Phase {
+    /// Every phase.
+    pub const ALL: [Phase; 8] = [
+        Phase::Idle,
+        Phase::Event,
+        Phase::BetweenEventAndBlobs,
+        Phase::Blobs,
+        Phase::Sweep,
+        Phase::Snapshot,
+        Phase::Recovery,
+        Phase::Read,
+    ];
 }
 
 impl fmt::Display for Phase {

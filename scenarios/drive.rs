@@ -18,7 +18,7 @@ use crate::runner::specs_of;
 use crate::scenario::Settings;
 use crate::workload::author::Cast;
 use crate::workload::draw::Draw;
-use crate::workload::faults;
+use crate::workload::swarm;
 use crate::workload::values::Taste;
 use std::path::{Path, PathBuf};
 use stormglass_model::automaton::{Automaton, Effect, VarKind, Variable};
@@ -81,7 +81,10 @@ pub fn plan(specs: &[SpecText], seed: Seed, settings: &Settings) -> Plan {
     let mut walk = Walk::new(Draw::new(seed, "workload"), cast, &automata, start_utc_ms);
     walk.write(&kinds, step_count);
     let Walk { steps, mut faults, .. } = walk;
-    faults.extend(faults::of_plan(&mut Draw::new(seed, "fault-plan"), &steps, profile));
+    let (more, kinds_of_faults) = swarm::faults(seed, &steps, profile);
+    faults.extend(more);
+    let taken = kinds.iter().map(|(kind, weight)| (swarm::kebab(&format!("{kind:?}")), *weight));
+    let drawn = swarm::record(&cast, taken, kinds_of_faults);
     let interval_ms = swarm.pick(&[0, 600_000, 21_600_000]);
     let protocol = swarm.pick(&[
         Protocol::EventThenBlobs,
@@ -105,6 +108,8 @@ pub fn plan(specs: &[SpecText], seed: Seed, settings: &Settings) -> Plan {
         snapshot_every: swarm.pick(&[1, 2, 5, 100]),
         idle_ms: cast.idle_ms,
         overtaking_percent: swarm.pick(&[0, 0, 0, 5, 30]),
+        policy: swarm::policy(seed),
+        swarm: Some(drawn),
         specs: Some(specs.to_vec()),
         steps,
         faults,

@@ -5,16 +5,19 @@
 //! changes of the generator.
 
 mod action;
+mod swarm;
 
 pub use action::{
     Action, Page, Part, Values, Who, entity_id, entity_number, generated_entity, tenant_name,
     tenant_number,
 };
 
+pub use swarm::Swarm;
+
 use action::is_zero;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use stormglass_sim::{DiskOptions, Fault, Seed};
+use stormglass_sim::{DiskOptions, Fault, Policy, Seed};
 
 /// The version of plans that this build reads and writes.
 pub const PLAN_VERSION: u32 = 1;
@@ -135,6 +138,12 @@ pub struct Plan {
     /// the next timer instead.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub overtaking_percent: u32,
+    /// Who goes on of those that could.
+    #[serde(default, skip_serializing_if = "Policy::is_random")]
+    pub policy: Policy,
+    /// What the seed drew, for whoever reads the plan; a pruned plan, or one written by hand, has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub swarm: Option<Swarm>,
     /// The steps, in order.
     pub steps: Vec<Step>,
     /// The faults.
@@ -221,6 +230,24 @@ impl Plan {
             Some(step) => Err(PlanError::StepId(step.id)),
             None => Ok(()),
         }
+    }
+
+    /// The settings of the run: heads, each with its words.
+    pub fn settings(&self) -> Vec<(&'static str, Vec<String>)> {
+        let mut words = vec![self.protocol.name().to_string(), self.mode.name().to_string()];
+        words.push(self.sweep_interval_ms.map_or("not swept".to_string(), |ms| {
+            format!("swept every {} s in batches of {}", ms / 1_000, self.sweep_batch)
+        }));
+        words.extend([
+            format!("snapshots every {} events", self.snapshot_every),
+            format!("idle after {} s", self.idle_ms / 1_000),
+            format!("sectors of {} bytes", self.disk.sector_size_bytes),
+            format!("time overtakes in {} %", self.overtaking_percent),
+            format!("order {}", self.policy),
+        ]);
+        let mut settings = vec![("settings", words)];
+        settings.extend(self.swarm.iter().flat_map(Swarm::settings));
+        settings
     }
 
     /// The plan as JSON, indented.

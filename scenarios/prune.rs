@@ -66,7 +66,8 @@ pub fn prune(
     tries_max: u64,
     still_fails: &mut dyn FnMut(&Plan) -> Option<bool>,
 ) -> Pruned {
-    let mut best = Pruned { plan: plan.clone(), try_count: 0 };
+    // What the seed drew says little of what is left.
+    let mut best = Pruned { plan: Plan { swarm: None, ..plan.clone() }, try_count: 0 };
     loop {
         let before = best.plan.clone();
         for part in [Part::Steps, Part::Faults] {

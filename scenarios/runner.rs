@@ -17,6 +17,7 @@ use crate::plan::{Action, Plan, Step};
 use crate::server::{Said, Server, ask};
 use crate::story::Story;
 use crate::tally::{Tally, step_kind};
+use crate::trail::Follower;
 use crate::verdict::{Finding, Outcome, Played, Verdict, count_faults};
 use crate::{seams, translate};
 use std::collections::BTreeMap;
@@ -69,6 +70,7 @@ pub fn play_watched(
         server: None,
         story: Story::new(world.clock().clone()),
         tally: Tally::new(plan.protocol.name()),
+        follower: Follower::default(),
         step_kind: "boot",
         disk: None,
         moved: Vec::new(),
@@ -90,8 +92,11 @@ pub fn play_watched(
             panic.verdict(run.step_kind)
         }
     };
-    let Run { story, tally, judge, disk, moved, .. } = run;
+    let Run { story, tally, judge, disk, moved, points, follower, .. } = run;
+    let trail = follower.into_trail(tally.struck(&world, &plan.faults));
     let mut counts = tally.into_counts(&world);
+    counts.insert(counts::policy(plan.policy.name()), 1);
+    counts.insert(counts::reached(counts::OVERTAKEN), points.overtaken_count());
     counts.insert(counts::READINGS.to_string(), judge.reading_count);
     counts.insert(counts::UNVERIFIED.to_string(), judge.unverified());
     counts.insert(counts::ORPHANS.to_string(), judge.orphan_count());
@@ -101,6 +106,7 @@ pub fn play_watched(
         fingerprint: world.fingerprint().to_string(),
         op_count: world.op_count(),
         counts,
+        trail,
     };
     Ok(Played { outcome, story: story.into_lines(), records: world.records(), disk, moved })
 }
@@ -126,6 +132,7 @@ struct Run<'a> {
     server: Option<Server>,
     story: Story,
     tally: Tally,
+    follower: Follower,
     /// The kind of the last step that was begun.
     step_kind: &'static str,
     /// The disk when a promise was found broken.
@@ -152,6 +159,7 @@ impl Run<'_> {
             self.world.arm(fault.clone());
         }
         self.world.clock().set_horizon(0);
+        self.points.follow(self.plan.policy);
         let points = self.points.clone();
         let driver = madsim::runtime::Handle::current().create_node().name("driver").build();
         driver.spawn(async move { points.drive().await });
@@ -304,6 +312,9 @@ impl Run<'_> {
         if let Said::Answer(answer) = said {
             self.tally.answered(step, answer);
         }
+        if step.id != ASIDE {
+            self.follower.answered(step, said);
+        }
         // The runner's own reads are many: they are told when they fail.
         if step.id != ASIDE || !matches!(said, Said::Answer(answer) if answer.status < 500) {
             self.story.step(step, &words);
@@ -413,6 +424,7 @@ impl Run<'_> {
             left.map_err(|count| Stop::Broken(format!("{count} futures outlive their boot")))?;
         }
         self.judge.boot_ended();
+        let before = self.judge.rows();
         let remains = self.judge.look_at_remains().await;
         let latest_ms = self.judge.latest_clock_ms();
         let torn = remains
@@ -427,6 +439,7 @@ impl Run<'_> {
             }
         }
         self.tally.crashed(&crashes[self.crash_count..], torn);
+        self.follower.boot_ended(&before, &self.judge.rows());
         self.tally.rows(&self.judge.rows(), false);
         self.crash_count = crashes.len();
         self.judge.dead(remains)

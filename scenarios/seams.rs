@@ -66,7 +66,9 @@ impl Points for SimPoints {
         let who = format!("{origin} {tenant} {entity}");
         let boot = self.boot.number();
         Box::pin(async move {
+            let waiting = self.phases.races().waits(&point);
             self.points.reach(Label { boot, who, step: 0, point: label }).await;
+            waiting.goes_on();
             // A store call runs within one poll from here on: its operations are this scope's.
             self.machine.enter(&scope(boot, label, origin));
             if self.machine.is_running() {

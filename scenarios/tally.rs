@@ -6,20 +6,28 @@
 use crate::counts::{self, Phase};
 use crate::http::Answer;
 use crate::plan::{Action, Step};
+use crate::races::Races;
+use crate::trail::{Place, Struck};
 use crate::translate;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use stormglass_model::tables::TenantRows;
 use stormglass_platform::seams::Point;
-use stormglass_sim::fault::Ledger;
-use stormglass_sim::{Crash, Machine};
+use stormglass_sim::fault::{Ledger, Strike};
+use stormglass_sim::{Crash, Fault, FileKind, Machine, OpKind};
 
 /// The effect's name for an operation that takes long.
 const SLOW: &str = "slow";
 
+/// A kind of fault, of operation and of file.
+type Key = (&'static str, OpKind, FileKind);
+
 /// What the platform is at, told by the points that it comes to.
 #[derive(Clone, Default)]
-pub struct Phases(Arc<Mutex<PhasesState>>);
+pub struct Phases {
+    state: Arc<Mutex<PhasesState>>,
+    races: Races,
+}
 
 #[derive(Default)]
 struct PhasesState {
@@ -27,7 +35,9 @@ struct PhasesState {
     /// The last point of each entity's actor: a put right after a look for blobs is a replay's.
     last_points: BTreeMap<String, &'static str>,
     ledger: Ledger,
-    struck: BTreeMap<(&'static str, Phase), u64>,
+    struck: BTreeMap<(Key, Phase), u64>,
+    /// Faults that have struck, where each did so first.
+    first_strikes: Vec<(Strike, Phase)>,
     /// What was done, by the names of `counts`.
     work: BTreeMap<&'static str, u64>,
     /// The tenant of the last point: what follows it is done for this one.
@@ -48,10 +58,14 @@ impl PhasesState {
     /// What has struck since the last turn did so in the phase that ends here.
     fn turn(&mut self, machine: &Machine, phase: Phase) {
         let ledger = machine.ledger();
+        if ledger != self.ledger {
+            let fresh = machine.first_strikes().split_off(self.first_strikes.len());
+            self.first_strikes.extend(fresh.into_iter().map(|strike| (strike, self.phase)));
+        }
         for (key, count) in &ledger {
             let before = self.ledger.get(key).copied().unwrap_or(0);
             if *count > before {
-                *self.struck.entry((key.0, self.phase)).or_default() += count - before;
+                *self.struck.entry((*key, self.phase)).or_default() += count - before;
                 self.delayed.all |= key.0 == SLOW || self.tenant.is_empty();
                 self.delayed.tenants.insert(self.tenant.clone());
             }
@@ -106,7 +120,12 @@ impl Phases {
     }
 
     fn state(&self) -> MutexGuard<'_, PhasesState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Who has waited for whom.
+    pub fn races(&self) -> &Races {
+        &self.races
     }
 }
 
@@ -198,19 +217,38 @@ impl Tally {
         self.blobs = blobs;
     }
 
+    /// The plan's faults that struck.
+    pub fn struck(&self, machine: &Machine, faults: &[Fault]) -> Vec<Struck> {
+        self.phases.set(machine, Phase::Idle);
+        let state = self.phases.state();
+        let struck = |(Strike { fault, op, file }, phase): &(Strike, Phase)| {
+            let effect = faults.get(*fault)?.effect.name();
+            Some(Struck { fault: *fault, place: place((effect, *op, *file), *phase) })
+        };
+        state.first_strikes.iter().filter_map(struck).collect()
+    }
+
     /// The counts, when the run is over.
     pub fn into_counts(self, machine: &Machine) -> BTreeMap<String, u64> {
         let Tally { mut counts, phases, rows, .. } = self;
         phases.set(machine, Phase::Idle);
         let state = phases.state();
-        for ((effect, phase), count) in &state.struck {
-            counts.insert(counts::fault_in(effect, *phase), *count);
+        for (((effect, op, file), phase), count) in &state.struck {
+            *counts.entry(counts::fault_in(effect, *phase)).or_default() += count;
+            let place = place((effect, *op, *file), *phase);
+            counts.insert(counts::fault_at(&place), *count);
         }
+        let races = phases.races().seen();
+        counts.extend(races.into_iter().map(|(race, count)| (counts::reached(race), count)));
         counts.extend(state.work.iter().map(|(work, count)| (work.to_string(), *count)));
         let tenants = rows.iter().filter(|rows| !rows.events.is_empty()).count();
         counts.insert(counts::TENANTS.to_string(), tenants as u64);
         counts
     }
+}
+
+fn place((kind, op, file): Key, phase: Phase) -> Place {
+    Place { kind: kind.to_string(), op, file, phase: phase.to_string() }
 }
 
 /// What a step is, for the signature of what is found at it.

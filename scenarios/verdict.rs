@@ -3,6 +3,7 @@
 //! **Invariant:** a harness that does not work accuses nobody: [`Verdict::HarnessBroken`] is neither a
 //! pass nor a violation, and has an exit code of its own.
 
+use crate::trail::Trail;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -131,6 +132,9 @@ pub struct Outcome {
     pub op_count: u64,
     /// What happened, counted by name: `answer 200`, `fault eio`, `crash ...`.
     pub counts: BTreeMap<String, u64>,
+    /// What it led to, for a comparison with another run.
+    #[serde(default)]
+    pub trail: Trail,
 }
 
 /// A run with everything that it left.

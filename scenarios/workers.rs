@@ -129,29 +129,45 @@ impl Crew {
         jobs: usize,
         mut each: impl FnMut(Ended) -> ControlFlow<()>,
     ) -> io::Result<()> {
-        let seeds = Mutex::new(seeds);
-        let next = || seeds.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let orders = seeds.map(|seed| (seed, Order::seed(seed)));
+        self.play_orders(orders, jobs, |seed, outcome, host_ms| {
+            each(Ended { seed, outcome, host_ms })
+        })
+    }
+
+    /// Plays orders, each with what it is called, in `jobs` processes; `each` sees what they are called, their
+    /// outcomes and the milliseconds of host time that they took, as they end, and says whether to go on.
+    ///
+    /// # Errors
+    /// When a process cannot be started.
+    pub fn play_orders<N: Send>(
+        &self,
+        orders: impl Iterator<Item = (N, Order)> + Send,
+        jobs: usize,
+        mut each: impl FnMut(N, Outcome, u64) -> ControlFlow<()>,
+    ) -> io::Result<()> {
+        let orders = Mutex::new(orders);
+        let next = || orders.lock().unwrap_or_else(PoisonError::into_inner).next();
         let (outcomes, arrived) = mpsc::sync_channel(jobs);
         thread::scope(|scope| {
             for _ in 0..jobs {
                 let (outcomes, next) = (outcomes.clone(), &next);
                 scope.spawn(move || {
                     let mut solo = self.solo();
-                    while let Some(seed) = next().filter(|_| !self.is_stopped()) {
+                    while let Some((name, order)) = next().filter(|_| !self.is_stopped()) {
                         let watch = Stopwatch::start();
-                        let played = solo.play(&Order::seed(seed)).transpose();
+                        let played = solo.play(&order).transpose();
                         let host_ms = watch.elapsed().as_millis() as u64;
                         let Some(played) = played else { return };
-                        let ended = played.map(|outcome| Ended { seed, outcome, host_ms });
-                        if outcomes.send(ended).is_err() {
+                        if outcomes.send((name, played, host_ms)).is_err() {
                             return;
                         }
                     }
                 });
             }
             drop(outcomes);
-            for ended in &arrived {
-                if each(ended?).is_break() {
+            for (name, played, host_ms) in &arrived {
+                if each(name, played?, host_ms).is_break() {
                     break;
                 }
             }

@@ -11,9 +11,11 @@ pub mod expiry;
 pub mod faults;
 pub mod later;
 pub mod motif;
+mod rare;
 mod scenarios;
 pub mod sent;
 mod sketch;
+pub mod swarm;
 #[cfg(test)]
 mod tests;
 pub mod values;
@@ -47,7 +49,7 @@ pub struct Scenario {
 }
 
 /// What a step is to do.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 enum Kind {
     Write,
     Legal,
@@ -69,7 +71,17 @@ enum Kind {
     Guest,
     Later,
     Task,
-    Motif(Motif),
+    /// A sequence of steps, with its name.
+    Motif(&'static str, Motif),
+}
+
+impl Kind {
+    fn name(self) -> String {
+        match self {
+            Kind::Motif(name, _) => swarm::kebab(name),
+            other => swarm::kebab(&format!("{other:?}")),
+        }
+    }
 }
 
 impl Scenario {
@@ -95,8 +107,13 @@ impl Scenario {
         let step_count = swarm.within(profile.steps) as usize;
         let mut author = Author::new(Draw::new(seed, "workload"), cast);
         write(&mut author, &kinds, step_count);
+        let rare = rare::add(seed, &mut author);
         let Author { steps, mut faults, .. } = author;
-        faults.extend(faults::of_plan(&mut Draw::new(seed, "fault-plan"), &steps, profile));
+        let (more, kinds_of_faults) = swarm::faults(seed, &steps, profile);
+        faults.extend(more);
+        let taken = kinds.iter().map(|(kind, weight)| (kind.name(), *weight));
+        let taken = taken.chain(rare.map(|name| (name.to_string(), 1)));
+        let drawn = swarm::record(&cast, taken, kinds_of_faults);
         let interval_ms = swarm.pick(self.sweep_intervals_ms);
         Plan {
             version: PLAN_VERSION,
@@ -121,6 +138,8 @@ impl Scenario {
             idle_ms,
             specs: None,
             overtaking_percent: swarm.pick(&[0, 0, 0, 5, 30]),
+            policy: swarm::policy(seed),
+            swarm: Some(drawn),
             steps,
             faults,
         }
@@ -175,7 +194,7 @@ fn write_one(author: &mut Author, kind: Kind) {
         Kind::Guest => author.guest(who),
         Kind::Later => author.later(who),
         Kind::Task => author.task(who),
-        Kind::Motif(motif) => return motif(author),
+        Kind::Motif(_, motif) => return motif(author),
     };
     author.send(action);
 }

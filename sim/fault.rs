@@ -129,6 +129,17 @@ fn holds(scope: &str, here: &str) -> bool {
 /// How often each effect struck, by the kind of operation and of file.
 pub type Ledger = BTreeMap<(&'static str, OpKind, FileKind), u64>;
 
+/// Where a fault struck for the first time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Strike {
+    /// Its place among the faults in the order in which they were armed.
+    pub fault: usize,
+    /// The operation.
+    pub op: OpKind,
+    /// The kind of file.
+    pub file: FileKind,
+}
+
 /// The faults of a run, with what they have seen and done.
 #[derive(Clone)]
 pub(crate) struct Faults {
@@ -138,6 +149,7 @@ pub(crate) struct Faults {
     /// Draws for faults by rate: a stream a scope, so that dropping one scope moves no other.
     streams: BTreeMap<String, Stream>,
     ledger: Ledger,
+    first_strikes: Vec<Strike>,
 }
 
 impl Faults {
@@ -148,6 +160,7 @@ impl Faults {
             scope: String::new(),
             streams: BTreeMap::new(),
             ledger: Ledger::new(),
+            first_strikes: Vec::new(),
         }
     }
 
@@ -172,6 +185,11 @@ impl Faults {
         &self.ledger
     }
 
+    /// Where each fault struck first, in the order in which they did.
+    pub fn first_strikes(&self) -> &[Strike] {
+        &self.first_strikes
+    }
+
     /// Armed faults that have not struck.
     pub fn idle(&self) -> impl Iterator<Item = &Fault> {
         self.armed.iter().filter(|armed| armed.struck_count == 0).map(|armed| &armed.fault)
@@ -180,7 +198,7 @@ impl Faults {
     /// The effects that strike the next operation, in the order in which the faults were armed.
     pub fn strike(&mut self, op: OpKind, file: FileKind, takes_space: bool) -> Vec<Effect> {
         let mut effects = Vec::new();
-        for armed in &mut self.armed {
+        for (at, armed) in self.armed.iter_mut().enumerate() {
             let Fault { effect, target, when } = &armed.fault;
             let in_scope = target.scope.as_ref().is_none_or(|scope| holds(scope, &self.scope));
             let matches = in_scope
@@ -202,6 +220,9 @@ impl Faults {
             };
             if struck {
                 armed.struck_count += 1;
+                if armed.struck_count == 1 {
+                    self.first_strikes.push(Strike { fault: at, op, file });
+                }
                 *self.ledger.entry((effect.name(), op, file)).or_default() += 1;
                 effects.push(effect.clone());
             }

@@ -19,6 +19,8 @@ mod machine;
 #[cfg(feature = "madsim")]
 pub mod points;
 pub mod rng;
+#[cfg(feature = "madsim")]
+pub mod schedule;
 pub mod sqlite_file;
 pub mod trace;
 mod vfs;
@@ -34,6 +36,8 @@ pub use machine::{Boot, Crash, Machine};
 #[cfg(feature = "madsim")]
 pub use points::{Label, Points};
 pub use rng::{Seed, Stream};
+#[cfg(feature = "madsim")]
+pub use schedule::Policy;
 pub use trace::{Digest, FileKind, OpKind};
 pub use vfs::KeptRandomness;
 pub use world::{World, WorldError, WorldOptions};

@@ -8,7 +8,7 @@ use crate::boundary::{Boundaries, Boundary};
 use crate::clock::Clock;
 use crate::crash_state::Ending;
 use crate::disk::{Disk, Fate, FileId};
-use crate::fault::{Effect, Fault, Faults, Ledger};
+use crate::fault::{Effect, Fault, Faults, Ledger, Strike};
 use crate::handle::{Handle, IoError, OpenMode};
 use crate::locks::{FileLocks, HandleId, ShmLocks};
 use crate::rng::Seed;
@@ -298,6 +298,11 @@ impl Machine {
     /// How often each effect struck.
     pub fn ledger(&self) -> Ledger {
         self.0.state().faults.ledger().clone()
+    }
+
+    /// Where each fault struck first, in the order in which they did.
+    pub fn first_strikes(&self) -> Vec<Strike> {
+        self.0.state().faults.first_strikes().to_vec()
     }
 
     /// Armed faults that have not struck.

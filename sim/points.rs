@@ -11,6 +11,7 @@
 
 use crate::machine::Machine;
 use crate::rng::Seed;
+use crate::schedule::{Policy, Schedule};
 use crate::trace::Event;
 use crate::world::World;
 use std::collections::BTreeMap;
@@ -42,7 +43,7 @@ impl fmt::Display for Label {
 
 struct Parked {
     label: String,
-    /// Drawn for the label; the parked task with the highest goes on first.
+    /// As the policy has it; the parked task with the highest goes on first.
     priority: u64,
     /// How often it was asked whether time goes on before it.
     overtaken_count: u64,
@@ -59,6 +60,7 @@ struct State {
     overtaking_percent: u32,
     overtaken_count: u64,
     reached_counts: BTreeMap<Label, u64>,
+    schedule: Schedule,
     driver: Option<Waker>,
 }
 
@@ -138,6 +140,11 @@ impl Points {
         Poll::Pending
     }
 
+    /// From now on tasks that come to a point go on as this policy has it.
+    pub fn follow(&self, policy: Policy) {
+        self.state().schedule.policy = policy;
+    }
+
     /// From now on the next timer before the clock's horizon is met in so many percent of the moments at
     /// which a parked task could go on: what timers start then races with what is under way.
     pub fn let_time_overtake(&self, percent: u32) {
@@ -177,12 +184,12 @@ impl Points {
         true
     }
 
-    fn park(&self, label: Label, waker: &Waker) -> u64 {
+    fn park(&self, at: Label, waker: &Waker) -> u64 {
         let mut state = self.state();
-        let count = state.reached_counts.entry(label.clone()).or_default();
+        let count = state.reached_counts.entry(at.clone()).or_default();
         *count += 1;
-        let label = format!("{label}/{count}");
-        let priority = self.0.seed.stream_for("schedule", &label).bits();
+        let label = format!("{at}/{count}");
+        let priority = state.schedule.priority(self.0.seed, &at, &label);
         state.next_ticket += 1;
         let ticket = state.next_ticket;
         state

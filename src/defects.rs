@@ -38,20 +38,26 @@ pub const fn is_off() -> bool {
     false
 }
 
-/// Counts that this place was reached; nothing without the feature `probes`.
+/// Counts that this place was reached; nothing without the feature `probes`. A place to which only damaged
+/// data lead says so: `probe!("...", damage)`.
 #[cfg(feature = "probes")]
 #[macro_export]
 macro_rules! probe {
     ($name:literal) => {
         $crate::defects::count($name)
     };
+    ($name:literal, damage) => {
+        $crate::defects::count($name)
+    };
 }
 
-/// Counts that this place was reached; nothing without the feature `probes`.
+/// Counts that this place was reached; nothing without the feature `probes`. A place to which only damaged
+/// data lead says so: `probe!("...", damage)`.
 #[cfg(not(feature = "probes"))]
 #[macro_export]
 macro_rules! probe {
     ($name:literal) => {};
+    ($name:literal, damage) => {};
 }
 
 #[cfg(feature = "defects")]

@@ -5,8 +5,12 @@
 
 use super::canary::Canary;
 use super::findings::bundle_name;
+use super::matters::Matters;
 use super::shares::Shares;
 use super::twins::Twins;
+use crate::counts;
+use crate::lines::wrapped;
+use crate::probes::Coverage;
 use crate::verdict::{Outcome, Signature, Verdict};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,9 +23,6 @@ use stormglass_sim::{Digest, Seed};
 const EXIT_INTERRUPTED: u8 = 130;
 /// The exit code of a harness that does not work.
 const EXIT_BROKEN: u8 = 3;
-
-/// Columns of a summary's lines.
-const WIDTH: usize = 110;
 
 /// How a summary is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +46,10 @@ pub struct Summary {
     pub elapsed: Duration,
     /// Whether somebody interrupted it.
     pub was_interrupted: bool,
+    /// Whether it is broken by a probe that no run reached or a kind of fault that struck in none.
+    pub requires_probes: bool,
+    /// Which of a sample of the faults that struck were of consequence.
+    pub matters: Matters,
     /// What kept the campaign from going on.
     pub trouble: Option<io::Error>,
     folder: PathBuf,
@@ -117,10 +122,20 @@ impl Summary {
         self.failures.values().map(BTreeSet::len).sum()
     }
 
-    /// Runs that accuse nobody, and a canary that was missed.
+    /// Runs that accuse nobody, a canary that was missed, and places that had to be reached.
     fn broken_count(&self) -> usize {
         let is_missed = usize::from(self.canary == Some(Canary::Missed));
-        self.broken.len() + self.twins.different.len() + is_missed
+        let is_blind = usize::from(self.is_blind());
+        self.broken.len() + self.twins.different.len() + is_missed + is_blind
+    }
+
+    fn coverage(&self) -> Coverage {
+        Coverage::of(&self.counts)
+    }
+
+    /// Whether it did not look where it had to.
+    fn is_blind(&self) -> bool {
+        self.requires_probes && self.coverage().is_lacking()
     }
 
     /// Hash over the fingerprints of all runs, in the order of their seeds.
@@ -148,6 +163,9 @@ impl Summary {
             Told::Whole => self.happenings(),
         };
         lines.extend(self.findings());
+        if told == Told::Whole || self.is_blind() {
+            lines.extend(self.lacking());
+        }
         if told == Told::Whole {
             let canary = self.canary.as_ref().map(Canary::in_words);
             lines.extend(canary.map(|words| format!("canary       {words}")));
@@ -174,12 +192,37 @@ impl Summary {
     fn happenings(&self) -> Vec<String> {
         let mut groups: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         for (name, count) in &self.counts {
+            if name.starts_with(counts::FAULT_AT) {
+                continue;
+            }
             let (group, rest) = name.split_once(' ').unwrap_or(("", name));
             groups.entry(group).or_default().push(format!("{rest} {count}"));
         }
         groups.entry("disk").or_default().push(format!("operations {}", self.op_count));
         let lines = groups.into_iter().flat_map(|(group, words)| wrapped(group, &words));
         lines.chain(self.shares.in_words()).collect()
+    }
+
+    /// What was left out: a line for places, a line for kinds of faults.
+    fn lacking(&self) -> Vec<String> {
+        let coverage = self.coverage();
+        let Coverage { probes, faults } = &coverage;
+        let line = |head: &str, names: Vec<&str>, whole: String| {
+            let none = [format!("none of {whole}")];
+            let names: Vec<String> = names.into_iter().map(str::to_string).collect();
+            wrapped(head, if names.is_empty() { &none } else { &names })
+        };
+        let mut lines = Vec::new();
+        if !probes.is_empty() {
+            let whole = format!("{} probes", probes.len());
+            lines.extend(line("unreached", coverage.unreached(), whole));
+        }
+        let whole = format!("{} kinds of faults", faults.len());
+        lines.extend(line("idle", coverage.idle(), whole));
+        lines.extend(wrapped("mattered", &self.matters.in_words()));
+        let never = self.matters.never();
+        lines.extend(if never.is_empty() { Vec::new() } else { wrapped("no matter", &never) });
+        lines
     }
 
     /// What was found: by invariant, a line a signature.
@@ -206,6 +249,14 @@ impl Summary {
             lines.push(format!("HARNESS BROKEN seed {seed}   {why}"));
             lines.push(format!("  compare    cargo stormglass check-determinism --seed {seed}"));
         }
+        if self.is_blind() {
+            let coverage = self.coverage();
+            let (probes, kinds) = (coverage.unreached().len(), coverage.idle().len());
+            lines.push(format!(
+                "HARNESS BROKEN it does not look where it should: {probes} probes unreached, {kinds} kinds \
+                 of faults idle"
+            ));
+        }
         lines
     }
 
@@ -221,6 +272,9 @@ impl Summary {
             })
         });
         let broken = self.broken.iter().map(|(seed, why)| (seed.to_string(), why));
+        let coverage = self.coverage();
+        // The places of faults are told whole, in a table of their own.
+        let counts = self.counts.iter().filter(|(name, _)| !name.starts_with(counts::FAULT_AT));
         json!({
             "folder": self.folder,
             "run_count": self.run_count(),
@@ -235,24 +289,15 @@ impl Summary {
             "determinism": self.twins.in_words(),
             "failures": failures.collect::<Vec<_>>(),
             "harness_broken": broken.collect::<BTreeMap<_, _>>(),
-            "counts": self.counts,
+            "probes": coverage.probes,
+            "unreached": coverage.unreached(),
+            "idle_faults": coverage.idle(),
+            "faults": self.matters.ledger(&self.counts),
+            "faults_that_never_mattered": self.matters.never(),
+            "counts": counts.collect::<BTreeMap<_, _>>(),
             "shares": self.shares.tables(),
         })
     }
-}
-
-/// A group's words after its name, on as many lines as they need.
-fn wrapped(group: &str, words: &[String]) -> Vec<String> {
-    let mut lines = vec![format!("{group:<12}")];
-    for (at, word) in words.iter().enumerate() {
-        let comma = if at + 1 < words.len() { "," } else { "" };
-        if lines.last().is_some_and(|line| line.len() + word.len() > WIDTH) {
-            lines.push(" ".repeat(12));
-        }
-        let line = lines.last_mut().expect("the first line is there");
-        *line += &format!(" {word}{comma}");
-    }
-    lines
 }
 
 #[cfg(test)]
@@ -261,7 +306,7 @@ mod tests {
 
     fn outcome(verdict: Verdict) -> Outcome {
         let (fingerprint, counts) = ("f".to_string(), BTreeMap::new());
-        Outcome { verdict, fingerprint, op_count: 1, counts }
+        Outcome { verdict, fingerprint, op_count: 1, counts, trail: Default::default() }
     }
 
     /// A harness that finds nothing where something is must not be told as one that passed.
@@ -288,6 +333,26 @@ mod tests {
         assert_eq!(summary.exit_code(), 3);
         let told = summary.told(Told::Quiet);
         assert!(told.contains("HARNESS BROKEN seed 0x7   its process died"), "{told}");
+    }
+
+    /// A campaign that does not look must not be told as one that found nothing, where that was asked for.
+    #[test]
+    fn a_campaign_that_leaves_out_a_probe_is_broken_when_all_are_required() {
+        let mut summary = Summary::new(Path::new("findings"));
+        let mut run = outcome(Verdict::Passed);
+        run.counts.insert(crate::counts::protocol("atomic"), 1);
+        run.counts.insert(crate::counts::reached("a guest ran"), 1);
+        summary.add(Seed(7), run);
+        assert_eq!(summary.exit_code(), 0);
+        let told = summary.told(Told::Whole);
+        assert!(told.contains("\nunreached    a callback became on_failure, "), "{told}");
+        assert!(!told.contains(" a guest ran,") && told.contains("\nidle         eio, "), "{told}");
+        summary.requires_probes = true;
+        assert_eq!(summary.exit_code(), 3);
+        let told = summary.told(Told::Quiet);
+        assert!(told.contains("HARNESS BROKEN it does not look where it should: "), "{told}");
+        assert!(told.contains("\nunreached    a callback became on_failure, "), "{told}");
+        assert!(told.contains(", 1 harness errors, "), "{told}");
     }
 
     /// A run that is another one in another process must not be told as one that passed.

@@ -5,7 +5,8 @@
 //! that was sent before any fault has struck at all, or a minute and more after the last one, without
 //! one since. A run in which no later fault strikes begins in the same way, so that a quiet minute is as
 //! good as the end of all faults. Faults are what the disk's ledger counts (slow operations too), ends of
-//! boots, and steps of the clock. I21: the operations and the simulated time of a run.
+//! boots, and steps of the clock. At the end of a run every entity is read and written, and nothing is owed any
+//! more but what lies in the future. I21: the operations and the simulated time of a run.
 //! **Not verified:** whether what nobody waits for (a sweep of the background's, a passivation) makes
 //! progress, except as I9 has it. A future that never yields: only the process that waits for it sees
 //! that (I21 of a worker that is silent).
@@ -123,6 +124,18 @@ impl Judge<'_> {
         self.look_aside().await;
         let now_ms = self.world.clock().now_utc_ms();
         self.rows().iter().any(|rows| self.oracle.overdue(rows, now_ms).is_some())
+    }
+
+    /// I16: what is owed is settled, and leaves nothing that is owed for ever.
+    pub fn never_at_rest(&self) -> Going {
+        if !self.is_on {
+            return Ok(());
+        }
+        let expected = "an outbox with nothing that is due";
+        let actual = "rows that are due, minute after minute";
+        violated(
+            Mismatch::new(Invariant::I16, "outbox never empty", expected, actual).at("the run"),
+        )
     }
 
     /// I16: neither an answer nor a lost connection, and no fault for a minute.

@@ -10,14 +10,14 @@
 //! whose time a background sweep may have come, and sweeps of a store in which a commit may have failed.
 //! I9 of a boot that is over before it is due, and of intervals of more than two days.
 
-use super::{Judge, moment, progress};
+use super::{Going, Judge, moment, progress, violated};
 use crate::plan::{Action, Step, tenant_name};
 use crate::tally::Delayed;
 use std::sync::Arc;
 use stormglass_model::clock::{Moment, Span};
 use stormglass_model::sweep_check::Sweep;
 use stormglass_model::tables::{BlobRow, TenantRows};
-use stormglass_model::violation::{Invariant, Violation};
+use stormglass_model::violation::{Invariant, Mismatch, Violation};
 
 /// How long the end of a run waits for the background sweeper, in milliseconds of simulated time.
 const PATIENCE_MS: i64 = 2 * 86_400_000;
@@ -165,6 +165,21 @@ impl Judge<'_> {
             clock: Span { lo_ms: sent.clock_ms, hi_ms: now.clock_ms },
         }
         .check()
+    }
+
+    /// I9, at the end of a run, when faults are long over and nothing excuses a late sweep: no row is left that
+    /// was expired when the wait for the sweeper began.
+    pub fn has_caught_up(&self, began_ms: i64) -> Going {
+        let is_left = |row: &&BlobRow| row.expires_at_ms.is_some_and(|ms| ms <= began_ms);
+        let rows = self.rows();
+        let left = rows.iter().filter(|_| self.is_on).find_map(|rows| {
+            rows.blobs.iter().find(is_left).map(|row| format!("{} {}", rows.tenant, row.key))
+        });
+        let expected = format!("no row that was expired at {began_ms} ms");
+        let mismatch = |left| {
+            Mismatch::new(Invariant::I9, "expired row left at the end", expected, "one").at(left)
+        };
+        left.map_or(Ok(()), |left| violated(mismatch(left)))
     }
 
     /// How long to wait, in two parts, until the first row that expires has been expired for an interval

@@ -2,7 +2,7 @@
 
 use super::{Error, defects};
 use std::io::{self, Write};
-use stormglass_scenarios::scenario;
+use stormglass_scenarios::{counts, probes, scenario};
 
 pub fn run() -> Result<u8, Error> {
     let mut out = io::stdout().lock();
@@ -18,6 +18,16 @@ pub fn run() -> Result<u8, Error> {
     writeln!(out, "\ndefects, for --defect")?;
     for line in defects::lines() {
         writeln!(out, "  {line}")?;
+    }
+    writeln!(out, "\nkinds of faults")?;
+    for kind in counts::fault_kinds() {
+        writeln!(out, "  {kind}")?;
+    }
+    writeln!(out, "\nprobes, which a good campaign reaches")?;
+    for name in probes::all() {
+        let place = probes::told(&name);
+        let of_damage = probes::OF_DAMAGE.contains(&place);
+        writeln!(out, "  {place}{}", if of_damage { "  (of damaged data only)" } else { "" })?;
     }
     Ok(0)
 }

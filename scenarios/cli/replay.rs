@@ -1,6 +1,6 @@
 //! `replay`: a bundle or a plan again, and whether it ends as it did.
 
-use super::run::{reproduce, tell};
+use super::run::{reproduce, tell, tell_settings};
 use super::{Error, defects};
 use clap::Args;
 use std::path::PathBuf;
@@ -26,6 +26,7 @@ pub fn run(options: &Options) -> Result<u8, Error> {
     let own_defect = recorded.as_ref().and_then(|recorded| recorded.defect.clone());
     let planted = defect.clone().or(own_defect);
     defects::plant(planted.as_deref())?;
+    tell_settings(&source, *trace)?;
     let played = source.play(*trace)?;
     let mut last: Vec<String> = Vec::new();
     // A run that fails early has not come to the faults of its later steps.

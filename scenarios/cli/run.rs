@@ -8,6 +8,7 @@ use std::ops::ControlFlow;
 use stormglass_scenarios::bundle::Source;
 use stormglass_scenarios::counts;
 use stormglass_scenarios::host::{cores, fresh_seed};
+use stormglass_scenarios::lines::wrapped;
 use stormglass_scenarios::verdict::{Outcome, Played, Verdict};
 use stormglass_scenarios::what::What;
 use stormglass_sim::Seed;
@@ -52,8 +53,19 @@ pub fn run(options: &Options) -> Result<u8, Error> {
         println!("{}", plan.to_json());
         return Ok(0);
     }
+    tell_settings(&what.source(seed)?, options.trace)?;
     let played = what.play(seed, options.trace)?;
     tell(name, &format!("seed {seed}"), &played, options.trace, &[reproduce(&what.command(seed))])
+}
+
+/// Prints what a plan is played with, as the head of its run. With `trace`, standard output is the trace's alone.
+pub fn tell_settings(source: &Source, trace: bool) -> io::Result<()> {
+    let Some(plan) = source.plan().filter(|_| !trace) else { return Ok(()) };
+    let mut out = io::stdout().lock();
+    for (head, words) in plan.settings() {
+        writeln!(out, "{}", wrapped(head, &words).join("\n"))?;
+    }
+    writeln!(out)
 }
 
 /// The line with the command that plays the same again.
@@ -79,7 +91,7 @@ pub fn tell(
             writeln!(out, "  {line}")?;
         }
     }
-    let Outcome { verdict, fingerprint, op_count, counts } = &played.outcome;
+    let Outcome { verdict, fingerprint, op_count, counts, .. } = &played.outcome;
     let readings = counts.get(counts::READINGS).copied().unwrap_or(0);
     let mut words = format!("\n{scenario}  {name}  {}\n", verdict.in_words());
     words += &format!("{op_count} disk operations, tables read {readings} times\n");

@@ -115,7 +115,13 @@ mod tests {
         for seed in [5, 3] {
             let counts = [("answer 200".to_string(), 2), (broken_claim("T.Kept on t/Ts/s1"), 1)];
             let (verdict, fingerprint) = (Verdict::Passed, String::new());
-            let outcome = Outcome { verdict, fingerprint, op_count: 7, counts: counts.into() };
+            let outcome = Outcome {
+                verdict,
+                fingerprint,
+                op_count: 7,
+                counts: counts.into(),
+                trail: Default::default(),
+            };
             report.add(Seed(seed), &outcome);
         }
         assert_eq!((report.exit_code(), report.broken_claims()), (0, vec!["T.Kept"]));

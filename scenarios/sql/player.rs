@@ -32,6 +32,7 @@ pub fn play(script: &Script, keep_trace: bool) -> Result<Played, WorldError> {
         fingerprint: world.fingerprint().to_string(),
         op_count: world.op_count(),
         counts,
+        trail: Default::default(),
     };
     Ok(Played { outcome, story, records: world.records(), disk, moved: Vec::new() })
 }

@@ -3,6 +3,7 @@
 //! **Invariant:** only the same end twice accuses the platform (I21); another end accuses the harness.
 
 use super::{Crew, aside};
+use crate::trail::Trail;
 use crate::verdict::{Finding, Outcome, Verdict};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -215,7 +216,7 @@ pub const WITHOUT_END: &str = "(no end)";
 /// The outcome of a run that left none.
 fn without_end(verdict: Verdict) -> Outcome {
     let fingerprint = WITHOUT_END.to_string();
-    Outcome { verdict, fingerprint, op_count: 0, counts: BTreeMap::new() }
+    Outcome { verdict, fingerprint, op_count: 0, counts: BTreeMap::new(), trail: Trail::default() }
 }
 
 #[cfg(test)]

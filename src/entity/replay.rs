@@ -45,7 +45,7 @@ impl Actor {
             state = decode_snapshot(&self.key, snapshot);
             if state.is_none() {
                 tracing::warn!(entity = self.name, "snapshot cannot be decoded and is ignored");
-                probe!("a snapshot was ignored");
+                probe!("a snapshot was ignored", damage);
                 unusable = true;
                 journal = self.read_journal(true).await?;
             }

@@ -59,7 +59,8 @@ impl Actor {
                     return Err(self.unavailable(&error));
                 }
                 Appended::Violated(_) => {
-                    probe!("an append found another journal");
+                    // No probe stands here: only another program's event leads here, and a simulated file
+                    // has one server (`tests/rivals.rs` has the other).
                     self.loaded = None;
                     self.load().await?;
                 }

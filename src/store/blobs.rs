@@ -220,7 +220,7 @@ fn renew(
     let size = put.body.len() as u64;
     let damaged = row.data != put.body.as_bytes() || row.size != Some(size);
     if damaged {
-        probe!("a damaged blob was written again");
+        probe!("a damaged blob was written again", damage);
         db.execute(
             "UPDATE blobs SET data = ?2, size_bytes = ?3 WHERE blob_key = ?1",
             vec![text(&put.key), Value::Blob(put.body.as_bytes().to_vec()), integer(size)],

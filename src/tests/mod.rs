@@ -4,6 +4,7 @@ mod guests;
 mod lifecycle;
 mod outbox;
 mod recovery;
+mod rivals;
 mod time;
 pub mod world;
 mod written;

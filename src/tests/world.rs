@@ -124,11 +124,15 @@ impl World {
         Platform::start(self.config.clone(), seams).unwrap()
     }
 
+    /// A connection to a tenant's file, as another program has one.
+    pub async fn rival(&self, tenant: &str) -> libsql::Connection {
+        let path = self.folder.join(format!("{tenant}.db"));
+        libsql::Builder::new_local(path).build().await.unwrap().connect().unwrap()
+    }
+
     /// Runs a statement on a tenant's file as another program would, and returns its rows' texts.
     pub async fn sql(&self, tenant: &str, sql: &str) -> Vec<String> {
-        let path = self.folder.join(format!("{tenant}.db"));
-        let database = libsql::Builder::new_local(path).build().await.unwrap();
-        let connection = database.connect().unwrap();
+        let connection = self.rival(tenant).await;
         let mut rows = connection.query(sql, ()).await.unwrap();
         let mut texts = Vec::new();
         while let Some(row) = rows.next().await.unwrap() {

@@ -12,6 +12,7 @@ mod every_crash;
 mod faults;
 mod fingerprint;
 mod guests;
+mod ledger;
 mod live;
 mod messages;
 mod panics;

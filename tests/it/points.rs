@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use madsim::runtime::{Handle, NodeHandle, Runtime};
 use stormglass_sim::{
-    Effect, Fault, Label, OpenMode, Points, World, WorldOptions, trace::Event, trace::Record,
+    Effect, Fault, Label, OpenMode, Points, Policy, World, WorldOptions, trace::Event,
+    trace::Record,
 };
 
 const DAY_MS: i64 = 86_400_000;
@@ -93,7 +94,16 @@ where
 
 /// The order of `walkers` at 4 points each.
 fn order(world_seed: u64, madsim_seed: u64, walkers: &[&'static str]) -> Vec<String> {
+    order_under(Policy::Random, (world_seed, madsim_seed), walkers)
+}
+
+fn order_under(
+    policy: Policy,
+    (world_seed, madsim_seed): (u64, u64),
+    walkers: &[&'static str],
+) -> Vec<String> {
     let body = async |sim: Sim| {
+        sim.points.follow(policy);
         let tasks: Vec<_> = walkers.iter().map(|who| sim.spawn_walker(who, 4)).collect();
         for task in tasks {
             task.await.expect("no walker panics");
@@ -154,19 +164,46 @@ fn different_world_seeds_give_different_orders() {
     assert_eq!((firsts.len(), lasts.len()), (5, 5), "{firsts:?} {lasts:?}");
 }
 
-/// Goal: shrinking moves nothing. Method: each task dropped in turn, under several seeds; the order of
-/// the others among themselves stays.
+/// Goal: shrinking moves nothing. Method: each task dropped in turn, under several seeds and every policy;
+/// the order of the others among themselves stays.
 #[test]
 fn dropping_a_task_moves_no_other() {
-    for seed in 0..8 {
-        let whole = order(seed, 1, &WALKERS);
+    let pct = |depth| Policy::Pct { depth, span: 6 };
+    for (policy, seed) in [Policy::Random, pct(1), pct(2), pct(4)]
+        .into_iter()
+        .flat_map(|p| (0..8).map(move |n| (p, n)))
+    {
+        let whole = order_under(policy, (seed, 1), &WALKERS);
         for dropped in WALKERS {
             let rest: Vec<_> = WALKERS.into_iter().filter(|who| *who != dropped).collect();
             let expected: Vec<_> =
                 whole.iter().filter(|at| !at.starts_with(dropped)).cloned().collect();
-            assert_eq!(order(seed, 2, &rest), expected, "seed {seed} without {dropped}");
+            let order = order_under(policy, (seed, 2), &rest);
+            assert_eq!(order, expected, "{policy}, seed {seed} without {dropped}");
         }
     }
+}
+
+/// Goal: PCT changes few orders, and never madsim's. Method: how often another task goes on than the one
+/// before, of 20 times: without a change each walks to its end; every further change makes few more.
+#[test]
+fn pct_lets_a_task_go_on_until_it_falls_below_the_others() {
+    let switches = |depth: u32, seed: u64| {
+        let policy = Policy::Pct { depth, span: 20 };
+        let log = order_under(policy, (seed, seed), &WALKERS);
+        assert_eq!(log, order_under(policy, (seed, seed + 99), &WALKERS), "madsim decides nothing");
+        log.windows(2).filter(|pair| pair[0][..3] != pair[1][..3]).count()
+    };
+    let of_depth = |depth| (0..30).map(|seed| switches(depth, seed)).collect::<Vec<_>>();
+    assert!(of_depth(1).iter().all(|count| *count == 4), "{:?}", of_depth(1));
+    let sums: Vec<usize> = (1..=4).map(|depth| of_depth(depth).iter().sum()).collect();
+    assert!(sums.is_sorted() && sums[1] > sums[0] && sums[3] < 30 * 10, "{sums:?}");
+    let random = |seed| {
+        let log = order(seed, 1, &WALKERS);
+        log.windows(2).filter(|pair| pair[0][..3] != pair[1][..3]).count()
+    };
+    let random: usize = (0..30).map(random).sum();
+    assert!(random > sums[1] && random > 30 * 8, "{random} {sums:?}");
 }
 
 /// Goal: the death of a process takes its tasks and nothing else. Method: the server is killed while two

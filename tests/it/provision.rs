@@ -6,7 +6,7 @@ use stormglass_scenarios::recipe::{Alphabet, Recipe};
 use stormglass_scenarios::runner::{self, PlayOptions};
 use stormglass_scenarios::scenario::{self, Settings};
 use stormglass_scenarios::verdict::{Played, Verdict};
-use stormglass_sim::{Effect, Ending, Fault, Seed, Survivors};
+use stormglass_sim::{Effect, Ending, Fault, Policy, Seed, Survivors};
 
 const SPEC: &str = include_str!("../live/session.ioa.toml");
 
@@ -33,6 +33,8 @@ fn story(protocol: Protocol) -> Plan {
         snapshot_every: 100,
         idle_ms: 300_000,
         overtaking_percent: 0,
+        policy: Policy::Random,
+        swarm: None,
         specs: Some(vec![SpecText {
             file: "session.ioa.toml".to_string(),
             text: SPEC.to_string(),

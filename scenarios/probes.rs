@@ -1,0 +1,123 @@
+//! The places that a good campaign reaches, and what one has left out.
+//!
+//! **Invariant:** the platform's probes are read from its sources when this crate is built, those of the
+//! harness stand where they are counted: no list can lag behind.
+
+use crate::counts::{self, Phase};
+use crate::malformed::Malformed;
+use crate::races;
+use clap::ValueEnum;
+use std::collections::BTreeMap;
+use stormglass_sim::{Ending, Survivors};
+
+include!(concat!(env!("OUT_DIR"), "/probes.rs"));
+
+/// The names of all probes, as runs count them.
+pub fn all() -> Vec<String> {
+    of_honest_runs().chain(OF_DAMAGE.iter().map(|place| counts::reached(place))).collect()
+}
+
+/// Those to which no damage has to lead.
+fn of_honest_runs() -> impl Iterator<Item = String> {
+    let places = PLATFORM.iter().copied().chain(races::names()).chain([counts::OVERTAKEN]);
+    places.map(counts::reached).chain(crashes()).chain(rejections())
+}
+
+/// Crashes of each kind in each phase.
+fn crashes() -> impl Iterator<Item = String> {
+    let endings = [Ending::ProcessKill, Ending::PowerLoss(Survivors::None)];
+    let of_phase = move |phase| endings.clone().map(|ending| counts::crash(&ending, phase));
+    Phase::ALL.into_iter().flat_map(of_phase)
+}
+
+/// Requests that are none, by what is wrong with them.
+fn rejections() -> impl Iterator<Item = String> {
+    Malformed::value_variants().iter().map(|what| counts::rejected(&what.name()))
+}
+
+/// A probe's name as it is told: a place without the word for its group.
+pub fn told(name: &str) -> &str {
+    name.strip_prefix(counts::REACHED).unwrap_or(name)
+}
+
+/// What a campaign has reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Coverage {
+    /// How often each probe was reached.
+    pub probes: BTreeMap<String, u64>,
+    /// How often each kind of fault struck.
+    pub faults: BTreeMap<&'static str, u64>,
+}
+
+impl Coverage {
+    /// Of runs with these counts. Without any run of the platform there are no probes, and without a fault that
+    /// damages data none to which only such faults lead.
+    pub fn of(counts: &BTreeMap<String, u64>) -> Coverage {
+        let count = |name: &str| counts.get(name).copied().unwrap_or(0);
+        let has_platform = counts.keys().any(|name| name.starts_with(counts::PROTOCOL));
+        let is_damaged = counts::has_dishonest_fault(counts);
+        let probes: Vec<String> = match (has_platform, is_damaged) {
+            (false, _) => Vec::new(),
+            (true, false) => of_honest_runs().collect(),
+            (true, true) => all(),
+        };
+        let fault = |kind: &'static str| (kind, count(&counts::fault(kind)));
+        Coverage {
+            probes: probes
+                .into_iter()
+                .map(|name| (told(&name).to_string(), count(&name)))
+                .collect(),
+            faults: counts::fault_kinds().into_iter().map(fault).collect(),
+        }
+    }
+
+    /// The probes that no run reached.
+    pub fn unreached(&self) -> Vec<&str> {
+        self.probes.iter().filter(|(_, count)| **count == 0).map(|(name, _)| &**name).collect()
+    }
+
+    /// The kinds of faults that struck in no run.
+    pub fn idle(&self) -> Vec<&str> {
+        self.faults.iter().filter(|(_, count)| **count == 0).map(|(kind, _)| *kind).collect()
+    }
+
+    /// Whether a probe was never reached or a kind of fault never struck.
+    pub fn is_lacking(&self) -> bool {
+        !self.unreached().is_empty() || !self.idle().is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    /// Goal: the list is the platform's, whole. Method: names from both ends of its sources, and none twice.
+    #[test]
+    fn the_sources_of_the_platform_name_its_probes() {
+        for name in ["a guest ran", "replay put back a missing blob", "the sweeper deleted a row"] {
+            assert!(PLATFORM.contains(&name), "{PLATFORM:?}");
+        }
+        assert_eq!(all().iter().collect::<BTreeSet<_>>().len(), all().len());
+        assert!(OF_DAMAGE.contains(&"a snapshot was ignored"), "{OF_DAMAGE:?}");
+        assert!(PLATFORM.iter().any(|name| counts::reached(name) == counts::PUT_BACK));
+    }
+
+    #[test]
+    fn what_was_never_counted_is_unreached_or_idle() {
+        let mut counts: BTreeMap<String, u64> = all().into_iter().map(|name| (name, 1)).collect();
+        counts.extend(counts::fault_kinds().into_iter().map(|kind| (counts::fault(kind), 1)));
+        counts.insert(counts::protocol("atomic"), 1);
+        assert!(!Coverage::of(&counts).is_lacking());
+        counts.remove(&counts::reached("a guest ran"));
+        assert_eq!(Coverage::of(&counts).unreached(), ["a guest ran"]);
+        counts.insert(counts::fault("slow"), 0);
+        assert_eq!(Coverage::of(&counts).idle(), ["slow"]);
+        counts.remove(&counts::reached(OF_DAMAGE[0]));
+        assert_eq!(Coverage::of(&counts).unreached(), ["a guest ran"], "nothing was damaged");
+        counts.insert(counts::fault("some damage"), 1);
+        assert_eq!(Coverage::of(&counts).unreached(), [OF_DAMAGE[0], "a guest ran"]);
+        counts.remove(&counts::protocol("atomic"));
+        assert_eq!(Coverage::of(&counts).unreached(), [""; 0], "the control has no platform");
+    }
+}

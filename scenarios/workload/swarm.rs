@@ -1,0 +1,131 @@
+//! Swarm settings that are not of a scenario's own: who goes on at points, and which kinds of faults there are.
+//!
+//! **Invariant:** each is drawn from a stream of its own, in a part of the seeds: the plans of the others are
+//! what they were without it.
+
+use super::author::Cast;
+use super::draw::Draw;
+use super::faults;
+use crate::counts::fault_kinds;
+use crate::plan::{Step, Swarm};
+use crate::profile::Profile;
+use std::collections::BTreeSet;
+use stormglass_sim::{Fault, Policy, Seed};
+
+/// Plans whose tasks go on by PCT, in percent.
+const PCT_SHARE: u32 = 25;
+/// Plans whose faults are of some kinds only, in percent.
+const SOME_FAULTS_SHARE: u32 = 25;
+/// How often faults are drawn anew until there are enough of the kinds that are taken.
+const TRIES_MAX: usize = 20;
+
+/// Who goes on.
+pub fn policy(seed: Seed) -> Policy {
+    let mut draw = Draw::new(seed, "policy");
+    if !draw.percent(PCT_SHARE) {
+        return Policy::Random;
+    }
+    // A crowd of two to four requests comes to some ten to forty points.
+    Policy::Pct { depth: draw.pick(&[1, 2, 2, 3, 4]), span: draw.pick(&[10, 20, 40]) }
+}
+
+/// The kinds of faults that a seed takes; nothing for every one.
+fn kinds_of_faults(seed: Seed) -> Option<BTreeSet<String>> {
+    let mut draw = Draw::new(seed, "kinds-of-faults");
+    if !draw.percent(SOME_FAULTS_SHARE) {
+        return None;
+    }
+    let mut kinds: Vec<&str> = fault_kinds();
+    kinds.retain(|_| draw.percent(50));
+    Some(kinds.into_iter().map(str::to_string).collect())
+}
+
+/// The faults of a plan besides those that its steps came with, and the kinds that were taken.
+pub fn faults(
+    seed: Seed,
+    steps: &[Step],
+    profile: &Profile,
+) -> (Vec<Fault>, Option<BTreeSet<String>>) {
+    let mut draw = Draw::new(seed, "fault-plan");
+    let mut faults = faults::of_plan(&mut draw, steps, profile);
+    let kinds = kinds_of_faults(seed);
+    if let Some(kinds) = &kinds {
+        let is_taken = |fault: &Fault| kinds.contains(fault.effect.name());
+        let count = faults.len();
+        faults.retain(is_taken);
+        for _ in 0..TRIES_MAX {
+            let more = faults::of_plan(&mut draw, steps, profile).into_iter().filter(is_taken);
+            let missing = count - faults.len();
+            faults.extend(more.take(missing));
+        }
+    }
+    (faults, kinds)
+}
+
+/// The record of what was drawn.
+pub fn record(
+    cast: &Cast,
+    kinds: impl Iterator<Item = (String, u32)>,
+    faults: Option<BTreeSet<String>>,
+) -> Swarm {
+    Swarm {
+        clients: cast.clients,
+        tenants: cast.tenants,
+        entities: cast.entities,
+        contents: cast.taste.contents,
+        has_large: cast.taste.has_large,
+        kinds: kinds
+            .filter(|(_, weight)| *weight > 0)
+            .map(|(kind, weight)| format!("{kind} {weight}"))
+            .collect(),
+        faults,
+    }
+}
+
+/// A kind's name as plans write it: `to-deadline` of `ToDeadline`.
+pub fn kebab(name: &str) -> String {
+    let mut kebab = String::new();
+    for letter in name.chars() {
+        if letter.is_uppercase() && !kebab.is_empty() {
+            kebab.push('-');
+        }
+        kebab.extend(if letter == '_' { '-' } else { letter }.to_lowercase());
+    }
+    kebab
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workload::SCENARIOS;
+
+    /// Goal: the share of seeds is what it says, and each of the settings comes up. Method: 2,000 seeds.
+    #[test]
+    fn a_part_of_the_seeds_draws_another_policy_or_fewer_kinds_of_faults() {
+        let policies: Vec<Policy> = (0..2_000).map(|n| policy(Seed(n))).collect();
+        let pct_count = policies.iter().filter(|policy| !policy.is_random()).count();
+        assert!((400..600).contains(&pct_count), "{pct_count}");
+        let all: BTreeSet<String> = policies.iter().map(ToString::to_string).collect();
+        assert_eq!(all.len(), 1 + 4 * 3, "{all:?}");
+        let some = (0..2_000).filter_map(|n| kinds_of_faults(Seed(n))).collect::<Vec<_>>();
+        assert!((400..600).contains(&some.len()), "{}", some.len());
+        for kind in fault_kinds() {
+            let taken = some.iter().filter(|kinds| kinds.contains(kind)).count();
+            assert!(taken * 10 > some.len() * 4 && taken * 10 < some.len() * 6, "{kind}: {taken}");
+        }
+    }
+
+    #[test]
+    fn where_some_kinds_are_taken_there_are_no_others() {
+        let profile = Profile { faulty_runs: crate::profile::Percent(100), ..Profile::default() };
+        let mut found = 0;
+        for seed in (0..300).map(Seed) {
+            let steps = SCENARIOS[0].plan(seed, &profile).steps;
+            let (faults, kinds) = faults(seed, &steps, &profile);
+            let Some(kinds) = kinds else { continue };
+            assert!(faults.iter().all(|fault| kinds.contains(fault.effect.name())), "{faults:?}");
+            found += faults.len();
+        }
+        assert!(found > 50, "{found} faults");
+    }
+}
