@@ -7,18 +7,20 @@
 //!
 //! **Modelled:** page cache and durable bytes; files and directory entries synced apart; writes lost,
 //! reordered and torn at sector boundaries; holes; unlinked files that live on while they are open;
-//! a quota; a size that grows without its data (a torn write that keeps only its last sector).
+//! a quota; a size that grows without its data (a torn write that keeps only its last sector); syncs that
+//! lie, or fail and forget; bits that flip at rest.
 //! **Not modelled:** directories of their own (a path's directory always exists), hard links,
 //! permissions, a single sector written by half, a process kill in the middle of one write.
 
 mod content;
+mod dishonest;
 mod log;
 mod pending;
 
 pub use content::{Bytes, Grid};
 pub use pending::{Change, Fate, Pending};
 
-use crate::crash_state::Ending;
+use crate::crash_state::{Ending, Survivors};
 use content::Content;
 use log::Log;
 use pending::{directory_of, pieces};
@@ -68,6 +70,7 @@ struct File {
     cached: Content,
     pending: Log<Pending>,
     open_count: u32,
+    broken: dishonest::Broken,
 }
 
 type Entries = BTreeMap<Arc<str>, FileId>;
@@ -158,8 +161,13 @@ impl Disk {
         let file = self.next_file;
         self.next_file += 1;
         let empty = Content::new(grid);
-        let state =
-            File { durable: empty.clone(), cached: empty, pending: Log::new(), open_count: 0 };
+        let state = File {
+            durable: empty.clone(),
+            cached: empty,
+            pending: Log::new(),
+            open_count: 0,
+            broken: dishonest::Broken::default(),
+        };
         self.files.insert(file, state);
         file
     }
@@ -218,9 +226,10 @@ impl Disk {
         }
         self.check_quota(file, offset + bytes.len() as u64)?;
         let bytes = Bytes::from(bytes);
-        let order = self.take_order();
+        let (order, sector) = (self.take_order(), self.options.sector_size_bytes);
         let state = self.file_mut(file);
         state.cached.write(offset, &bytes);
+        let (offset, bytes) = state.dirtied(offset, bytes, sector);
         state.pending.push(Pending { order, change: Change::Write { file, offset, bytes } });
         Ok(())
     }
@@ -240,9 +249,7 @@ impl Disk {
 
     /// Makes everything written to `file` durable; not its name (see [`Disk::sync_directory_of`]).
     pub fn sync(&mut self, file: FileId) {
-        let state = self.file_mut(file);
-        state.durable = state.cached.clone();
-        state.pending.clear();
+        self.file_mut(file).sync();
     }
 
     /// Makes every creation, deletion and renaming in the directory that holds `path` durable.
@@ -304,7 +311,12 @@ impl Disk {
         for file in self.files.values_mut() {
             file.open_count = 0;
         }
-        if let Ending::PowerLoss(survivors) = ending {
+        let survivors = match ending {
+            Ending::ProcessKill => None,
+            Ending::PowerLoss(survivors) => Some(survivors),
+            Ending::DiskSwap { .. } => Some(&Survivors::None),
+        };
+        if let Some(survivors) = survivors {
             let pending = self.pending();
             let fates = survivors.fates(&pending, self.options.sector_size_bytes);
             let held = self.held_entries.newest_first().map(|op| (op.clone(), Fate::Kept));
@@ -338,6 +350,7 @@ impl Disk {
         for file in self.files.values_mut() {
             file.cached = file.durable.clone();
             file.pending = Log::new();
+            file.broken = dishonest::Broken::default();
         }
         self.cached_entries = self.durable_entries.clone();
         (self.pending_entries, self.held_entries) = (Log::new(), Log::new());
