@@ -6,6 +6,7 @@
 //! streams of the seed, a stream a purpose.
 
 pub mod author;
+pub mod damage;
 pub mod draw;
 pub mod expiry;
 pub mod faults;
@@ -98,7 +99,7 @@ impl Scenario {
         let Author { steps, mut faults, .. } = author;
         faults.extend(faults::of_plan(&mut Draw::new(seed, "fault-plan"), &steps, profile));
         let interval_ms = swarm.pick(self.sweep_intervals_ms);
-        Plan {
+        let mut plan = Plan {
             version: PLAN_VERSION,
             scenario: self.name.to_string(),
             seed,
@@ -123,7 +124,9 @@ impl Scenario {
             overtaking_percent: swarm.pick(&[0, 0, 0, 5, 30]),
             steps,
             faults,
-        }
+        };
+        damage::strike(&mut plan, profile);
+        plan
     }
 
     /// The kinds of steps that a seed takes, and how often against one another.

@@ -311,12 +311,18 @@ impl Machine {
     }
 
     /// Keeps an image of the disk as it is, without what is pending: one that [`Ending::DiskSwap`] may put
-    /// back. Costs a few reference counts a file. The first image is that of the machine's making.
-    pub fn keep_image(&self) {
+    /// back. Costs a few reference counts a file. The first image is that of the machine's making. None is
+    /// kept, and the answer is false, while syncs have lied or forgotten: it would lack what they answered
+    /// for.
+    pub fn keep_image(&self) -> bool {
         let mut state = self.0.state();
+        if !state.disk.unkept().is_empty() {
+            return false;
+        }
         let mut image = state.disk.clone();
         image.crash(&Ending::PowerLoss(Survivors::None));
         state.images.push(image);
+        true
     }
 
     /// Flips bits in the bytes at rest of the file that `path` names: from `offset` on, at most `bytes` of
