@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::entity::{EntityKey, OpId};
 use crate::fit::not_allowed;
+use crate::inner::NOBODY;
 use crate::oracle::{Oracle, Tracked, WORLDS_MAX, key_of};
 use crate::request::{Answer, EntityView, Kind, Listed};
 use crate::violation::{Invariant, Violation};
@@ -177,10 +178,16 @@ impl Oracle {
         let lost = self.damage.lost.get(key).cloned().unwrap_or_default();
         let mut search = self.search(&spawned);
         let mut found: Vec<World> = Vec::new();
-        for world in now.iter().chain(&lost) {
-            for version in (0..=world.version()).rev() {
-                let cut = world.cut(version, op.id);
-                found.extend(cut.place(op, answer, &mut search));
+        // What is gone may have been done again by the platform itself, and what came after it stands.
+        for is_redone in [false, true] {
+            if !found.is_empty() {
+                break;
+            }
+            for world in now.iter().chain(&lost) {
+                for version in (0..=world.version()).rev() {
+                    let cut = world.cut(version, op.id, is_redone);
+                    found.extend(cut.place(op, answer, &mut search));
+                }
             }
         }
         let is_exhausted = search.budget == 0;
@@ -206,13 +213,17 @@ fn of_damage(mut one: Violation) -> Violation {
 }
 
 impl World {
-    /// The past up to `version`: what came after it is gone. A request that is out may meet any of it.
-    fn cut(&self, version: u64, besides: OpId) -> World {
+    /// The past up to `version`: what came after it is gone, or was `is_redone` upon another. A request that
+    /// is out may meet any of it.
+    fn cut(&self, version: u64, besides: OpId, is_redone: bool) -> World {
         let mut cut = self.clone();
+        let rest = self.journal.iter().skip(version as usize).filter(|_| is_redone);
+        cut.waiting.extend(rest.filter(|event| event.op != NOBODY).map(|event| (event.op, 0)));
         cut.journal.truncate(version as usize);
         cut.states.truncate(version as usize + 1);
         cut.acks.retain(|at, _| *at <= version);
-        cut.closed.retain(|(at, _)| *at <= version);
+        // What closed a row may be among what is gone.
+        cut.closed.clear();
         cut.placed.retain(|_, at| *at <= version);
         let gone = self.placed.keys().filter(|id| !cut.placed.contains_key(id));
         cut.waiting.extend(gone.map(|id| (*id, 0)));

@@ -4,12 +4,13 @@
 //! has changed by it, the row and who rests on it; otherwise no more than the file. It is found out on a
 //! copy of the disk, before the disk itself is touched.
 
+use crate::plan::tenant_name;
 use crate::seams::database_path;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use stormglass_model::entity::EntityKey;
 use stormglass_sim::sqlite_file::{Memory, ReadError, Row, Tables};
-use stormglass_sim::{Disk, World};
+use stormglass_sim::{Boot, Disk, World};
 
 /// Where bits flip.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,7 +73,8 @@ const NEEDLE: usize = 16;
 /// Places within a row at which it is tried.
 const TRIES: u64 = 8;
 
-/// Flips bits in a tenant's files, in a run's world. Where a row's bytes are in the log, the log is hit.
+/// Flips bits in a tenant's files, in a run's world. A row whose bytes are in the log is not hit: there the
+/// rest of the log is damaged with it.
 pub fn strike(world: &World, tenant: &str, rot: &Rot) -> Hit {
     let image = world.image();
     let path = database_path(tenant);
@@ -106,13 +108,24 @@ pub fn strike(world: &World, tenant: &str, rot: &Rot) -> Hit {
                 return Hit::Row(entities);
             }
         }
-        // The newest frame with it is the last.
-        if let Some(at) = places_of(&image, &log, needle).last() {
-            flip(&log, *at);
-            return Hit::File;
-        }
     }
     Hit::Nothing
+}
+
+/// Brings a tenant's log to its file, by a connection of its own, and says whether that was done. What a
+/// fault makes of it is the run's: an administrator is not owed an answer.
+pub async fn checkpoint(world: &World, boot: &Boot, tenant: u32) -> bool {
+    let path = database_path(&tenant_name(tenant));
+    if world.image().find(&path).is_none() {
+        return false;
+    }
+    let done = async {
+        let database = libsql::Builder::new_local(boot.uri(&path)).build().await?;
+        let connection = database.connect()?;
+        let mut rows = connection.query("PRAGMA wal_checkpoint(TRUNCATE)", ()).await?;
+        rows.next().await
+    };
+    done.await.is_ok()
 }
 
 /// A row's value that can be hit.

@@ -209,6 +209,7 @@ impl Run<'_> {
             match &first.action {
                 Action::Wait { .. }
                 | Action::StepClock { .. }
+                | Action::Checkpoint { .. }
                 | Action::Rot { .. }
                 | Action::Crash { .. }
                 | Action::Restart
@@ -371,6 +372,14 @@ impl Run<'_> {
                 self.story.step(step, "");
             }
             Action::Crash { ending } => self.end_boot(ending),
+            Action::Checkpoint { tenant } => {
+                self.world.enter(&format!("step {}", step.id));
+                let done = match &self.server {
+                    Some(server) => damage::checkpoint(self.world, server.boot(), *tenant).await,
+                    None => false,
+                };
+                self.story.step(step, if done { "" } else { "nothing done" });
+            }
             Action::Rot { tenant, rot } => self.rot(step, *tenant, rot),
             Action::Reconfigure { change } => {
                 self.announced.push(change.clone());

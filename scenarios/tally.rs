@@ -230,6 +230,7 @@ pub fn step_kind(action: &Action) -> &'static str {
         Action::Sweep { .. } => "sweep",
         Action::Wait { .. } => "wait",
         Action::StepClock { .. } => "step-clock",
+        Action::Checkpoint { .. } => "checkpoint",
         Action::Rot { .. } => "rot",
         Action::Crash { .. } => "crash",
         Action::Restart => "restart",

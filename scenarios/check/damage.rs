@@ -14,13 +14,17 @@
 //! end, or whole entities; SQLite ends a log at its first wrong checksum, and pages have none.
 
 use super::{Judge, Remains};
+use crate::http::Answer;
 use crate::plan::{Step, tenant_name};
 use crate::rows::Reader;
 use crate::seams::tenant_of_path;
+use crate::translate;
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use stormglass_model::damage::Extent;
 use stormglass_model::entity::EntityKey;
 use stormglass_model::oracle::Oracle;
+use stormglass_model::violation::{Invariant, Mismatch, Violation};
 
 /// What the model was when an image of the disk was kept.
 pub(super) struct Saved {
@@ -37,6 +41,16 @@ pub(super) struct Followed {
     seen_count: usize,
     /// By the numbers of the machine's images.
     saved: Vec<Saved>,
+}
+
+fn names_a_field(message: &str) -> bool {
+    let field = message.split_once("field `").and_then(|(_, rest)| rest.split_once('`'));
+    field.is_some_and(|(field, _)| !field.is_empty())
+}
+
+fn names_an_event(message: &str) -> bool {
+    let number = message.split_once("event ").and_then(|(_, rest)| rest.split(' ').next());
+    number.and_then(|number| number.parse::<u64>().ok()).is_some_and(|number| number > 0)
 }
 
 impl Judge<'_> {
@@ -96,6 +110,21 @@ impl Judge<'_> {
         self.read_at_op = u64::MAX;
     }
 
+    /// I22: an error of damaged data names what is lost: the field, or the event by its number.
+    pub(super) fn names_what_is_lost(&self, step: &Step, said: &Answer) -> Option<Violation> {
+        let message = said.body.pointer("/error/message").and_then(Value::as_str).unwrap_or("");
+        let is_named = match said.code.as_deref() {
+            Some("BlobLost") => names_a_field(message),
+            Some("EventUndecodable") => names_an_event(message),
+            _ => true,
+        };
+        let mismatch = || {
+            let (place, expected) = ("error names nothing", "the field or the event that is lost");
+            Mismatch::new(Invariant::I22, place, expected, message).at(translate::brief(step))
+        };
+        (!is_named).then(mismatch)
+    }
+
     /// Whether an answer of 5xx to a step accuses nobody, whenever it comes.
     pub(super) fn is_excused(&self, step: &Step) -> bool {
         let tenant = match (step.action.who(), step.action.tenant()) {
@@ -114,5 +143,18 @@ impl Judge<'_> {
     pub(super) fn asks_damaged(&self, step: &Step) -> bool {
         let tenant = step.action.who().map(|who| tenant_name(who.tenant));
         tenant.is_some_and(|tenant| self.oracle.damage_of(&tenant).is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_names_the_field_or_the_event() {
+        assert!(names_a_field("blob of field `big` of entity `Session('a')` is lost"));
+        assert!(!names_a_field("blob of field `` is lost") && !names_a_field("a blob is lost"));
+        assert!(names_an_event("event 12 of entity `Session('a')` cannot be decoded: no text"));
+        assert!(!names_an_event("event 0 of entity `a`") && !names_an_event("an event is lost"));
     }
 }

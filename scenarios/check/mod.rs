@@ -240,6 +240,7 @@ impl<'a> Judge<'a> {
             self.note_standing(step, said);
         }
         self.held.extend(found);
+        self.held.extend(self.names_what_is_lost(step, said));
         let contradiction = translate::contradiction(step, said, &self.sets);
         // Of a damaged file the page may be of one time and the count of another.
         if let Some(actual) = contradiction.filter(|_| !self.is_excused(step)) {

@@ -154,6 +154,11 @@ pub enum Action {
         /// By how much; negative is backwards.
         by_ms: i64,
     },
+    /// Brings a tenant's write-ahead log to its file, as an administrator's own tool does.
+    Checkpoint {
+        /// Whose.
+        tenant: u32,
+    },
     /// Flips bits in a tenant's files, at rest.
     Rot {
         /// Whose.

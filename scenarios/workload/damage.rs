@@ -78,12 +78,13 @@ fn rot(draw: &mut Draw, place: Place) -> Rot {
     }
 }
 
-/// Bits flip in a row's bytes, which a restart has brought from the log to the file, and nobody has them in
+/// Bits flip in a row's bytes: they stand in the file and no longer in the log, and no process has them in
 /// memory.
 fn rotten_row(draw: &mut Draw, plan: &mut Plan) {
     let mut here = Insertion::at_random(draw, plan);
-    here.push(Action::Restart);
     let tenant = here.tenant(draw);
+    here.push(Action::Checkpoint { tenant });
+    here.push(Action::Restart);
     for _ in 0..1 + draw.below(2) {
         let place =
             draw.pick(&[Place::Blob, Place::Blob, Place::Blob, Place::Event, Place::Snapshot]);
@@ -110,13 +111,14 @@ fn rotten_file(draw: &mut Draw, plan: &mut Plan) {
         return end_and_read(draw, plan);
     }
     let mut here = Insertion::at_random(draw, plan);
+    let tenant = here.tenant(draw);
     if place == Place::Database {
+        here.push(Action::Checkpoint { tenant });
         here.push(Action::Restart);
     }
-    let tenant = here.tenant(draw);
     let rot = rot(draw, place);
     here.push(Action::Rot { tenant, rot });
-    if draw.percent(70) {
+    if draw.percent(95) {
         let ending = draw.pick(&[Ending::ProcessKill, Ending::PowerLoss(Survivors::None)]);
         here.push(Action::Crash { ending });
     }
@@ -146,7 +148,9 @@ fn forgetting_sync(draw: &mut Draw, plan: &mut Plan) {
 fn broken_sync(draw: &mut Draw, plan: &mut Plan, effect: Effect) {
     let file = draw.pick(&[None, Some(FileKind::Wal), Some(FileKind::Wal), Some(FileKind::Database)]);
     let nth = u64::from(1 + draw.below(12));
-    let when = draw.pick(&[When::Nth(nth), When::Nth(nth), When::FromNth(nth)]);
+    // A device whose syncs all fail is served to nobody, honest or not.
+    let is_lie = effect == Effect::LyingSync;
+    let when = if is_lie && draw.percent(40) { When::FromNth(nth) } else { When::Nth(nth) };
     let target = Target { scope: None, op: Some(OpKind::Sync), file };
     plan.faults.push(Fault { effect, target, when });
     end_and_read(draw, plan);
