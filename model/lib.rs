@@ -28,6 +28,7 @@ pub mod automaton;
 pub mod blob_check;
 pub mod canonical;
 pub mod clock;
+pub mod damage;
 pub mod decide;
 pub mod entity;
 pub mod explain;

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::canonical::same;
 use crate::clock::Span;
+use crate::damage::is_typed;
 use crate::entity::{EntityKey, Existence};
 use crate::fit::not_allowed;
 use crate::oracle::{Oracle, key_of};
@@ -62,6 +63,7 @@ impl Oracle {
                 self.judge(&key, &read_of(op, id), &answer)
             }
             Listed::Failed { code } if code == "Unavailable" => None,
+            Listed::Failed { code } if is_typed(code) && self.may_be_lost(&key) => None,
             Listed::Failed { code } => {
                 let answer = Answer::Error { status: 500, code: code.clone() };
                 Some(not_allowed("the entity", &answer).at(key.to_string()))
@@ -171,7 +173,7 @@ fn listing_at(world: &World, version: u64, page: &Page, span: Span) -> Listing {
 }
 
 /// The read of one entity that a list contains.
-fn read_of(op: &Op, id: &str) -> Op {
+pub(crate) fn read_of(op: &Op, id: &str) -> Op {
     let request = &op.request;
     let read = Request::new(&request.tenant, &request.set, Kind::Read { id: id.to_owned() });
     Op { request: Arc::new(read), ..op.clone() }

@@ -13,6 +13,7 @@ use thiserror::Error;
 
 use crate::automaton::{Automaton, Mode};
 use crate::clock::{ClockLog, Mark, Moment};
+use crate::damage::Damage;
 use crate::decide::decide_alone;
 use crate::entity::{BootId, EntityKey, OpId};
 use crate::explain::explain;
@@ -27,7 +28,7 @@ use crate::world::{Op, Search, World};
 /// The steps that one search through possible pasts may take.
 const SEARCH_STEPS_MAX: u32 = 20_000;
 /// The pasts that an entity may have at once.
-const WORLDS_MAX: usize = 256;
+pub(crate) const WORLDS_MAX: usize = 256;
 
 /// A call that makes no sense: trouble of the harness, never of the platform.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -78,6 +79,7 @@ pub struct Oracle {
     pub(crate) settled_rows: Settled,
     /// By tenant: the length of every journal when the last boot had ended, if it was read then.
     pub(crate) before_boot: BTreeMap<String, BTreeMap<EntityKey, u64>>,
+    pub(crate) damage: Damage,
 }
 
 impl Oracle {
@@ -102,6 +104,7 @@ impl Oracle {
             refusable: Vec::new(),
             settled_rows: Settled::new(),
             before_boot: BTreeMap::new(),
+            damage: Damage::default(),
         }
     }
 
@@ -113,6 +116,13 @@ impl Oracle {
     /// Keeps a tenant's values in this mode from now on.
     pub fn set_mode(&mut self, tenant: &str, mode: Mode) {
         self.modes.insert(tenant.to_owned(), mode);
+    }
+
+    /// Takes over what is in force, and what is counted over the whole run.
+    pub(crate) fn take_settings(&mut self, other: Oracle) {
+        let Oracle { specs, modes, default_mode, unverified, .. } = other;
+        (self.specs, self.modes) = (specs, modes);
+        (self.default_mode, self.unverified) = (default_mode, unverified);
     }
 
     /// A reading of the platform's clock. A step is told by one call before and one after it.
@@ -251,6 +261,11 @@ impl Oracle {
         self.clock(moment);
         let op = self.ops.get(&id).filter(|op| op.is_open).cloned().ok_or(Misuse::NotOpen(id))?;
         if answer.is_in_doubt() {
+            if self.damage_of(&op.request.tenant).is_some() {
+                let violation = self.damage_unnamed(&op, answer);
+                self.lose(id);
+                return Ok(violation.into_iter().collect());
+            }
             let violation = unavailable(&op, answer);
             if violation.is_some() {
                 // Whatever it says, the actor has started, so its blobs must be there (I5).
@@ -263,6 +278,9 @@ impl Oracle {
         }
         let violations = match (&op.alone, answer) {
             (Some(allowed), _) => alone(&op, allowed, answer).into_iter().collect(),
+            (None, _) if self.damage_of(&op.request.tenant).is_some() => {
+                self.answer_damaged(&op, answer)
+            }
             (None, Answer::List(items)) => self.answer_list(&op, items),
             (None, _) => self.answer_one(&op, answer).into_iter().collect(),
         };
@@ -318,7 +336,7 @@ impl Oracle {
         }
     }
 
-    fn answer_one(&mut self, op: &Op, answer: &Answer) -> Option<Violation> {
+    pub(crate) fn answer_one(&mut self, op: &Op, answer: &Answer) -> Option<Violation> {
         let named = op.request.entity_id().map(str::to_owned).or_else(|| match answer {
             // The platform made up the id of this creation.
             Answer::Entity { view, .. } => view.fields.get("Id")?.as_str().map(str::to_owned),

@@ -59,6 +59,21 @@ pub fn rejected(why: &str) -> String {
     format!("rejected {why}")
 }
 
+/// Runs of plans with a dishonest fault.
+pub const DAMAGE_RUNS: &str = "damage runs";
+/// Of those, the ones in which it struck.
+pub const DAMAGE_STRUCK: &str = "damage runs struck";
+
+/// Bits that flipped at rest, by what was hit.
+pub fn rotten(place: &str) -> String {
+    format!("damage rotten {place}")
+}
+
+/// Files of which the power took what a sync had answered for, or forgotten.
+pub const DAMAGE_UNKEPT: &str = "damage unkept syncs";
+/// Older images that were put back.
+pub const DAMAGE_SWAPS: &str = "damage older images";
+
 /// A fault that struck.
 pub fn fault(effect: &str) -> String {
     format!("{FAULT}{effect}")
@@ -177,7 +192,7 @@ pub fn is_torn_crash(name: &str) -> bool {
         .is_some_and(|rest| rest.starts_with(':'))
 }
 
-/// The names of every kind of fault.
+/// The names of every kind of honest fault.
 pub fn fault_kinds() -> Vec<&'static str> {
     let all = [
         Effect::Eio,

@@ -7,6 +7,7 @@ pub mod campaign;
 pub mod change;
 pub mod check;
 pub mod counts;
+pub mod damage;
 pub mod defects;
 pub mod determinism;
 pub mod drive;

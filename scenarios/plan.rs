@@ -17,7 +17,7 @@ pub use swarm::Swarm;
 use action::is_zero;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use stormglass_sim::{DiskOptions, Fault, Policy, Seed};
+use stormglass_sim::{DiskOptions, Effect, Ending, Fault, Policy, Seed};
 
 /// The version of plans that this build reads and writes.
 pub const PLAN_VERSION: u32 = 1;
@@ -248,6 +248,28 @@ impl Plan {
         let mut settings = vec![("settings", words)];
         settings.extend(self.swarm.iter().flat_map(Swarm::settings));
         settings
+    }
+
+    /// Whether something in it breaks what the platform rests on: its run is counted apart.
+    pub fn is_dishonest(&self) -> bool {
+        let rots = |step: &Step| match &step.action {
+            Action::Rot { .. } => true,
+            Action::Crash { ending } => Effect::Crash(ending.clone()).is_dishonest(),
+            _ => false,
+        };
+        self.goes_back()
+            || self.steps.iter().any(rots)
+            || self.faults.iter().any(|fault| fault.effect.is_dishonest())
+    }
+
+    /// Whether an older image of the disk may be put back.
+    pub fn goes_back(&self) -> bool {
+        let is_swap = |ending: &Ending| matches!(ending, Ending::DiskSwap { .. });
+        let swaps =
+            |step: &Step| matches!(&step.action, Action::Crash { ending } if is_swap(ending));
+        let strikes =
+            |fault: &Fault| matches!(&fault.effect, Effect::Crash(ending) if is_swap(ending));
+        self.steps.iter().any(swaps) || self.faults.iter().any(strikes)
     }
 
     /// The plan as JSON, indented.

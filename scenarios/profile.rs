@@ -32,7 +32,7 @@ impl TryFrom<[u32; 2]> for Bounds {
 const COUNT_MAX: u32 = 10_000;
 
 /// A share of runs or steps, in percent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "u32")]
 pub struct Percent(pub u32);
 
@@ -70,13 +70,17 @@ pub struct Profile {
     pub crashes: Percent,
     /// Faults that strike while a server recovers.
     pub in_recovery: Percent,
+    /// Runs with a dishonest fault: none unless the profile says so, at most one in ten of those that count.
+    #[serde(default)]
+    pub damage: Percent,
 }
 
 /// The profiles that need no file: name and text.
-pub const BUILT_IN: [(&str, &str); 3] = [
+pub const BUILT_IN: [(&str, &str); 4] = [
     ("quick", include_str!("profiles/quick.toml")),
     ("nightly", include_str!("profiles/nightly.toml")),
     ("hostile", include_str!("profiles/hostile.toml")),
+    ("damage", include_str!("profiles/damage.toml")),
 ];
 
 /// The profile of those who name none.
@@ -87,7 +91,7 @@ pub const DEFAULT: &str = "quick";
 pub enum ProfileError {
     /// It is neither built in nor a file.
     #[error(
-        "no profile `{name}`: give quick, nightly, hostile, or the path of a TOML file ({why})"
+        "no profile `{name}`: give quick, nightly, hostile, damage, or the path of a TOML file ({why})"
     )]
     Missing {
         /// As it was asked for.

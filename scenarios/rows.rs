@@ -54,13 +54,13 @@ pub struct Reader {
 
 impl Reader {
     /// Looks at the files of `tenants` and of every other tenant on `disk`, as if the process had been
-    /// killed at that moment; in the order of their names. A tenant without a file has no rows. After
+    /// killed at that moment; in the order of their names, without those that are spared. A tenant without a file has no rows. After
     /// a crash every file is read, and SQLite checks it.
     pub async fn look(
         &mut self,
         world: &World,
         (disk, is_crashed): (Disk, bool),
-        tenants: &BTreeSet<String>,
+        (tenants, spared): (&BTreeSet<String>, &BTreeSet<String>),
     ) -> Vec<Look> {
         let last = self.last.replace(disk.clone()).filter(|_| !is_crashed);
         let known = std::mem::take(&mut self.rows);
@@ -72,7 +72,8 @@ impl Reader {
         let mut looks = Vec::new();
         let mut fork = Fork::new(world, &disk);
         let on_disk = tenants_on(&disk);
-        for tenant in on_disk.iter().chain(tenants).collect::<BTreeSet<&String>>() {
+        let all: BTreeSet<&String> = on_disk.iter().chain(tenants).collect();
+        for tenant in all.into_iter().filter(|tenant| !spared.contains(*tenant)) {
             let look = match known.get(tenant).filter(|_| is_known(tenant)) {
                 Some(rows) => Look::found(tenant, Arc::clone(rows)),
                 None if on_disk.contains(tenant) => {

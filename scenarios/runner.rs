@@ -11,9 +11,10 @@ pub use config::{changed, config, specs_of};
 use crate::change::Change;
 use crate::check::{Going, Judge, PROGRESS_MS, Part, Stop, event_without_its_blob, panics};
 use crate::counts::{self, Phase};
+use crate::damage::{self, Hit, Rot};
 use crate::http::Answer;
 use crate::patience::{bounded, unless};
-use crate::plan::{Action, Plan, Step};
+use crate::plan::{Action, Plan, Step, tenant_name};
 use crate::server::{Said, Server, ask};
 use crate::story::Story;
 use crate::tally::{Tally, step_kind};
@@ -22,10 +23,10 @@ use crate::verdict::{Finding, Outcome, Played, Verdict, count_faults};
 use crate::{seams, translate};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use stormglass_model::entity::OpId;
+use stormglass_model::entity::{EntityKey, OpId};
 use stormglass_model::violation::Violation;
 use stormglass_platform::Config;
-use stormglass_sim::{Disk, Ending, Fault, Points, World, WorldError, WorldOptions};
+use stormglass_sim::{Damage, Disk, Ending, Fault, Harm, Points, World, WorldError, WorldOptions};
 use tokio::sync::mpsc;
 
 /// The number of steps that are not the plan's but the runner's own.
@@ -101,6 +102,9 @@ pub fn play_watched(
     counts.insert(counts::UNVERIFIED.to_string(), judge.unverified());
     counts.insert(counts::ORPHANS.to_string(), judge.orphan_count());
     count_faults(&mut counts, &world.ledger());
+    if plan.is_dishonest() {
+        count_damage(&mut counts, &world);
+    }
     let outcome = Outcome {
         verdict,
         fingerprint: world.fingerprint().to_string(),
@@ -109,6 +113,20 @@ pub fn play_watched(
         trail,
     };
     Ok(Played { outcome, story: story.into_lines(), records: world.records(), disk, moved })
+}
+
+/// What a run that was to be damaged is counted by, apart from the others.
+fn count_damage(counts: &mut BTreeMap<String, u64>, world: &World) {
+    let is_unkept = |damage: &&Damage| damage.harm == Harm::Unkept;
+    let unkept = world.damages().iter().filter(is_unkept).count() as u64;
+    let is_swap = counts.contains_key(counts::DAMAGE_SWAPS);
+    counts.insert(counts::DAMAGE_RUNS.to_string(), 1);
+    if world.damage_count() > 0 || is_swap {
+        counts.insert(counts::DAMAGE_STRUCK.to_string(), 1);
+    }
+    if unkept > 0 {
+        counts.insert(counts::DAMAGE_UNKEPT.to_string(), unkept);
+    }
 }
 
 fn finding(violation: Violation, step_kind: &str) -> Finding {
@@ -186,6 +204,9 @@ impl Run<'_> {
     }
 
     async fn play_steps(&mut self) -> Going {
+        if self.plan.goes_back() {
+            self.judge.image_kept();
+        }
         let mut rest = &self.plan.steps[..];
         while let Some(first) = rest.first() {
             let more = rest[1..].iter().take_while(|step| step.together).count();
@@ -196,12 +217,17 @@ impl Run<'_> {
             match &first.action {
                 Action::Wait { .. }
                 | Action::StepClock { .. }
+                | Action::Checkpoint { .. }
+                | Action::Rot { .. }
                 | Action::Crash { .. }
                 | Action::Restart
                 | Action::Reconfigure { .. } => self.alone(first).await?,
                 _ => self.send(group).await?,
             }
             self.settle().await?;
+            if self.plan.goes_back() && self.world.keep_image() {
+                self.judge.image_kept();
+            }
         }
         Ok(())
     }
@@ -357,6 +383,15 @@ impl Run<'_> {
                 self.story.step(step, "");
             }
             Action::Crash { ending } => self.end_boot(ending),
+            Action::Checkpoint { tenant } => {
+                self.world.enter(&format!("step {}", step.id));
+                let done = match &self.server {
+                    Some(server) => damage::checkpoint(self.world, server.boot(), *tenant).await,
+                    None => false,
+                };
+                self.story.step(step, if done { "" } else { "nothing done" });
+            }
+            Action::Rot { tenant, rot } => self.rot(step, *tenant, rot),
             Action::Reconfigure { change } => {
                 self.announced.push(change.clone());
                 self.tally.count(&counts::change(change.kind()));
@@ -375,6 +410,25 @@ impl Run<'_> {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Flips bits at rest, and has the judge know what was hit.
+    fn rot(&mut self, step: &Step, tenant: u32, rot: &Rot) {
+        self.judge.note_damage();
+        match damage::strike(self.world, &tenant_name(tenant), rot) {
+            Hit::Nothing => self.story.step(step, "nothing there"),
+            Hit::File => {
+                self.tally.count(&counts::rotten("file"));
+                self.judge.note_damage();
+                self.story.step(step, "in a file");
+            }
+            Hit::Row(entities) => {
+                let ids: Vec<String> = entities.iter().map(EntityKey::to_string).collect();
+                self.tally.count(&counts::rotten(rot.place.name()));
+                self.judge.row_damaged(tenant, entities);
+                self.story.step(step, &format!("in a row of {}", ids.join(", ")));
+            }
+        }
     }
 
     /// Lets time pass: every timer up to its end is met.
@@ -423,6 +477,12 @@ impl Run<'_> {
             let left = server.buried().await;
             left.map_err(|count| Stop::Broken(format!("{count} futures outlive their boot")))?;
         }
+        let crashes = self.world.crashes();
+        let is_new = crashes.get(self.crash_count..).unwrap_or_default();
+        if let Some(number) = is_new.iter().find_map(|crash| crash.image) {
+            self.judge.image_put_back(number);
+            self.tally.count(counts::DAMAGE_SWAPS);
+        }
         self.judge.boot_ended();
         let before = self.judge.rows();
         let remains = self.judge.look_at_remains().await;
@@ -432,7 +492,6 @@ impl Run<'_> {
             .find_map(|look| event_without_its_blob(look.rows.as_ref().ok()?, latest_ms));
         // What an earlier crash left and nobody has mended is not this one's doing.
         let torn = self.tally.fresh(torn);
-        let crashes = self.world.crashes();
         for crash in &crashes[self.crash_count..] {
             if !std::mem::take(&mut self.was_stopped) {
                 self.story.crash(crash, torn.as_deref());

@@ -53,6 +53,12 @@ pub fn tenants_on(disk: &sim::Disk) -> Vec<String> {
     disk.paths().filter_map(name).collect()
 }
 
+/// The tenant to whom a file belongs.
+pub fn tenant_of_path(path: &str) -> Option<&str> {
+    let name = path.strip_prefix(DATA)?;
+    name.split_once(".db").map(|(tenant, _)| tenant)
+}
+
 struct SimPoints {
     points: sim::Points,
     machine: Machine,

@@ -35,6 +35,10 @@ impl Story {
     pub fn crash(&mut self, crash: &Crash, torn: Option<&str>) {
         let how = match &crash.ending {
             Ending::ProcessKill => "process killed".to_string(),
+            Ending::DiskSwap { .. } => {
+                let image = crash.image.unwrap_or_default();
+                format!("power loss, and the disk goes back to image {image}")
+            }
             Ending::PowerLoss(_) if crash.fates.is_empty() => {
                 "power loss, nothing was pending".to_string()
             }

@@ -212,7 +212,10 @@ impl Tally {
         let blobs: BTreeSet<_> = rows.iter().flat_map(names).collect();
         self.add(counts::BLOBS_PUT, blobs.difference(&self.blobs).count() as u64);
         if is_running {
-            self.add(counts::BLOBS_SWEPT, self.blobs.difference(&blobs).count() as u64);
+            // Of a damaged tenant no rows are read any more.
+            let read: BTreeSet<&String> = rows.iter().map(|rows| &rows.tenant).collect();
+            let gone = self.blobs.difference(&blobs).filter(|(tenant, _)| read.contains(tenant));
+            self.add(counts::BLOBS_SWEPT, gone.count() as u64);
         }
         self.blobs = blobs;
     }
@@ -265,6 +268,8 @@ pub fn step_kind(action: &Action) -> &'static str {
         Action::Sweep { .. } => "sweep",
         Action::Wait { .. } => "wait",
         Action::StepClock { .. } => "step-clock",
+        Action::Checkpoint { .. } => "checkpoint",
+        Action::Rot { .. } => "rot",
         Action::Crash { .. } => "crash",
         Action::Restart => "restart",
         Action::Reconfigure { .. } => "reconfigure",

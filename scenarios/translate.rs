@@ -353,6 +353,10 @@ fn what(step: &Step) -> String {
         Action::Sweep { tenant, max_rows } => format!("sweep tenant-{tenant}, {max_rows} rows"),
         Action::Wait { ms } => format!("wait {ms} ms"),
         Action::StepClock { by_ms } => format!("clock set by {by_ms} ms"),
+        Action::Checkpoint { tenant } => format!("checkpoint tenant-{tenant}"),
+        Action::Rot { tenant, rot } => {
+            format!("bits flip in {} of tenant-{tenant}", rot.place.name())
+        }
         Action::Crash { .. } => "crash".to_string(),
         Action::Restart => "restart".to_string(),
         Action::Reconfigure { change } => format!("next boot: {}", change.brief()),

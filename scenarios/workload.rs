@@ -6,6 +6,7 @@
 //! streams of the seed, a stream a purpose.
 
 pub mod author;
+pub mod damage;
 pub mod draw;
 pub mod expiry;
 pub mod faults;
@@ -115,7 +116,7 @@ impl Scenario {
         let taken = taken.chain(rare.map(|name| (name.to_string(), 1)));
         let drawn = swarm::record(&cast, taken, kinds_of_faults);
         let interval_ms = swarm.pick(self.sweep_intervals_ms);
-        Plan {
+        let mut plan = Plan {
             version: PLAN_VERSION,
             scenario: self.name.to_string(),
             seed,
@@ -142,7 +143,9 @@ impl Scenario {
             swarm: Some(drawn),
             steps,
             faults,
-        }
+        };
+        damage::strike(&mut plan, profile);
+        plan
     }
 
     /// The kinds of steps that a seed takes, and how often against one another.

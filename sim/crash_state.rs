@@ -15,6 +15,13 @@ pub enum Ending {
     ProcessKill,
     /// The machine loses power: what was synced survives, and of the rest what is named here.
     PowerLoss(Survivors),
+    /// The machine loses power and comes back with an older image of its disk: a backup was put back, a
+    /// volume went back to a snapshot. Only a [`crate::Machine`] has images; a disk alone loses its power
+    /// with nothing of the pending changes kept.
+    DiskSwap {
+        /// Which of the kept images: the newest is 0. Past the oldest it is the oldest.
+        back: u32,
+    },
 }
 
 /// A choice among the pending changes. Positions count them in the order of issue, from 0; a position

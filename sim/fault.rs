@@ -1,7 +1,7 @@
 //! Faults: what goes wrong, where, and when.
 //!
-//! **Invariant:** only what a device or an operating system does to a correct program. A fault's
-//! address is relative (the n-th operation of its kind within a scope), so that it stays where it was
+//! **Invariant:** only what devices and operating systems are known to do. Honest faults a correct program
+//! survives; dishonest ones ([`Effect::is_dishonest`]) break what a program rests on. A fault's address is relative (the n-th operation of its kind within a scope), so that it stays where it was
 //! when something before it is dropped. A fault that never strikes is no fault: the ledger counts.
 
 use crate::crash_state::Ending;
@@ -10,6 +10,9 @@ use crate::trace::{FileKind, OpKind};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
+
+/// The name of bit rot in the ledger.
+const BIT_ROT: &str = "bit-rot";
 
 /// What happens to the operation that a fault strikes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +34,21 @@ pub enum Effect {
         /// How long.
         ms: i64,
     },
+    /// A sync answers that all is well, and makes nothing durable: what it covered stays pending, until a
+    /// sync that does not lie covers it or the power goes.
+    LyingSync,
+    /// A sync fails, and what it covered counts as clean from then on: it stays in the page cache, and no
+    /// later sync makes it durable. Whoever writes to one of its sectors again makes that one dirty, whole.
+    ForgettingSync,
+    /// Bits flip in bytes at rest of the file that is about to be read: not those read, but anywhere in it.
+    BitRot {
+        /// Which byte is the first: this number, modulo the number of durable bytes.
+        at: u64,
+        /// How many bytes, as far as they lie in that byte's sector.
+        bytes: u32,
+        /// Which bits of each; at least one flips.
+        mask: u8,
+    },
     /// The process dies before it happens.
     Crash(Ending),
 }
@@ -41,7 +59,18 @@ impl Effect {
             Effect::Slow { .. } | Effect::Crash(_) => true,
             Effect::Eio => kind != OpKind::Compute,
             Effect::NoSpace => takes_space,
-            Effect::ShortRead { .. } => kind == OpKind::Read,
+            Effect::ShortRead { .. } | Effect::BitRot { .. } => kind == OpKind::Read,
+            Effect::LyingSync | Effect::ForgettingSync => kind == OpKind::Sync,
+        }
+    }
+
+    /// Whether it breaks a promise that programs rest on: that a sync which succeeds makes durable, that one
+    /// which fails forgets nothing, that bytes at rest stay, that a disk does not go back.
+    pub fn is_dishonest(&self) -> bool {
+        match self {
+            Effect::LyingSync | Effect::ForgettingSync | Effect::BitRot { .. } => true,
+            Effect::Crash(ending) => matches!(ending, Ending::DiskSwap { .. }),
+            _ => false,
         }
     }
 
@@ -52,8 +81,12 @@ impl Effect {
             Effect::NoSpace => "no-space",
             Effect::ShortRead { .. } => "short-read",
             Effect::Slow { .. } => "slow",
+            Effect::LyingSync => "lying-sync",
+            Effect::ForgettingSync => "forgetting-sync",
+            Effect::BitRot { .. } => BIT_ROT,
             Effect::Crash(Ending::ProcessKill) => "process-kill",
             Effect::Crash(Ending::PowerLoss(_)) => "power-loss",
+            Effect::Crash(Ending::DiskSwap { .. }) => "disk-swap",
         }
     }
 }
@@ -63,6 +96,7 @@ impl fmt::Display for Effect {
         match self {
             Effect::ShortRead { missing_bytes } => write!(f, "short-read -{missing_bytes}"),
             Effect::Slow { ms } => write!(f, "slow {ms} ms"),
+            Effect::BitRot { at, bytes, mask } => write!(f, "{BIT_ROT} {at}+{bytes} ^{mask:02x}"),
             other => f.write_str(other.name()),
         }
     }
@@ -193,6 +227,11 @@ impl Faults {
     /// Armed faults that have not struck.
     pub fn idle(&self) -> impl Iterator<Item = &Fault> {
         self.armed.iter().filter(|armed| armed.struck_count == 0).map(|armed| &armed.fault)
+    }
+
+    /// Counts bit rot that no operation brought about.
+    pub fn count_rot(&mut self, file: FileKind) {
+        *self.ledger.entry((BIT_ROT, OpKind::Read, file)).or_default() += 1;
     }
 
     /// The effects that strike the next operation, in the order in which the faults were armed.

@@ -136,9 +136,13 @@ impl Handle {
         let mut state = self.machine.state();
         let begun = self.machine.begin(&mut state, self.boot, OpKind::Read, self.kind);
         let asked_bytes = buf.len() as u64;
-        let outcome = begun.map(|missing| {
+        let outcome = begun.map(|struck| {
+            if let Some((at, bytes, mask)) = struck.rot {
+                let at = at % state.disk.durable_len(self.file).max(1);
+                state.rot(self.file, &self.path, (at, bytes, mask));
+            }
             let len = state.disk.read(self.file, offset, buf);
-            let held_back = missing.min(len.saturating_sub(1) as u64);
+            let held_back = struck.missing_bytes.min(len.saturating_sub(1) as u64);
             len - held_back as usize
         });
         let got = outcome.unwrap_or(0);
@@ -176,7 +180,17 @@ impl Handle {
     pub fn sync(&self) -> Result<(), IoError> {
         let mut state = self.machine.state();
         let begun = self.machine.begin(&mut state, self.boot, OpKind::Sync, self.kind);
-        let outcome = begun.map(|_| state.disk.sync(self.file));
+        let outcome = begun.and_then(|struck| {
+            if struck.forgets {
+                state.disk.forget(self.file);
+                return Err(IoError::Eio);
+            }
+            match struck.lies {
+                true => state.disk.lie(self.file),
+                false => state.disk.sync(self.file),
+            }
+            Ok(())
+        });
         self.finish(&mut state, OpKind::Sync, 0, 0, || Digest(0), outcome)
     }
 

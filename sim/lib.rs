@@ -32,7 +32,7 @@ pub use crash_state::{Ending, Survivors};
 pub use disk::{Disk, DiskOptions};
 pub use fault::{Effect, Fault, Target, When};
 pub use handle::{Handle, IoError, OpenMode};
-pub use machine::{Boot, Crash, Machine};
+pub use machine::{Boot, Crash, Damage, Harm, Machine};
 #[cfg(feature = "madsim")]
 pub use points::{Label, Points};
 pub use rng::{Seed, Stream};

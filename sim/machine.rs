@@ -6,7 +6,7 @@
 
 use crate::boundary::{Boundaries, Boundary};
 use crate::clock::Clock;
-use crate::crash_state::Ending;
+use crate::crash_state::{Ending, Survivors};
 use crate::disk::{Disk, Fate, FileId};
 use crate::fault::{Effect, Fault, Faults, Ledger, Strike};
 use crate::handle::{Handle, IoError, OpenMode};
@@ -16,6 +16,7 @@ use crate::trace::{Digest, Event, FileKind, OpKind, Record, Trace, digest_of_fat
 use crate::vfs::{Mount, SharedMemory};
 use std::collections::BTreeMap;
 use std::future::poll_fn;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
@@ -31,6 +32,41 @@ pub struct Crash {
     /// What became of each change that was pending, in the order of issue. Empty for a process kill,
     /// which leaves them all pending.
     pub fates: Vec<Fate>,
+    /// The image that was put back, if one was: its number, counted from 0 at the machine's making.
+    pub image: Option<usize>,
+}
+
+/// Damage that a dishonest fault has done to a file: what the file held is not what it holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// The file.
+    pub path: Arc<str>,
+    /// Disk operations before it, over all boots.
+    pub op: u64,
+    /// What was done.
+    pub harm: Harm,
+}
+
+/// What was done to a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Harm {
+    /// Bits of these bytes were flipped, as the file stood then.
+    Rotten(Range<u64>),
+    /// The power took what a sync had answered for, or had forgotten.
+    Unkept,
+}
+
+/// What struck an operation and did not end it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Struck {
+    /// By so many bytes a read is cut short.
+    pub missing_bytes: u64,
+    /// A sync lies.
+    pub lies: bool,
+    /// A sync fails and forgets.
+    pub forgets: bool,
+    /// Where bits flip, how many bytes, and which bits of each.
+    pub rot: Option<(u64, u32, u8)>,
 }
 
 /// What the write-ahead log's connections share while a boot lasts.
@@ -51,6 +87,9 @@ pub(crate) struct State {
     boot: u32,
     running: bool,
     crashes: Vec<Crash>,
+    /// Images of the disk that may be put back, the oldest first: the first is of its making.
+    images: Vec<Disk>,
+    damages: Vec<Damage>,
     next_handle: HandleId,
     /// Woken when the running boot ends.
     watchers: Vec<Waker>,
@@ -83,7 +122,7 @@ impl Shared {
     fn end_boot(&self, state: &mut State, ending: &Ending) {
         let pending = state.disk.pending();
         let fates = match ending {
-            Ending::ProcessKill => Vec::new(),
+            Ending::ProcessKill | Ending::DiskSwap { .. } => Vec::new(),
             Ending::PowerLoss(survivors) => {
                 survivors.fates(&pending, state.disk.options().sector_size_bytes)
             }
@@ -94,24 +133,33 @@ impl Shared {
             fates: digest_of_fates(&fates),
         };
         self.record(state, event);
+        if let Ending::PowerLoss(_) = ending {
+            for path in state.disk.unkept() {
+                state.damages.push(Damage { path, op: state.op_count, harm: Harm::Unkept });
+            }
+        }
         state.disk.crash(ending);
+        let image = match ending {
+            Ending::DiskSwap { back } => Some(state.put_back(*back as usize)),
+            _ => None,
+        };
         state.running = false;
         state.file_locks.clear();
         state.shm.clear();
         let (boot, op) = (state.boot, state.op_count);
-        state.crashes.push(Crash { boot, ending: ending.clone(), op, fates });
+        state.crashes.push(Crash { boot, ending: ending.clone(), op, fates, image });
         state.watchers.drain(..).for_each(Waker::wake);
     }
 
-    /// Counts one disk operation of boot `boot`, lets the faults strike it, and returns by how many
-    /// bytes a read is cut short.
+    /// Counts one disk operation of boot `boot`, lets the faults strike it, and returns what struck
+    /// and did not end it.
     pub fn begin(
         &self,
         state: &mut State,
         boot: u32,
         op: OpKind,
         file: FileKind,
-    ) -> Result<u64, IoError> {
+    ) -> Result<Struck, IoError> {
         let takes_space = matches!(op, OpKind::Write | OpKind::Truncate);
         self.begin_taking_space(state, boot, (op, file), takes_space)
     }
@@ -124,12 +172,12 @@ impl Shared {
         boot: u32,
         (op, file): (OpKind, FileKind),
         takes_space: bool,
-    ) -> Result<u64, IoError> {
+    ) -> Result<Struck, IoError> {
         self.check_alive(state, boot)?;
         state.keep_boundary(op, file, &self.clock);
         state.op_count += 1;
         let effects = state.faults.strike(op, file, takes_space);
-        let (mut missing, mut failure) = (0, None);
+        let (mut struck, mut failure) = (Struck::default(), None);
         for effect in effects {
             if let Effect::Crash(ending) = &effect {
                 // The operation that would have been is not: the crash comes after the one before.
@@ -141,12 +189,15 @@ impl Shared {
             match effect {
                 Effect::Eio => failure = failure.or(Some(IoError::Eio)),
                 Effect::NoSpace => failure = failure.or(Some(IoError::NoSpace)),
-                Effect::ShortRead { missing_bytes } => missing = missing_bytes,
+                Effect::ShortRead { missing_bytes } => struck.missing_bytes = missing_bytes,
+                Effect::LyingSync => struck.lies = true,
+                Effect::ForgettingSync => struck.forgets = true,
+                Effect::BitRot { at, bytes, mask } => struck.rot = Some((at, bytes, mask)),
                 Effect::Slow { ms } => self.clock.advance(ms),
                 Effect::Crash(_) => {}
             }
         }
-        failure.map_or(Ok(missing), Err)
+        failure.map_or(Ok(struck), Err)
     }
 
     /// Records one disk operation and hands its outcome on. Nothing is recorded of a dead boot.
@@ -183,6 +234,8 @@ impl Machine {
     pub(crate) fn new(seed: Seed, disk: Disk, clock: Clock, trace: Option<Trace>) -> Machine {
         Machine(Arc::new(Shared {
             state: Mutex::new(State {
+                images: vec![disk.clone()],
+                damages: Vec::new(),
                 disk,
                 faults: Faults::new(seed),
                 trace,
@@ -272,6 +325,44 @@ impl Machine {
         let mut state = self.0.state();
         assert!(!state.running, "a disk is changed while no process runs");
         state.disk = disk;
+    }
+
+    /// Keeps an image of the disk as it is, without what is pending: one that [`Ending::DiskSwap`] may put
+    /// back. Costs a few reference counts a file. The first image is that of the machine's making. None is
+    /// kept, and the answer is false, while syncs have lied or forgotten: it would lack what they answered
+    /// for.
+    pub fn keep_image(&self) -> bool {
+        let mut state = self.0.state();
+        if !state.disk.unkept().is_empty() {
+            return false;
+        }
+        let mut image = state.disk.clone();
+        image.crash(&Ending::PowerLoss(Survivors::None));
+        state.images.push(image);
+        true
+    }
+
+    /// Flips bits in the bytes at rest of the file that `path` names: from `offset` on, at most `bytes` of
+    /// them, none beyond the first one's sector. Nothing without such a file, or past its durable end.
+    pub fn rot(&self, path: &str, offset: u64, (bytes, mask): (u32, u8)) {
+        let mut state = self.0.state();
+        let Some(file) = state.disk.find(path) else { return };
+        if state.rot(file, &path.into(), (offset, bytes, mask)) {
+            let kind = FileKind::of_path(path);
+            state.faults.count_rot(kind);
+            let effect = Effect::BitRot { at: offset, bytes, mask }.to_string();
+            self.0.record(&mut state, Event::Fault { effect });
+        }
+    }
+
+    /// All damage that dishonest faults have done so far, to whatever disk was in the machine.
+    pub fn damages(&self) -> Vec<Damage> {
+        self.0.state().damages.clone()
+    }
+
+    /// How much damage there was so far.
+    pub fn damage_count(&self) -> usize {
+        self.0.state().damages.len()
     }
 
     /// Sets or lifts the disk's quota, in bytes.
@@ -414,6 +505,28 @@ impl State {
     pub fn resume(&mut self, boundary: &Boundary, disk: Disk) {
         (self.disk, self.faults) = (disk, boundary.faults.clone());
         (self.op_count, self.boot) = (boundary.op_count, boundary.boot);
+    }
+
+    /// Flips bits of a file and keeps that in mind; false where there is nothing to flip.
+    pub fn rot(&mut self, file: FileId, path: &Arc<str>, rot: (u64, u32, u8)) -> bool {
+        let (offset, bytes, mask) = rot;
+        let rotten = self.disk.rot(file, offset, bytes, mask);
+        let is_any = !rotten.is_empty();
+        if is_any {
+            let (path, harm) = (path.clone(), Harm::Rotten(rotten));
+            self.damages.push(Damage { path, op: self.op_count, harm });
+        }
+        is_any
+    }
+
+    /// Puts an older image back and forgets the newer ones. Returns its number.
+    fn put_back(&mut self, back: usize) -> usize {
+        let number = (self.images.len() - 1).saturating_sub(back);
+        self.images.truncate(number + 1);
+        let quota_bytes = self.disk.options().quota_bytes;
+        self.disk = self.images[number].clone();
+        self.disk.set_quota(quota_bytes);
+        number
     }
 
     pub fn take_handle_id(&mut self) -> HandleId {

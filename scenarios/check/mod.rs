@@ -11,15 +11,16 @@
 //! file. I7's orphans are counted: `check orphans`.
 //! **Verified** in the files beside this one: I8, I9 and I20 for sweeps in `sweeps`; I2 by write protocol
 //! and I14 in `remains`; I11 in `recovery`; I16, and I15's end, in `progress`; I21 in `progress` and
-//! `panics`; what specs say of their own entities in `claims`.
+//! `panics`; I22, and what else holds after a dishonest fault, in `damage`; what specs say of their own
+//! entities in `claims`.
 //! **Not verified** by any of them:
 //! - I17: no run can see it. `check-determinism`, the tests and a part of each campaign compare processes.
-//! - I22: faults are honest so far and damage nothing, so its errors (`BlobLost`, `EventUndecodable`) are
-//!   answers that I18 refuses, and wrong, older or null values are I4's, I10's and I18's. What is said
-//!   of damaged data remains to be checked with the faults that damage.
+//! - I22 of what is not damaged: its errors (`BlobLost`, `EventUndecodable`) are answers there that I18
+//!   refuses, and wrong, older or null values are I4's, I10's and I18's.
 //! - What a snapshot holds (I12, I19) is not read: replays from it answer for that (I11).
 
 mod claims;
+mod damage;
 pub mod panics;
 mod progress;
 mod readings;
@@ -37,6 +38,7 @@ use crate::plan::{Action, Plan, Step, Who, entity_id, tenant_name};
 use crate::rows::{Look, Reader};
 use crate::translate::{self, Sets};
 use claims::Claims;
+use damage::Followed;
 use progress::Calm;
 use recovery::Standing;
 use remains::Remains;
@@ -112,6 +114,7 @@ pub struct Judge<'a> {
     /// The number of the last disk operation when the tables were last read.
     read_at_op: u64,
     reader: Reader,
+    followed: Followed,
     /// Whether the request that is under way is the only one.
     is_alone: bool,
     /// How often a tenant's tables were held against the model.
@@ -147,6 +150,7 @@ impl<'a> Judge<'a> {
             orphans: BTreeMap::new(),
             read_at_op: 0,
             reader: Reader::default(),
+            followed: Followed::default(),
             is_alone: false,
             reading_count: 0,
         }
@@ -226,7 +230,8 @@ impl<'a> Judge<'a> {
 
     /// A request was answered.
     pub fn answered(&mut self, step: &Step, op: OpId, said: &Answer) -> Going {
-        let was_calm = self.calm.answered(self.world, op);
+        self.note_damage();
+        let was_calm = self.calm.answered(self.world, op) && !self.is_excused(step);
         let Some(answer) = translate::answer(step, said, &self.sets) else {
             return self.odd(step, &said.body.to_string());
         };
@@ -235,7 +240,10 @@ impl<'a> Judge<'a> {
             self.note_standing(step, said);
         }
         self.held.extend(found);
-        if let Some(actual) = translate::contradiction(step, said, &self.sets) {
+        self.held.extend(self.names_what_is_lost(step, said));
+        let contradiction = translate::contradiction(step, said, &self.sets);
+        // Of a damaged file the page may be of one time and the count of another.
+        if let Some(actual) = contradiction.filter(|_| !self.is_excused(step)) {
             let (place, expected) = ("answer contradicts itself", "the same twice");
             let mismatch = Mismatch::new(Invariant::I18, place, expected, actual);
             self.held.push(mismatch.at(translate::brief(step)));
@@ -291,7 +299,9 @@ impl<'a> Judge<'a> {
 
     /// Whether no tenant's store has anything left that may be overwritten.
     pub fn is_settled(&self) -> bool {
-        self.tenants().iter().all(|tenant| self.standing.is_settled(tenant))
+        let mut whole = self.tenants();
+        whole.retain(|tenant| self.oracle.damage_of(tenant).is_none());
+        whole.iter().all(|tenant| self.standing.is_settled(tenant))
     }
 
     /// A quiet moment of a running server: reads the tables if anything may have changed, and judges.

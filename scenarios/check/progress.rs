@@ -109,7 +109,8 @@ impl Judge<'_> {
 
     /// I16: without faults, 5xx is no answer.
     pub fn unavailable(&self, step: &Step, answer: &str) -> Going {
-        if self.is_on { violated(unavailable_in_calm(step, answer)) } else { Ok(()) }
+        let accuses = self.is_on && !self.is_excused(step);
+        if accuses { violated(unavailable_in_calm(step, answer)) } else { Ok(()) }
     }
 
     /// I15: what was due when the clock read `by_ms` is done, or closed with a reason.

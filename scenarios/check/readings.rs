@@ -37,11 +37,13 @@ impl Judge<'_> {
     }
 
     pub(super) async fn look(&mut self, is_dead: bool) -> Vec<Look> {
+        self.note_damage();
         (self.watch)(Part::Tables);
         self.read_at_op = self.world.op_count();
         self.standing.has_news = false;
         let (image, tenants) = (self.world.image(), self.tenants());
-        let looks = self.reader.look(self.world, (image, is_dead), &tenants).await;
+        let spared = self.oracle.damaged_tenants();
+        let looks = self.reader.look(self.world, (image, is_dead), (&tenants, &spared)).await;
         (self.watch)(Part::Platform);
         looks
     }

@@ -16,6 +16,7 @@ use stormglass_model::tables::{EventRow, KeptRow, TenantRows};
 use stormglass_model::violation::{Invariant, Mismatch, Violation};
 
 /// What is needed to judge remains.
+#[derive(Clone)]
 pub(super) struct Remains {
     protocol: Protocol,
     /// The latest reading of the wall clock in this run.

@@ -4,6 +4,7 @@
 //! the number alone.
 
 use crate::change::Change;
+use crate::damage::Rot;
 use crate::malformed::Malformed;
 use crate::recipe::Recipe;
 use serde::{Deserialize, Serialize};
@@ -153,6 +154,18 @@ pub enum Action {
         /// By how much; negative is backwards.
         by_ms: i64,
     },
+    /// Brings a tenant's write-ahead log to its file, as an administrator's own tool does.
+    Checkpoint {
+        /// Whose.
+        tenant: u32,
+    },
+    /// Flips bits in a tenant's files, at rest.
+    Rot {
+        /// Whose.
+        tenant: u32,
+        /// Where, and which.
+        rot: Rot,
+    },
     /// Ends the boot between two steps.
     Crash {
         /// How.
@@ -177,6 +190,14 @@ impl Action {
             | Action::Delete { who }
             | Action::Get { who }
             | Action::History { who, .. } => Some(*who),
+            _ => None,
+        }
+    }
+
+    /// The tenant that is asked as a whole, if one is.
+    pub fn tenant(&self) -> Option<u32> {
+        match self {
+            Action::List { tenant, .. } | Action::Sweep { tenant, .. } => Some(*tenant),
             _ => None,
         }
     }

@@ -7,12 +7,14 @@
 //!
 //! **Modelled:** page cache and durable bytes; files and directory entries synced apart; writes lost,
 //! reordered and torn at sector boundaries; holes; unlinked files that live on while they are open;
-//! a quota; a size that grows without its data (a torn write that keeps only its last sector).
+//! a quota; a size that grows without its data (a torn write that keeps only its last sector); syncs that
+//! lie, or fail and forget; bits that flip at rest.
 //! **Not modelled:** directories of their own (a path's directory always exists), hard links,
 //! permissions, a single sector written by half, a process kill in the middle of one write.
 
 mod content;
 mod digest;
+mod dishonest;
 mod log;
 mod pending;
 
@@ -20,7 +22,7 @@ pub use content::{Bytes, Grid};
 pub use digest::Digests;
 pub use pending::{Change, Fate, Pending};
 
-use crate::crash_state::Ending;
+use crate::crash_state::{Ending, Survivors};
 use content::Content;
 use log::Log;
 use pending::{directory_of, pieces};
@@ -70,6 +72,7 @@ struct File {
     cached: Content,
     pending: Log<Pending>,
     open_count: u32,
+    broken: dishonest::Broken,
 }
 
 type Entries = BTreeMap<Arc<str>, FileId>;
@@ -168,8 +171,13 @@ impl Disk {
         let file = self.next_file;
         self.next_file += 1;
         let empty = Content::new(grid);
-        let state =
-            File { durable: empty.clone(), cached: empty, pending: Log::new(), open_count: 0 };
+        let state = File {
+            durable: empty.clone(),
+            cached: empty,
+            pending: Log::new(),
+            open_count: 0,
+            broken: dishonest::Broken::default(),
+        };
         self.files.insert(file, state);
         file
     }
@@ -228,9 +236,10 @@ impl Disk {
         }
         self.check_quota(file, offset + bytes.len() as u64)?;
         let bytes = Bytes::from(bytes);
-        let order = self.take_order();
+        let (order, sector) = (self.take_order(), self.options.sector_size_bytes);
         let state = self.file_mut(file);
         state.cached.write(offset, &bytes);
+        let (offset, bytes) = state.dirtied(offset, bytes, sector);
         state.pending.push(Pending { order, change: Change::Write { file, offset, bytes } });
         Ok(())
     }
@@ -251,9 +260,7 @@ impl Disk {
     /// Makes everything written to `file` durable; not its name (see [`Disk::sync_directory_of`]).
     pub fn sync(&mut self, file: FileId) {
         self.sync_count += 1;
-        let state = self.file_mut(file);
-        state.durable = state.cached.clone();
-        state.pending.clear();
+        self.file_mut(file).sync();
     }
 
     /// Makes every creation, deletion and renaming in the directory that holds `path` durable.
@@ -316,7 +323,12 @@ impl Disk {
         for file in self.files.values_mut() {
             file.open_count = 0;
         }
-        if let Ending::PowerLoss(survivors) = ending {
+        let survivors = match ending {
+            Ending::ProcessKill => None,
+            Ending::PowerLoss(survivors) => Some(survivors),
+            Ending::DiskSwap { .. } => Some(&Survivors::None),
+        };
+        if let Some(survivors) = survivors {
             let pending = self.pending();
             let fates = survivors.fates(&pending, self.options.sector_size_bytes);
             let held = self.held_entries.newest_first().map(|op| (op.clone(), Fate::Kept));
@@ -350,6 +362,7 @@ impl Disk {
         for file in self.files.values_mut() {
             file.cached = file.durable.clone();
             file.pending = Log::new();
+            file.broken = dishonest::Broken::default();
         }
         self.cached_entries = self.durable_entries.clone();
         (self.pending_entries, self.held_entries) = (Log::new(), Log::new());
