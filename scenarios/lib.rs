@@ -11,6 +11,7 @@ pub mod damage;
 pub mod defects;
 pub mod determinism;
 pub mod drive;
+pub mod explore;
 pub mod foreign;
 pub mod host;
 pub mod http;

@@ -45,11 +45,12 @@ pub struct Look {
 
 /// Reads tables. A file that nothing was written to since it was last read is not read again, except
 /// after a crash.
-#[derive(Default)]
+/// A clone goes on by itself.
+#[derive(Clone, Default)]
 pub struct Reader {
     last: Option<Disk>,
     rows: BTreeMap<String, Arc<TenantRows>>,
-    known: BTreeMap<String, Known>,
+    known: BTreeMap<String, Arc<Known>>,
 }
 
 impl Reader {
@@ -77,7 +78,7 @@ impl Reader {
             let look = match known.get(tenant).filter(|_| is_known(tenant)) {
                 Some(rows) => Look::found(tenant, Arc::clone(rows)),
                 None if on_disk.contains(tenant) => {
-                    let known = self.known.entry(tenant.clone()).or_default();
+                    let known = Arc::make_mut(self.known.entry(tenant.clone()).or_default());
                     look_at(tenant, (&disk, known), (&mut fork, is_crashed)).await
                 }
                 None => Look::at_nothing(tenant),

@@ -5,8 +5,11 @@
 
 mod config;
 mod finish;
+mod fork;
 
 pub use config::{changed, config, specs_of};
+pub use fork::{Moment, Recording, record};
+use fork::{Standpoint, Start};
 
 use crate::change::Change;
 use crate::check::{Going, Judge, PROGRESS_MS, Part, Stop, event_without_its_blob, panics};
@@ -21,12 +24,15 @@ use crate::tally::{Tally, step_kind};
 use crate::trail::Follower;
 use crate::verdict::{Finding, Outcome, Played, Verdict, count_faults};
 use crate::{seams, translate};
+use madsim::runtime::Runtime;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use stormglass_model::entity::{EntityKey, OpId};
 use stormglass_model::violation::Violation;
 use stormglass_platform::Config;
-use stormglass_sim::{Damage, Disk, Ending, Fault, Harm, Points, World, WorldError, WorldOptions};
+use stormglass_sim::{
+    Boundary, Damage, Disk, Ending, Fault, Harm, Points, World, WorldError, WorldOptions,
+};
 use tokio::sync::mpsc;
 
 /// The number of steps that are not the plan's but the runner's own.
@@ -61,38 +67,10 @@ pub fn play_watched(
     let PlayOptions { keep_trace, checks } = options;
     let (disk, start_utc_ms) = (plan.disk, plan.start_utc_ms);
     let world = World::new(plan.seed.0, WorldOptions { disk, start_utc_ms, keep_trace })?;
-    let runtime =
-        madsim::runtime::Runtime::with_seed_and_config(plan.seed.0, madsim::Config::default());
-    let mut run = Run {
-        plan,
-        world: &world,
-        points: Points::new(&world),
-        judge: Judge::new(&world, plan, (checks, watch)),
-        server: None,
-        story: Story::new(world.clock().clone()),
-        tally: Tally::new(plan.protocol.name()),
-        follower: Follower::default(),
-        step_kind: "boot",
-        disk: None,
-        moved: Vec::new(),
-        crash_count: 0,
-        was_stopped: false,
-        last_read: Vec::new(),
-        announced: Vec::new(),
-        overtaken_count: 0,
-        overtaking_percent: plan.overtaking_percent,
-        in_force: Vec::new(),
-    };
-    let verdict = match panics::caught(|| runtime.block_on(run.play())) {
-        Ok(Ok(())) => Verdict::Passed,
-        Ok(Err(Stop::Violated(violation))) => Verdict::Violated(finding(*violation, run.step_kind)),
-        Ok(Err(Stop::Broken(why))) => Verdict::HarnessBroken(why),
-        Err(panic) => {
-            // What the run still had is dropped, as far as that goes without another panic.
-            let _ = panics::caught(|| runtime.block_on(run.end()));
-            panic.verdict(run.step_kind)
-        }
-    };
+    let runtime = Runtime::with_seed_and_config(plan.seed.0, madsim::Config::default());
+    let judge = Judge::new(&world, plan, (checks, watch));
+    let mut run = Run::new(plan, &world, judge);
+    let verdict = run.verdict(&runtime, Start::Beginning);
     let Run { story, tally, judge, disk, moved, points, follower, .. } = run;
     let trail = follower.into_trail(tally.struck(&world, &plan.faults));
     let mut counts = tally.into_counts(&world);
@@ -169,19 +147,79 @@ struct Run<'a> {
     /// How often time had overtaken a task when the judge was last told.
     overtaken_count: u64,
     in_force: Vec<Change>,
+    /// The place of the next step that is not begun.
+    next_step: usize,
+    /// Whether the last group of steps before it has begun, or a server only comes up for the next.
+    has_begun: bool,
+    /// Where the runner stood, while that is kept.
+    standpoints: Option<Vec<Standpoint<'a>>>,
+    /// What was kept of the steps, once they are over.
+    kept: (Vec<Boundary>, Vec<Standpoint<'a>>),
 }
 
-impl Run<'_> {
-    async fn play(&mut self) -> Going {
-        for fault in &self.plan.faults {
-            self.world.arm(fault.clone());
+impl<'a> Run<'a> {
+    /// A run of `plan` that has not begun.
+    fn new(plan: &'a Plan, world: &'a World, judge: Judge<'a>) -> Run<'a> {
+        Run {
+            plan,
+            world,
+            points: Points::new(world),
+            judge,
+            server: None,
+            story: Story::new(world.clock().clone()),
+            tally: Tally::new(plan.protocol.name()),
+            follower: Follower::default(),
+            step_kind: "boot",
+            disk: None,
+            moved: Vec::new(),
+            crash_count: 0,
+            was_stopped: false,
+            last_read: Vec::new(),
+            announced: Vec::new(),
+            overtaken_count: 0,
+            overtaking_percent: plan.overtaking_percent,
+            in_force: Vec::new(),
+            next_step: 0,
+            has_begun: true,
+            standpoints: None,
+            kept: (Vec::new(), Vec::new()),
         }
-        self.world.clock().set_horizon(0);
+    }
+
+    /// Plays to the end and says what came of it.
+    fn verdict(&mut self, runtime: &Runtime, start: Start<'_>) -> Verdict {
+        match panics::caught(|| runtime.block_on(self.play(start))) {
+            Ok(Ok(())) => Verdict::Passed,
+            Ok(Err(Stop::Violated(violation))) => {
+                Verdict::Violated(finding(*violation, self.step_kind))
+            }
+            Ok(Err(Stop::Broken(why))) => Verdict::HarnessBroken(why),
+            Err(panic) => {
+                // What the run still had is dropped, as far as that goes without another panic.
+                let _ = panics::caught(|| runtime.block_on(self.end()));
+                panic.verdict(self.step_kind)
+            }
+        }
+    }
+
+    async fn play(&mut self, start: Start<'_>) -> Going {
+        if let Start::Beginning = start {
+            for fault in &self.plan.faults {
+                self.world.arm(fault.clone());
+            }
+        }
+        let clock = self.world.clock();
+        clock.set_horizon(clock.monotonic_ms());
         self.points.follow(self.plan.policy);
         let points = self.points.clone();
         let driver = madsim::runtime::Handle::current().create_node().name("driver").build();
         driver.spawn(async move { points.drive().await });
-        let played = match self.play_steps().await {
+        let steps = match start {
+            Start::Beginning => self.play_steps().await,
+            Start::After(standpoint) => self.go_on_after(standpoint).await,
+        };
+        self.keep_no_more();
+        let played = match steps {
             Ok(()) => self.finish().await,
             stopped => {
                 self.moved = self.world.idle_faults();
@@ -207,12 +245,15 @@ impl Run<'_> {
         if self.plan.goes_back() {
             self.judge.image_kept();
         }
-        let mut rest = &self.plan.steps[..];
-        while let Some(first) = rest.first() {
+        let plan = self.plan;
+        while let Some(first) = plan.steps.get(self.next_step) {
+            let rest = &plan.steps[self.next_step..];
             let more = rest[1..].iter().take_while(|step| step.together).count();
-            let (group, after) = rest.split_at(1 + more);
-            rest = after;
+            let group = &rest[..1 + more];
+            self.has_begun = false;
             self.be_up().await?;
+            (self.next_step, self.has_begun) = (self.next_step + group.len(), true);
+            self.stand(&BTreeMap::new());
             self.step_kind = step_kind(&first.action);
             match &first.action {
                 Action::Wait { .. }
@@ -251,9 +292,11 @@ impl Run<'_> {
                 self.in_force.push(change);
             }
             let config = self.config()?;
+            self.stand(&BTreeMap::new());
             let started = Server::start(boot, config, (seams, alive)).await;
             self.server = Some(started.map_err(|error| Stop::Broken(error.to_string()))?);
             self.judge.boot_started()?;
+            self.stand(&BTreeMap::new());
             self.story.tell(&format!("boot {number}"), "server up");
             self.settle().await?;
         }
@@ -291,6 +334,7 @@ impl Run<'_> {
             });
         }
         drop(results);
+        self.stand(&open);
         self.points.let_time_overtake(self.overtaking_percent);
         while let Some((id, said)) = self.in_time(answers.recv(), &open).await? {
             let Some((step, op)) = open.remove(&id) else { continue };
@@ -298,6 +342,7 @@ impl Run<'_> {
                 doubtful.push((step.clone(), said.in_full()));
             }
             self.answered(step, op, &said)?;
+            self.stand(&open);
         }
         self.points.let_time_overtake(0);
         self.judge.bounded()?;
@@ -380,6 +425,7 @@ impl Run<'_> {
                 self.judge.clock();
                 self.world.step_clock(*by_ms);
                 self.judge.clock_stepped();
+                self.stand(&BTreeMap::new());
                 self.story.step(step, "");
             }
             Action::Crash { ending } => self.end_boot(ending),
@@ -461,6 +507,7 @@ impl Run<'_> {
         self.judge.delayed(&delayed);
         if self.world.is_running() || self.server.is_none() {
             let quiet = self.judge.quiet().await;
+            self.stand(&BTreeMap::new());
             self.tally.rows(&self.judge.rows(), true);
             for claim in self.judge.broken_claims() {
                 self.story.tell("spec", &format!("breaks its own invariant {claim}"));

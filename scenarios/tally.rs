@@ -43,7 +43,12 @@ struct PhasesState {
     /// The tenant of the last point: what follows it is done for this one.
     tenant: String,
     delayed: Delayed,
+    /// From which disk operation on it is at what, while turns are kept.
+    turns: Option<Vec<Turn>>,
 }
+
+/// From so many disk operations on, the platform is at this.
+pub type Turn = (u64, Phase);
 
 /// Whose work faults have held up since the runner last asked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -72,6 +77,9 @@ impl PhasesState {
         }
         self.ledger = ledger;
         self.phase = phase;
+        if let Some(turns) = &mut self.turns {
+            turns.push((machine.op_count(), phase));
+        }
     }
 }
 
@@ -104,6 +112,16 @@ impl Phases {
         };
         state.turn(machine, phase);
         point.tenant.clone_into(&mut state.tenant);
+    }
+
+    /// From now on keeps each turn.
+    pub fn keep_turns(&self) {
+        self.state().turns = Some(Vec::new());
+    }
+
+    /// The turns that were kept, in order.
+    pub fn take_turns(&self) -> Vec<Turn> {
+        self.state().turns.take().unwrap_or_default()
     }
 
     /// Whose work was held up since the last call.

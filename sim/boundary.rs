@@ -7,7 +7,7 @@
 use crate::clock::Reading;
 use crate::crash_state::Ending;
 use crate::disk::{Disk, Pending};
-use crate::fault::Faults;
+use crate::fault::{Fault, Faults};
 use crate::trace::{FileKind, OpKind};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -41,6 +41,11 @@ impl Boundary {
     /// Everything that is not yet durable, in the order of issue.
     pub fn pending(&self) -> Vec<Pending> {
         self.disk.pending()
+    }
+
+    /// The run's faults that had not struck by then.
+    pub fn idle_faults(&self) -> Vec<Fault> {
+        self.faults.idle().cloned().collect()
     }
 
     /// What the disk holds when the process ends here in this way.
@@ -101,7 +106,7 @@ impl Boundaries {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Effect, Fault, OpenMode, Survivors, Target, When, World, WorldOptions};
+    use crate::{Effect, OpenMode, Survivors, Target, When, World, WorldOptions};
 
     fn world() -> World {
         World::new(7, WorldOptions::default()).expect("this thread's only world")

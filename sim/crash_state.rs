@@ -3,7 +3,7 @@
 //! **Invariant:** the choice is data. [`Survivors`] names it, [`Survivors::fates`] spells it out for
 //! the changes that are pending when the power goes, and both replay.
 
-use crate::disk::{Fate, Pending};
+use crate::disk::{Change, Fate, Pending};
 use crate::rng::Seed;
 use serde::{Deserialize, Serialize};
 
@@ -125,6 +125,51 @@ pub fn bounded(pending: &[Pending], sector_size_bytes: u32, samples: u64) -> Vec
     choices
 }
 
+/// What [`within`] chose, and what it left.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Chosen {
+    /// The choices.
+    pub survivors: Vec<Survivors>,
+    /// Choices of [`bounded`] that are not among them.
+    pub left_out_count: usize,
+}
+
+/// Drawn states among those of [`within`], where there is room.
+const DRAWN: u64 = 8;
+
+/// At most `max` choices of [`bounded`]: first nothing and everything, the last write torn, and prefixes that
+/// end with whole pages (of a write-ahead log: frames); then, picked by `seed`, the other ones.
+pub fn within(pending: &[Pending], sector_size_bytes: u32, max: usize, seed: Seed) -> Chosen {
+    let ends_page = |kept: usize| match &pending[kept - 1].change {
+        Change::Write { bytes, .. } => bytes.len() >= PAGE_LEAST,
+        _ => true,
+    };
+    let is_first = |one: &Survivors| match one {
+        Survivors::None | Survivors::All | Survivors::TornLast(_) => true,
+        Survivors::Prefix(kept) => ends_page(*kept),
+        _ => false,
+    };
+    let all = bounded(pending, sector_size_bytes, DRAWN);
+    let (mut first, mut rest): (Vec<_>, Vec<_>) = all.into_iter().partition(is_first);
+    let drawn = |one: &Survivors| matches!(one, Survivors::Drawn(_));
+    let whole_count = first.len() + rest.iter().filter(|one| !drawn(one)).count();
+    // The first two are nothing and everything; of the others so many as leave room for some of the rest.
+    let mut stream = seed.stream("crash-states");
+    let room = (max - max / 4).max(2);
+    while first.len() > room {
+        first.remove(2 + stream.below(first.len() as u64 - 2) as usize);
+    }
+    while first.len() + rest.len() > max.max(2) && !rest.is_empty() {
+        rest.swap_remove(stream.below(rest.len() as u64) as usize);
+    }
+    first.append(&mut rest);
+    let kept = first.iter().filter(|one| !drawn(one)).count();
+    Chosen { survivors: first, left_out_count: whole_count - kept }
+}
+
+/// SQLite's smallest page, in bytes: a shorter write is a header.
+const PAGE_LEAST: usize = 512;
+
 /// Every choice there is: each change lost or kept, each write with every set of its sectors. As many
 /// as the product of their numbers, so only for scripts of a few small changes. A write with all its
 /// sectors is spelled as a torn one, which differs from a kept one only without powersafe overwrite:
@@ -147,4 +192,36 @@ pub fn every(pending: &[Pending], sector_size_bytes: u32) -> Vec<Survivors> {
             .collect();
     }
     all.into_iter().map(Survivors::Fates).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::{Disk, DiskOptions, Grid};
+
+    fn pending(count: u64) -> Vec<Pending> {
+        let mut disk = Disk::new(DiskOptions::default());
+        let file = disk.create("/a-wal", Grid::Frames);
+        for n in 0..count {
+            disk.write(file, 32 + n * 4120, &[1; 24]).unwrap();
+            disk.write(file, 56 + n * 4120, &[2; 4096]).unwrap();
+        }
+        disk.pending()
+    }
+
+    #[test]
+    fn a_budget_takes_the_likeliest_states_first_and_says_what_it_left() {
+        for (frames, max) in [(0, 64), (1, 64), (3, 64), (20, 64), (200, 64), (20, 2)] {
+            let pending = pending(frames);
+            let chosen = within(&pending, 512, max, Seed(7));
+            assert_eq!(chosen, within(&pending, 512, max, Seed(7)));
+            assert!(chosen.survivors.len() <= max && chosen.survivors[0] == Survivors::None);
+            assert_eq!(chosen.survivors[1], Survivors::All);
+            let whole = bounded(&pending, 512, 0).len();
+            let is_drawn = |one: &&Survivors| matches!(one, Survivors::Drawn(_));
+            let drawn = chosen.survivors.iter().filter(is_drawn).count();
+            assert_eq!(chosen.survivors.len() - drawn + chosen.left_out_count, whole);
+        }
+        assert_eq!(within(&pending(1), 512, 64, Seed(7)).left_out_count, 0);
+    }
 }

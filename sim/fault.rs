@@ -234,6 +234,11 @@ impl Faults {
         *self.ledger.entry((BIT_ROT, OpKind::Read, file)).or_default() += 1;
     }
 
+    /// Takes away the faults that have not struck.
+    pub fn disarm_idle(&mut self) {
+        self.armed.retain(|armed| armed.struck_count > 0);
+    }
+
     /// The effects that strike the next operation, in the order in which the faults were armed.
     pub fn strike(&mut self, op: OpKind, file: FileKind, takes_space: bool) -> Vec<Effect> {
         let mut effects = Vec::new();

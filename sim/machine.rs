@@ -501,10 +501,12 @@ impl State {
         boundaries.keep((op, file), (disk, faults), (*op_count, *boot), clock.reading());
     }
 
-    /// Goes on from where another machine was at `boundary`, with what its crash has left.
+    /// Goes on from where another machine was at `boundary`, with what its crash has left. Faults that had not
+    /// struck by then are taken away.
     pub fn resume(&mut self, boundary: &Boundary, disk: Disk) {
         (self.disk, self.faults) = (disk, boundary.faults.clone());
         (self.op_count, self.boot) = (boundary.op_count, boundary.boot);
+        self.faults.disarm_idle();
     }
 
     /// Flips bits of a file and keeps that in mind; false where there is nothing to flip.

@@ -12,7 +12,7 @@ use stormglass_model::entity::{EntityKey, Event, Existence, State};
 use stormglass_model::oracle::Oracle;
 
 /// What the specs of a run claim, and how far that was looked at.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Claims {
     specs: BTreeMap<String, Foreign>,
     /// Events of each entity that were looked at.

@@ -27,6 +27,7 @@ use stormglass_model::oracle::Oracle;
 use stormglass_model::violation::{Invariant, Mismatch, Violation};
 
 /// What the model was when an image of the disk was kept.
+#[derive(Clone)]
 pub(super) struct Saved {
     oracle: Oracle,
     remains: Remains,
@@ -35,7 +36,7 @@ pub(super) struct Saved {
 }
 
 /// What is needed to follow damage.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Followed {
     /// Damage of the machine that the model was told of.
     seen_count: usize,

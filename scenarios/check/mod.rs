@@ -156,6 +156,37 @@ impl<'a> Judge<'a> {
         }
     }
 
+    /// The judge as it stands, of a run that goes on from here in a world of its own.
+    pub fn in_world<'b>(&self, world: &'b World) -> Judge<'b> {
+        Judge {
+            world,
+            is_on: self.is_on,
+            watch: &|_| {},
+            oracle: self.oracle.clone(),
+            automata: self.automata.clone(),
+            held: self.held.clone(),
+            asked: self.asked.clone(),
+            claims: self.claims.clone(),
+            created: self.created.clone(),
+            sets: self.sets.clone(),
+            standing: self.standing.clone(),
+            calm: self.calm.clone(),
+            sweeps: self.sweeps.clone(),
+            remains: self.remains.clone(),
+            orphans: self.orphans.clone(),
+            read_at_op: u64::MAX,
+            reader: self.reader.clone(),
+            followed: self.followed.clone(),
+            is_alone: self.is_alone,
+            reading_count: 0,
+        }
+    }
+
+    /// Every entity that was ever asked for.
+    pub fn asked(&self) -> impl Iterator<Item = Who> {
+        self.asked.iter().copied()
+    }
+
     /// The entity sets of the run.
     pub fn sets(&self) -> &Sets {
         &self.sets

@@ -27,7 +27,7 @@ const OPS_MAX: u64 = 1_000_000;
 const DAYS_MAX: i64 = 400;
 
 /// When faults struck, and which requests were sent when none had for long.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Calm {
     /// Ends of boots and steps of the clock.
     disturbance_count: u64,

@@ -24,7 +24,7 @@ use stormglass_platform::{Config, Seams};
 use stormglass_sim::{Boot, Ending, Points, World};
 
 /// What stands for sure in the stores of the running boot.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Standing {
     /// Tenants in whose store a commit has succeeded in this boot, and none failed since: what stands
     /// in their log will stay.

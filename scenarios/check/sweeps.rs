@@ -25,6 +25,7 @@ const PATIENCE_MS: i64 = 2 * 86_400_000;
 const PATIENCE_SWEEPS: i64 = 100;
 
 /// What is needed to judge sweeps.
+#[derive(Clone)]
 pub(super) struct Sweeps {
     /// The background sweeper's, if there is one.
     interval_ms: Option<u64>,
@@ -32,6 +33,7 @@ pub(super) struct Sweeps {
 }
 
 /// A sweep that was sent with nothing else.
+#[derive(Clone)]
 struct Alone {
     step: Step,
     tenant: String,

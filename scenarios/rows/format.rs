@@ -12,7 +12,7 @@ use stormglass_sim::Disk;
 use stormglass_sim::sqlite_file::{Memory, ReadError, Row, Tables, Value};
 
 /// What the last reading of a file has left.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Known {
     memory: Memory,
     /// Rows by the numbers of their records.

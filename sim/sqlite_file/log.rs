@@ -20,12 +20,13 @@ const PAGES_MAX: u32 = 1 << 20;
 type Sums = (u32, u32);
 
 /// The log as it was last read.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct SeenLog {
     header: Vec<u8>,
     frames: Vec<Frame>,
 }
 
+#[derive(Clone)]
 struct Frame {
     /// Header and page; none where the disk does not keep them as one piece each.
     pieces: Option<(Bytes, Bytes)>,

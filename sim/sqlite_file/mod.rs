@@ -48,7 +48,7 @@ fn malformed(what: impl Into<String>) -> ReadError {
 
 /// What one look at a file leaves for the next, which then reads only what has changed. It never
 /// changes what is read.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Memory {
     log: SeenLog,
     /// Columns by the text that declares them, those of `sqlite_schema` by none.
@@ -57,7 +57,7 @@ pub struct Memory {
 }
 
 /// Records by their table, and the last number that one was given.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Records {
     seen: BTreeMap<String, Vec<SeenRecord>>,
     last_number: u64,

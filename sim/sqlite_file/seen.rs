@@ -10,6 +10,7 @@ use super::pages::Pages;
 use crate::disk::Bytes;
 
 /// A record as it was met.
+#[derive(Clone)]
 pub(super) struct SeenRecord {
     rowid: i64,
     pub number: u64,

@@ -1,0 +1,243 @@
+//! `explore`: every crash point of one run, in a bounded set of crash states.
+
+use super::run::reproduce;
+use super::{EXIT_BROKEN, Error, FINDINGS};
+use clap::Args;
+use std::io::{BufRead, BufReader, Write};
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use stormglass_scenarios::build_info::Build;
+use stormglass_scenarios::bundle::{self, Recorded, Source};
+use stormglass_scenarios::explore::report::{Found, Report};
+use stormglass_scenarios::explore::{Budget, explore, is_explorable};
+use stormglass_scenarios::host::{Stopwatch, cores, fresh_seed};
+use stormglass_scenarios::verdict::Verdict;
+use stormglass_scenarios::what::What;
+use stormglass_scenarios::workers::Order;
+use stormglass_sim::Seed;
+
+#[derive(Args)]
+pub struct Options {
+    /// The seed whose run is explored: decimal, 0x..., or a commit hash of 40 digits. A fresh one if absent.
+    #[arg(long)]
+    seed: Option<Seed>,
+    #[command(flatten)]
+    what: What,
+    /// Crash states before each disk operation, at most.
+    #[arg(long, default_value = "64", value_name = "K")]
+    states: NonZero<usize>,
+    /// 1: crashes of the run; 2: and of each recovery from one.
+    #[arg(long, default_value = "1", value_parser = clap::value_parser!(u32).range(1..=2))]
+    depth: u32,
+    /// Recoveries at most, with a depth of 2.
+    #[arg(long, default_value = "100000", value_name = "N")]
+    recoveries_max: u64,
+    /// Processes; as many as there are cores if absent.
+    #[arg(long)]
+    jobs: Option<NonZero<u64>>,
+    /// As one JSON object.
+    #[arg(long)]
+    json: bool,
+    /// Explores this slice, I/N, and prints its report: what the processes of one exploration are told.
+    #[arg(long, hide = true, value_parser = slice)]
+    slice: Option<(u64, u64)>,
+}
+
+fn slice(text: &str) -> Result<(u64, u64), String> {
+    let parts =
+        text.split_once('/').and_then(|(at, of)| Some((at.parse().ok()?, of.parse().ok()?)));
+    parts.filter(|(at, of)| at < of).ok_or_else(|| format!("`{text}` is no slice I/N"))
+}
+
+pub fn run(options: &Options) -> Result<u8, Error> {
+    let Options { seed, what, .. } = options;
+    what.plant()?;
+    let seed = seed.unwrap_or_else(fresh_seed);
+    let Source::Plan(plan) = what.source(seed)? else {
+        let why = "scenario `sql` has no plans to explore: choose another with --scenario";
+        return Err(why.into());
+    };
+    if !is_explorable(&plan) {
+        let why = format!(
+            "the run of seed {seed} has dishonest faults, which no crash can be told from: take another seed"
+        );
+        return Err(why.into());
+    }
+    if let Some(slice) = options.slice {
+        let report = explore(&plan, options.budget(slice), &mut |_| {})?;
+        writeln!(std::io::stdout(), "{}", serde_json::to_string(&report)?)?;
+        return Ok(0);
+    }
+    let watch = Stopwatch::start();
+    let jobs = options.jobs.map_or(cores() as u64, NonZero::get);
+    let slices =
+        (0..jobs).map(|at| options.start((at, jobs), seed)).collect::<Result<Vec<_>, _>>()?;
+    let mut report = Report::default();
+    for slice in slices {
+        report.add(slice.report()?);
+    }
+    let seconds = watch.elapsed().as_secs_f64();
+    options.tell(seed, &plan.scenario, &report, (seconds, jobs))
+}
+
+/// A process that explores a slice. It is killed when it is dropped.
+struct Slice {
+    child: Child,
+    name: String,
+}
+
+impl Slice {
+    fn report(mut self) -> Result<Report, Error> {
+        let out = self.child.stdout.take().ok_or("a slice has no standard output")?;
+        let mut line = String::new();
+        BufReader::new(out).read_line(&mut line)?;
+        let status = self.child.wait()?;
+        let name = &self.name;
+        serde_json::from_str(&line).map_err(|_| {
+            format!("slice {name} of the exploration ended without a report: {status}").into()
+        })
+    }
+}
+
+impl Drop for Slice {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Options {
+    fn budget(&self, slice: (u64, u64)) -> Budget {
+        let recoveries_max = self.recoveries_max / slice.1;
+        Budget { states: self.states.get(), depth: self.depth, recoveries_max, slice }
+    }
+
+    fn start(&self, (at, of): (u64, u64), seed: Seed) -> Result<Slice, Error> {
+        let name = format!("{at}/{of}");
+        let child = Command::new(std::env::current_exe()?)
+            .args(self.what.arguments("explore"))
+            .args(["--seed", &seed.to_string(), "--slice", &name])
+            .args(["--states", &self.states.to_string(), "--depth", &self.depth.to_string()])
+            .args(["--recoveries-max", &self.recoveries_max.to_string()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        Ok(Slice { child, name })
+    }
+
+    /// Prints what was found and returns the exit code.
+    fn tell(
+        &self,
+        seed: Seed,
+        scenario: &str,
+        report: &Report,
+        (seconds, jobs): (f64, u64),
+    ) -> Result<u8, Error> {
+        let mut worst = 0;
+        let mut failures = Vec::new();
+        for found in report.signatures().into_values() {
+            let (code, folder) = self.keep(seed, found)?;
+            worst = worst.max(code);
+            failures.push((found, folder));
+        }
+        let recoveries = report.recoveries();
+        let rate = recoveries as f64 / seconds.max(0.001) / jobs as f64;
+        let mut out = std::io::stdout().lock();
+        if self.json {
+            let failures = failures.iter().map(|(found, folder)| {
+                serde_json::json!({ "signature": found.signature, "verdict": found.verdict, "bundle": folder })
+            });
+            let all = serde_json::json!({
+                "seed": seed.to_string(),
+                "scenario": scenario,
+                "states_max": self.states,
+                "depth": self.depth,
+                "phases": report.phases,
+                "total": report.total(),
+                "ops_not_explored": report.ops_after,
+                "failures": failures.collect::<Vec<_>>(),
+                "elapsed_ms": (seconds * 1e3) as u64,
+                "jobs": jobs,
+            });
+            writeln!(out, "{all}")?;
+            return Ok(worst);
+        }
+        writeln!(out, "explore  {scenario}  seed {seed}\n")?;
+        for line in report.in_words() {
+            writeln!(out, "{line}")?;
+        }
+        writeln!(out)?;
+        for (found, folder) in &failures {
+            writeln!(out, "{}", found.verdict.in_words())?;
+            writeln!(out, "  bundle     {}", folder.display())?;
+            writeln!(
+                out,
+                "  {}",
+                reproduce(&format!("cargo stormglass replay {}", folder.display()))
+            )?;
+        }
+        if report.ops_after > 0 {
+            let ops = report.ops_after;
+            writeln!(
+                out,
+                "not explored {ops} operations of the run's own end: its reads, its minutes, its last restart"
+            )?;
+        }
+        let left_out = report.total().left_out;
+        if left_out > 0 {
+            writeln!(out, "left out     {left_out} states: raise --states (now {})", self.states)?;
+        }
+        writeln!(
+            out,
+            "{} crash points, {recoveries} recoveries, {} violations ({} signatures), {seconds:.1} s, {rate:.0} recoveries/s and core",
+            report.total().points,
+            report.total().violations,
+            failures.len(),
+        )?;
+        Ok(worst)
+    }
+
+    /// Plays a failure's plan alone and keeps it as a bundle. A plan that does not fail so by itself accuses
+    /// the harness.
+    fn keep(&self, seed: Seed, found: &Found) -> Result<(u8, PathBuf), Error> {
+        let name = format!("explore-{seed}");
+        let folder = Path::new(FINDINGS).join(name).join(found.signature.short());
+        let source = Source::Plan(Box::new(found.plan.clone()));
+        let crew = self.what.crew()?;
+        let outcome = crew.solo().play(&Order::plan(&found.plan))?.ok_or("interrupted")?;
+        let recorded = Recorded {
+            scenario: found.plan.scenario.clone(),
+            seed: None,
+            defect: self.what.defect.clone(),
+            signature: None,
+            reproduce: format!("cargo stormglass replay {}", folder.display()),
+            pruned: None,
+            build: Build::this(),
+            outcome: outcome.clone(),
+        };
+        let recorded = recorded.with_outcome(outcome);
+        let is_same = recorded.signature.as_ref() == Some(&found.signature);
+        let code = match &found.verdict {
+            Verdict::HarnessBroken(_) => EXIT_BROKEN,
+            _ if is_same => 1,
+            _ => {
+                eprintln!(
+                    "HARNESS BROKEN played alone the plan of {} ends with: {}",
+                    found.signature,
+                    recorded.outcome.verdict.in_words()
+                );
+                EXIT_BROKEN
+            }
+        };
+        if bundle::is_judged(&recorded.outcome.verdict) {
+            let played = source.play(true)?;
+            let draft = bundle::draft_of(&folder)?;
+            bundle::write_remains(&draft, &source, &played)?;
+            bundle::finish(&draft, &folder, &recorded)?;
+        } else {
+            bundle::write_plain(&folder, &source, &recorded)?;
+        }
+        Ok((code, folder))
+    }
+}

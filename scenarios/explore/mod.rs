@@ -1,0 +1,182 @@
+//! Every crash point of one run, in a bounded set of crash states.
+//!
+//! A run is played once; at each of its disk operations its boot is ended in every way of the set, the store is
+//! recovered, and the judge, who stands where it stood, checks every invariant to the run's end. With a
+//! depth of 2 each recovery is cut off in the same way.
+//!
+//! **Invariant:** equal images under an equal judge and clock are recovered once. What is found is told as
+//! a plan that fails alone. What a budget left out is counted, and never called covered.
+
+mod phases;
+pub mod report;
+
+use crate::plan::{Action, Plan};
+use crate::runner::{self, Moment, Recording};
+use crate::verdict::{Signature, Verdict};
+use phases::Phases;
+use report::{Found, Report};
+use std::collections::BTreeSet;
+use stormglass_sim::crash_state::within;
+use stormglass_sim::disk::Digests;
+use stormglass_sim::{Digest, Ending, Seed, Survivors, WorldError};
+
+/// What is explored, and how much of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    /// Crash states a disk operation at most.
+    pub states: usize,
+    /// 1: crashes of the run; 2: of each recovery from one, too.
+    pub depth: u32,
+    /// Recoveries from crashes within recoveries, at most.
+    pub recoveries_max: u64,
+    /// Of so many slices of the recoveries, this one (from 0): processes share an exploration.
+    pub slice: (u64, u64),
+}
+
+/// Failures of one signature that are kept as plans.
+const PLANS_MAX: usize = 3;
+
+/// Explores the run of `plan`; `tell` is told of each recovery.
+///
+/// # Errors
+/// [`WorldError`] when there can be no world.
+pub fn explore(
+    plan: &Plan,
+    budget: Budget,
+    tell: &mut dyn FnMut(&Report),
+) -> Result<Report, WorldError> {
+    let mut explorer = Explorer {
+        budget,
+        report: Report::default(),
+        images: BTreeSet::new(),
+        digests: Digests::default(),
+        turn: 0,
+        tell,
+    };
+    runner::record(plan, |recording| {
+        explorer.report.ops_after = recording.ops_after;
+        if recording.verdict == Verdict::Passed {
+            explorer.moments(recording, 1);
+        } else if budget.slice.0 == 0 {
+            explorer.report.found.push(Found::whole(plan, recording.verdict.clone()));
+        }
+    })?;
+    Ok(explorer.report)
+}
+
+struct Explorer<'t> {
+    budget: Budget,
+    report: Report,
+    images: BTreeSet<Digest>,
+    digests: Digests,
+    /// Recoveries that were met, of this slice and of others.
+    turn: u64,
+    tell: &'t mut dyn FnMut(&Report),
+}
+
+impl Explorer<'_> {
+    /// All moments of a run that was recorded at this depth.
+    fn moments(&mut self, recording: &Recording<'_>, depth: u32) {
+        let mut phases = Phases::of(recording, depth);
+        let mut seen = BTreeSet::new();
+        let mut last: Option<Moment<'_>> = None;
+        for moment in recording.moments() {
+            let phase = phases.at(moment.boundary);
+            self.report.at(phase).points += 1;
+            let is_same = |last: Moment<'_>| {
+                last.standpoint == moment.standpoint && moment.boundary.is_same_as(last.boundary)
+            };
+            if !last.replace(moment).is_some_and(is_same) {
+                self.states(recording, (moment, phase, depth), &mut seen);
+            }
+        }
+    }
+
+    /// All states of one moment.
+    fn states(
+        &mut self,
+        recording: &Recording<'_>,
+        (moment, phase, depth): (Moment<'_>, &'static str, u32),
+        seen: &mut BTreeSet<(usize, Digest)>,
+    ) {
+        let boundary = moment.boundary;
+        let sector_size_bytes = boundary.disk().options().sector_size_bytes;
+        let seed = Seed(boundary.op_count);
+        let chosen = within(&boundary.pending(), sector_size_bytes, self.budget.states, seed);
+        self.report.at(phase).left_out += chosen.left_out_count as u64;
+        let losses = chosen.survivors.into_iter().map(Ending::PowerLoss);
+        for ending in std::iter::once(Ending::ProcessKill).chain(losses) {
+            let disk = boundary.end(&ending);
+            let digest = self.digests.of(&disk);
+            let is_new_image = self.images.insert(digest);
+            let counts = self.report.at(phase);
+            counts.states += 1;
+            counts.images += u64::from(is_new_image);
+            if !seen.insert((moment.standpoint, digest)) {
+                continue;
+            }
+            self.turn += 1;
+            // Within a recovery all belongs to the slice that the recovery belongs to.
+            if depth == 1 && self.turn % self.budget.slice.1 != self.budget.slice.0 {
+                continue;
+            }
+            if depth > 1 && self.report.recoveries() >= self.budget.recoveries_max {
+                self.report.at(phase).left_out += 1;
+                continue;
+            }
+            self.report.at(phase).recoveries += 1;
+            let plan = recording.plan_of(moment, &ending, &[]);
+            let verdict = recording.go_on(moment, disk.clone(), (&plan, 0));
+            let is_sound = verdict == Verdict::Passed;
+            self.found(phase, || plan, verdict);
+            (self.tell)(&self.report);
+            if is_sound && depth < self.budget.depth && is_new_image {
+                self.recovery(recording, moment, (&ending, disk), depth);
+            }
+        }
+    }
+
+    /// The recovery from one state, with every crash in it.
+    fn recovery(
+        &mut self,
+        recording: &Recording<'_>,
+        moment: Moment<'_>,
+        (ending, disk): (&Ending, stormglass_sim::Disk),
+        depth: u32,
+    ) {
+        let reads = recording.asked(moment).into_iter().map(|who| Action::Get { who });
+        let after: Vec<Action> = [Action::Wait { ms: 0 }].into_iter().chain(reads).collect();
+        let plan = recording.plan_of(moment, ending, &after);
+        recording.go_on_recorded(moment, disk, (&plan, after.len()), |inner| {
+            if inner.verdict == Verdict::Passed {
+                self.moments(inner, depth + 1);
+            } else {
+                self.found("recovery", || plan.clone(), inner.verdict.clone());
+            }
+        });
+    }
+
+    fn found(&mut self, phase: &'static str, plan: impl FnOnce() -> Plan, verdict: Verdict) {
+        let Some(signature) = Signature::of(&verdict) else { return };
+        self.report.at(phase).violations += 1;
+        let kept = self.report.found.iter().filter(|found| found.signature == signature).count();
+        if kept < PLANS_MAX {
+            self.report.found.push(Found { signature, verdict, plan: plan() });
+        }
+    }
+}
+
+/// Whether a plan can be explored: what is dishonest in it cannot be gone on from.
+pub fn is_explorable(plan: &Plan) -> bool {
+    !plan.is_dishonest()
+}
+
+/// The survivors of a crash in a few words, for the head of a failure.
+pub fn in_words(ending: &Ending) -> &'static str {
+    match ending {
+        Ending::PowerLoss(Survivors::None) => "power loss, nothing kept",
+        Ending::PowerLoss(Survivors::All) => "power loss, all kept",
+        Ending::PowerLoss(_) => "power loss, a part kept",
+        _ => "process kill",
+    }
+}

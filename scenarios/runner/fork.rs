@@ -1,0 +1,231 @@
+//! Runs that go on from a moment of another run.
+//!
+//! **Invariant:** what goes on is what a plan with a crash at that moment's address plays from there: the same
+//! disk, clock, faults, boot and judge. Whoever finds something here can say it as a plan.
+
+use super::{ASIDE, PlayOptions, Run};
+use crate::change::Change;
+use crate::check::{Going, Judge};
+use crate::plan::{Action, Plan, Step, Who};
+use crate::tally::Turn;
+use crate::verdict::Verdict;
+use madsim::runtime::Runtime;
+use std::collections::BTreeMap;
+use stormglass_model::entity::OpId;
+use stormglass_sim::{
+    Boundary, Disk, Effect, Ending, Fault, Target, When, World, WorldError, WorldOptions,
+};
+
+/// Where the runner and the judge stood from one disk operation on.
+pub(super) struct Standpoint<'a> {
+    op_count: u64,
+    judge: Judge<'a>,
+    /// Requests that were out.
+    open: Vec<(Step, Option<OpId>)>,
+    announced: Vec<Change>,
+    in_force: Vec<Change>,
+    next_step: usize,
+    has_begun: bool,
+    step_kind: &'static str,
+}
+
+/// How a run begins.
+pub(super) enum Start<'s> {
+    /// With its plan's first step.
+    Beginning,
+    /// With the end of a boot of another run, in which somebody stood here.
+    After(&'s Standpoint<'s>),
+}
+
+/// A run with every moment at which it could have been cut off.
+pub struct Recording<'a> {
+    plan: &'a Plan,
+    world: &'a World,
+    /// What came of it.
+    pub verdict: Verdict,
+    /// The moments before each disk operation of its steps, and the one after the last.
+    boundaries: Vec<Boundary>,
+    standpoints: Vec<Standpoint<'a>>,
+    /// What the platform was at.
+    pub turns: Vec<Turn>,
+    /// Disk operations of its own end, of which no moments are kept.
+    pub ops_after: u64,
+}
+
+/// One moment of a recorded run.
+#[derive(Clone, Copy)]
+pub struct Moment<'r> {
+    /// The disk and its next operation.
+    pub boundary: &'r Boundary,
+    /// The number of the state of runner and judge: equal ones are the same.
+    pub standpoint: usize,
+    /// The last one, after which the steps are over.
+    is_last: bool,
+}
+
+/// Plays `plan` and keeps its moments for `then`.
+///
+/// # Errors
+/// [`WorldError`] when there can be no world.
+pub fn record<T>(plan: &Plan, then: impl FnOnce(&Recording<'_>) -> T) -> Result<T, WorldError> {
+    let options = PlayOptions { keep_trace: false, checks: true };
+    let (disk, start_utc_ms) = (plan.disk, plan.start_utc_ms);
+    let keep_trace = options.keep_trace;
+    let world = World::new(plan.seed.0, WorldOptions { disk, start_utc_ms, keep_trace })?;
+    let judge = Judge::new(&world, plan, (options.checks, &|_| {}));
+    let run = Run::new(plan, &world, judge);
+    Ok(then(&Recording::of(run, Start::Beginning)))
+}
+
+impl<'a> Recording<'a> {
+    fn of(mut run: Run<'a>, start: Start<'_>) -> Recording<'a> {
+        let (plan, world) = (run.plan, run.world);
+        run.standpoints = Some(Vec::new());
+        run.tally.phases.keep_turns();
+        world.keep_boundaries();
+        let verdict = run.verdict(&runtime(plan), start);
+        run.keep_no_more();
+        let (boundaries, standpoints) = std::mem::take(&mut run.kept);
+        let turns = run.tally.phases.take_turns();
+        let last = boundaries.last().map_or(0, |last| last.op_count);
+        let ops_after = world.op_count() - last;
+        Recording { plan, world, verdict, boundaries, standpoints, turns, ops_after }
+    }
+
+    /// Its moments, in order.
+    pub fn moments(&self) -> impl Iterator<Item = Moment<'_>> {
+        let count = self.boundaries.len();
+        let mut standpoint = 0;
+        self.boundaries.iter().enumerate().filter_map(move |(at, boundary)| {
+            let stood = |one: &Standpoint<'_>| one.op_count <= boundary.op_count;
+            while self.standpoints.get(standpoint + 1).is_some_and(stood) {
+                standpoint += 1;
+            }
+            // Before the first there is nothing yet that a crash could cut off.
+            self.standpoints.get(standpoint).filter(|one| stood(one))?;
+            Some(Moment { boundary, standpoint, is_last: at + 1 == count })
+        })
+    }
+
+    /// Every entity that was asked for up to a moment.
+    pub fn asked(&self, moment: Moment<'_>) -> Vec<Who> {
+        self.standpoints[moment.standpoint].judge.asked().collect()
+    }
+
+    /// The plan that plays up to a moment, ends the boot there, and then plays `after`.
+    pub fn plan_of(&self, moment: Moment<'_>, ending: &Ending, after: &[Action]) -> Plan {
+        let Standpoint { next_step, has_begun, .. } = self.standpoints[moment.standpoint];
+        let mut plan = self.plan.clone();
+        plan.steps.truncate(next_step);
+        let mut last_id = self.plan.steps.iter().map(|step| step.id).max().unwrap_or(ASIDE);
+        let mut add = |plan: &mut Plan, action: Action| {
+            last_id += 1;
+            plan.steps.push(Step::alone(last_id, 1, action));
+        };
+        let idle = moment.boundary.idle_faults();
+        plan.faults.retain(|fault| !idle.contains(fault));
+        if moment.is_last {
+            add(&mut plan, Action::Crash { ending: ending.clone() });
+        } else {
+            if !has_begun {
+                add(&mut plan, Action::Wait { ms: 0 });
+            }
+            plan.faults.push(crash_at(moment.boundary, ending));
+        }
+        after.iter().for_each(|action| add(&mut plan, action.clone()));
+        plan
+    }
+
+    /// What comes of a run of `plan`, made by [`Recording::plan_of`], from a moment on, where the boot ended
+    /// in a way that left `disk`; `after_count` of its steps come then.
+    pub fn go_on(
+        &self,
+        at: Moment<'_>,
+        disk: Disk,
+        (plan, after_count): (&Plan, usize),
+    ) -> Verdict {
+        let world = self.world.resume(at.boundary, disk);
+        let standpoint = &self.standpoints[at.standpoint];
+        let mut run = self.run_from(standpoint, &world, (plan, after_count));
+        run.verdict(&runtime(plan), Start::After(standpoint))
+    }
+
+    /// As [`Recording::go_on`], with the moments of what comes kept for `then`.
+    pub fn go_on_recorded<T>(
+        &self,
+        at: Moment<'_>,
+        disk: Disk,
+        (plan, after_count): (&Plan, usize),
+        then: impl FnOnce(&Recording<'_>) -> T,
+    ) -> T {
+        let world = self.world.resume(at.boundary, disk);
+        let standpoint = &self.standpoints[at.standpoint];
+        let run = self.run_from(standpoint, &world, (plan, after_count));
+        then(&Recording::of(run, Start::After(standpoint)))
+    }
+
+    fn run_from<'b>(
+        &self,
+        standpoint: &Standpoint<'_>,
+        world: &'b World,
+        (plan, after_count): (&'b Plan, usize),
+    ) -> Run<'b> {
+        let mut run = Run::new(plan, world, standpoint.judge.in_world(world));
+        run.announced.clone_from(&standpoint.announced);
+        run.in_force.clone_from(&standpoint.in_force);
+        run.step_kind = standpoint.step_kind;
+        run.next_step = plan.steps.len() - after_count;
+        run
+    }
+}
+
+fn runtime(plan: &Plan) -> Runtime {
+    Runtime::with_seed_and_config(plan.seed.0, madsim::Config::default())
+}
+
+/// A crash at a moment's address.
+fn crash_at(boundary: &Boundary, ending: &Ending) -> Fault {
+    let target = Target { scope: Some(boundary.scope.to_string()), ..Target::default() };
+    let (effect, when) = (Effect::Crash(ending.clone()), When::Nth(boundary.nth));
+    Fault { effect, target, when }
+}
+
+impl<'a> Run<'a> {
+    /// Keeps where runner and judge stand now, with these requests out.
+    pub(super) fn stand(&mut self, open: &BTreeMap<u32, (&Step, Option<OpId>)>) {
+        let Some(standpoints) = &mut self.standpoints else { return };
+        let op_count = self.world.op_count();
+        if standpoints.last().is_some_and(|last| last.op_count == op_count) {
+            standpoints.pop();
+        }
+        standpoints.push(Standpoint {
+            op_count,
+            judge: self.judge.in_world(self.world),
+            open: open.values().map(|(step, op)| ((*step).clone(), *op)).collect(),
+            announced: self.announced.clone(),
+            in_force: self.in_force.clone(),
+            next_step: self.next_step,
+            has_begun: self.has_begun,
+            step_kind: self.step_kind,
+        });
+    }
+
+    /// The steps are over.
+    pub(super) fn keep_no_more(&mut self) {
+        if let Some(standpoints) = self.standpoints.take() {
+            self.kept = (self.world.take_boundaries(), standpoints);
+        }
+    }
+
+    /// The boot is over in which somebody stood there: its requests are lost, and the plan's rest is played.
+    pub(super) async fn go_on_after(&mut self, standpoint: &Standpoint<'_>) -> Going {
+        for (_, op) in &standpoint.open {
+            match op {
+                Some(op) => self.judge.lost(*op),
+                None => self.judge.swept(None),
+            }
+        }
+        self.bury().await?;
+        self.play_steps().await
+    }
+}
