@@ -112,10 +112,10 @@ impl Scenario {
         let (more, kinds_of_faults) = swarm::faults(seed, &steps, profile);
         faults.extend(more);
         let taken = kinds.iter().map(|(kind, weight)| (kind.name(), *weight));
-        let taken = taken.chain(rare.map(|name| (name.to_string(), 1)));
+        let taken = taken.chain(rare.iter().map(|rare| (rare.name.to_string(), 1)));
         let drawn = swarm::record(&cast, taken, kinds_of_faults);
         let interval_ms = swarm.pick(self.sweep_intervals_ms);
-        Plan {
+        let mut plan = Plan {
             version: PLAN_VERSION,
             scenario: self.name.to_string(),
             seed,
@@ -142,7 +142,9 @@ impl Scenario {
             swarm: Some(drawn),
             steps,
             faults,
-        }
+        };
+        rare.into_iter().for_each(|rare| rare.settle(&mut plan));
+        plan
     }
 
     /// The kinds of steps that a seed takes, and how often against one another.
