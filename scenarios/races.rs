@@ -123,7 +123,11 @@ const RACES: &[Race] = &[
     in_file("race: an event before a replay", append, replay),
     in_file("race: two events of one file", append, append),
     in_file("race: two puts of one file", put, put),
-    in_file("race: an event before a settling", append, |place| place.is("store.settle")),
+    in_file(
+        "race: a row is closed before a request",
+        |place| place.is("store.settle"),
+        Place::is_client,
+    ),
     in_file("race: what a boot found before a request", Place::is_found, Place::is_client),
     in_file("race: a request before what a boot found", Place::is_client, Place::is_found),
 ];

@@ -113,7 +113,7 @@ impl Scenario {
         let (more, kinds_of_faults) = swarm::faults(seed, &steps, profile);
         faults.extend(more);
         let taken = kinds.iter().map(|(kind, weight)| (kind.name(), *weight));
-        let taken = taken.chain(rare.map(|name| (name.to_string(), 1)));
+        let taken = taken.chain(rare.iter().map(|rare| (rare.name.to_string(), 1)));
         let drawn = swarm::record(&cast, taken, kinds_of_faults);
         let interval_ms = swarm.pick(self.sweep_intervals_ms);
         let mut plan = Plan {
@@ -144,6 +144,7 @@ impl Scenario {
             steps,
             faults,
         };
+        rare.into_iter().for_each(|rare| rare.settle(&mut plan));
         damage::strike(&mut plan, profile);
         plan
     }

@@ -7,33 +7,80 @@ use super::author::{AROUND_MS, Author, EXPIRING, TTL_MS, expiring, write_of};
 use super::draw::Draw;
 use super::faults;
 use super::motif::{Motif, end_boot};
-use crate::plan::{Action, Who};
+use crate::malformed::Malformed;
+use crate::plan::{Action, Plan, Who};
 use crate::recipe::Recipe;
-use stormglass_sim::Seed;
+use stormglass_sim::{Policy, Seed};
 
 /// Plans that have one, in percent.
-const SHARE: u32 = 12;
+const SHARE: u32 = 15;
 
-const MOTIFS: [(&str, Motif); 4] = [
+/// Plans whose rare motif is a crowd that go on by PCT, in percent: a crowd is what it is for.
+const PCT_SHARE: u32 = 60;
+
+const MOTIFS: [(&str, Motif); 6] = [
+    ("row-gone-under-a-reader", row_gone_under_a_reader),
     ("row-gone-meanwhile", row_gone_meanwhile),
     ("guest-in-a-crowd", guest_in_a_crowd),
     ("crowd-in-doubt", crowd_in_doubt),
     ("several-that-are-none", several_that_are_none),
+    ("guests-that-misbehave", guests_that_misbehave),
 ];
 
-/// Adds what the seed draws, if it draws one; returns its name.
-pub fn add(seed: Seed, author: &mut Author) -> Option<&'static str> {
+/// A motif that was added to a plan.
+pub struct Rare {
+    /// Its name.
+    pub name: &'static str,
+    /// Who is to go on, if that is said.
+    policy: Option<Policy>,
+    /// In how many percent of the moments time overtakes, if that is said.
+    overtaking_percent: Option<u32>,
+}
+
+impl Rare {
+    /// Gives a plan the settings that its motif needs.
+    pub fn settle(self, plan: &mut Plan) {
+        plan.policy = self.policy.unwrap_or(plan.policy);
+        plan.overtaking_percent = self.overtaking_percent.unwrap_or(plan.overtaking_percent);
+    }
+}
+
+/// Adds what the seed draws, if it draws one.
+pub fn add(seed: Seed, author: &mut Author) -> Option<Rare> {
     let mut draw = Draw::new(seed, "rare");
     if !draw.percent(SHARE) {
         return None;
     }
     let (name, motif) = draw.pick(&MOTIFS);
     motif(author);
-    Some(name)
+    let is_crowd = name.contains("crowd");
+    let pct = Policy::Pct { depth: draw.pick(&[2, 2, 3]), span: draw.pick(&[5, 10, 20]) };
+    Some(Rare {
+        name,
+        policy: (is_crowd && draw.percent(PCT_SHARE)).then_some(pct),
+        overtaking_percent: (is_crowd && draw.percent(50)).then_some(20),
+    })
 }
 
 fn act(who: Who, action: &str, values: Vec<(String, Recipe)>) -> Action {
     Action::Act { who, action: action.to_string(), values }
+}
+
+/// A running actor shows a value, a sweep takes its row, the clock is set back, and it is read again (I4): the
+/// journal has it. Only the wall clock moves, or the actor would be idle and go, and its replay put the row back.
+fn row_gone_under_a_reader(author: &mut Author) {
+    let who = author.someone();
+    let body = author.overflowing();
+    author.push(expiring(who, body));
+    author.push(Action::Get { who });
+    let past_ms = author.draw.pick(&AROUND_MS[2..]);
+    author.push(Action::StepClock { by_ms: TTL_MS + past_ms });
+    author.push(Action::Sweep { tenant: who.tenant, max_rows: 1_000 });
+    let back_ms = past_ms + author.draw.pick(&[0, 1, 1_000]);
+    author.push(Action::StepClock { by_ms: -back_ms });
+    let read = if author.draw.percent(70) { Action::Get { who } } else { author.write(who) };
+    author.push(read);
+    author.push(Action::Get { who });
 }
 
 /// A guest is to read a value of its event whose row a sweep has taken, and whose deadline the clock has then
@@ -71,14 +118,21 @@ fn guest_in_a_crowd(author: &mut Author) {
     if author.draw.percent(50) {
         author.clock_to(author.clock_ms() + TTL_MS);
     }
-    for at in 0..5 + author.draw.below(3) {
+    if author.draw.percent(60) {
+        // The boot's first sweep comes due while they are at it, where time overtakes.
+        author.push(Action::Restart);
+        author.push(Action::Get { who });
+        author.push(Action::Wait { ms: 59_500 });
+    }
+    let sweep = Action::Sweep { tenant: who.tenant, max_rows: 1_000 };
+    for at in 0..6 + author.draw.below(3) {
         let action = match at {
-            0 | 1 => author.guest(who),
-            _ => match author.draw.below(4) {
-                0 | 1 => Action::Sweep { tenant: who.tenant, max_rows: 1_000 },
-                2 => author.later(who),
-                _ => author.write(who),
-            },
+            // It goes on for many slices, and others have their time.
+            0 => act(who, "Torment", vec![("mode".to_string(), Recipe::Words("loop".to_string()))]),
+            1 => author.guest(who),
+            2..5 => sweep.clone(),
+            _ if author.draw.percent(30) => author.later(who),
+            _ => author.write(who),
         };
         author.push(action);
         author.last().together = at > 0;
@@ -89,15 +143,19 @@ fn guest_in_a_crowd(author: &mut Author) {
 /// A commit fails while others wait for the same file (I2, section 4): nobody is answered before it is settled.
 fn crowd_in_doubt(author: &mut Author) {
     let who = author.someone();
+    // One that nobody else has to do with, so that there are two.
+    let other = Who { entity: author.cast.entities + 2, ..who };
+    let create = author.create(other);
+    author.push(create);
     let mut first = None;
-    for at in 0..3 + author.draw.below(3) {
-        let whom = if author.draw.percent(50) { who } else { author.other_than(who) };
+    for at in 0..4 + author.draw.below(3) {
+        let whom = if at % 2 == 0 { who } else { other };
         let write = author.write(whom);
         let step = author.push(write);
         author.last().together = at > 0;
         first.get_or_insert(step);
     }
-    let step = first.expect("there were at least three");
+    let step = first.expect("there were at least four");
     author.faults.push(faults::failed_commit(&mut author.draw, step));
     author.push(Action::Get { who });
     if author.draw.percent(30) {
@@ -112,4 +170,20 @@ fn several_that_are_none(author: &mut Author) {
         let action = author.malformed(who);
         author.push(action);
     }
+    if author.draw.percent(30) {
+        let who = author.someone();
+        author.push(Action::Malformed { who, what: Malformed::BodyTooLarge });
+    }
+}
+
+/// Guests that end in every way that is none of theirs (I15, section 9): the host survives, a reason is recorded.
+fn guests_that_misbehave(author: &mut Author) {
+    let who = author.someone();
+    for _ in 0..4 {
+        let mode =
+            author.draw.pick(&["trap", "loop", "memory", "recurse", "unknown_action", "large"]);
+        let action = author.draw.pick(&["Torment", "Whisper"]);
+        author.push(act(who, action, vec![("mode".to_string(), Recipe::Words(mode.to_string()))]));
+    }
+    author.push(Action::Get { who });
 }

@@ -73,3 +73,18 @@ fn a_campaign_says_which_faults_mattered() {
     assert!(sum("mattered") <= sum("sampled"));
     assert_eq!(told("2")["faults"], one["faults"], "the host has no say in it");
 }
+
+/// Goal: a campaign that does not look where it should is not told as one that passed. Method: two seeds, which
+/// come to few places.
+#[test]
+fn a_campaign_of_two_seeds_fails_where_every_probe_is_required() {
+    let out = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("required");
+    let out = out.display().to_string();
+    let campaign = ["campaign", "--seeds", "0..2", "--jobs", "1", "--out", &out];
+    let told = crate::command::passed(&campaign);
+    let unreached = crate::command::line(&told, "unreached ");
+    assert!(unreached.starts_with("a callback became on_failure, "), "{told}");
+    let required = crate::command::stormglass(&[&campaign[..], &["--require-probes"]].concat());
+    assert_eq!(required.code, Some(3), "{}", required.out);
+    assert!(required.out.contains("HARNESS BROKEN it does not look where it should: "));
+}
