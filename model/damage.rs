@@ -41,6 +41,16 @@ pub(crate) struct Damage {
     lost: BTreeMap<EntityKey, Vec<World>>,
 }
 
+impl Damage {
+    fn may_be_lost(&self, key: &EntityKey) -> bool {
+        match self.tenants.get(&key.tenant) {
+            None => false,
+            Some(Extent::Rows(entities)) => entities.contains(key),
+            Some(Extent::File) => true,
+        }
+    }
+}
+
 impl Oracle {
     /// Rows of a tenant on which these entities rest are damaged.
     pub fn rows_damaged(&mut self, tenant: &str, entities: BTreeSet<EntityKey>) {
@@ -49,11 +59,21 @@ impl Oracle {
             Extent::Rows(known) => known.extend(entities),
             Extent::File => {}
         }
+        self.mark_damaged(tenant);
     }
 
     /// A tenant's file is damaged.
     pub fn file_damaged(&mut self, tenant: &str) {
         self.damage.tenants.insert(tenant.to_owned(), Extent::File);
+        self.mark_damaged(tenant);
+    }
+
+    fn mark_damaged(&mut self, tenant: &str) {
+        let damage = &self.damage;
+        for (key, tracked) in self.entities.iter_mut().filter(|(key, _)| key.tenant == tenant) {
+            let may_be_lost = damage.may_be_lost(key);
+            tracked.worlds.iter_mut().for_each(|world| world.may_be_lost = may_be_lost);
+        }
     }
 
     /// What of a tenant is damaged, if anything.
@@ -68,11 +88,7 @@ impl Oracle {
 
     /// Whether an entity may be answered with an error that names damage.
     pub fn may_be_lost(&self, key: &EntityKey) -> bool {
-        match self.damage.tenants.get(&key.tenant) {
-            None => false,
-            Some(Extent::Rows(entities)) => entities.contains(key),
-            Some(Extent::File) => true,
-        }
+        self.damage.may_be_lost(key)
     }
 
     /// The disk went back to what it was at `then`, and so does what is known of it. Specs and modes are

@@ -33,6 +33,8 @@ pub enum Reading {
     Expired,
     /// Its value.
     Value(Value),
+    /// Neither its row nor the journal can give its value.
+    Lost,
 }
 
 /// What a guest is shown.
@@ -115,6 +117,7 @@ fn of_field(seen: &Seen<'_>, field: &str, made: &dyn Fn(&str) -> Value) -> Vec<O
         Reading::Missing => Outcome::failed(format!("{field}: no such field")),
         Reading::Expired => Outcome::failed(format!("{field}: expired")),
         Reading::Value(value) => Outcome::success(made(&text_of(value))),
+        Reading::Lost => Outcome::failed(format!("{field}: not resolvable")),
     };
     (seen.read)(field).iter().map(outcome).collect()
 }

@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 use crate::automaton::{ActionKind, Effect, Integration, Spawn};
 use crate::clock::{ClockLog, Mark, Span};
 use crate::decide::{Decision, INVALID_BODY, UNKNOWN_ACTION, body_problems, decide};
-use crate::entity::{EntityKey, Event, Existence, OpId, Origin, State};
+use crate::entity::{EntityKey, Event, Existence, Kept, OpId, Origin, State};
 use crate::guests::{Outcome, Reading, Seen, outcomes};
 use crate::request::{Kind, Rejection, Request, Rules};
 use crate::world::{Op, World};
@@ -221,7 +221,9 @@ impl World {
         let is_past = deadline.is_some_and(|deadline| readings.hi_ms >= deadline.lo_ms);
         let value = || Reading::Value(field.written.content.value().clone());
         let there = is_ahead.then(value);
-        there.into_iter().chain(is_past.then_some(Reading::Expired)).collect()
+        let is_lost = self.may_be_lost && field.written.kept != Kept::Inline;
+        let lost = is_lost.then_some(Reading::Lost);
+        there.into_iter().chain(lost).chain(is_past.then_some(Reading::Expired)).collect()
     }
 
     /// What an intent asks of the entity `child`, if that is the one that it creates.
@@ -276,12 +278,14 @@ impl World {
     }
 
     fn copy(&self, event: &Event, name: &str) -> Vec<Value> {
+        // Without the value there is no event.
         let value = |reading| match reading {
-            Reading::Value(value) => value,
-            Reading::Missing | Reading::Expired => Value::Null,
+            Reading::Value(value) => Some(value),
+            Reading::Missing | Reading::Expired => Some(Value::Null),
+            Reading::Lost => None,
         };
         let readings = self.readings(event.sequence_nr, name, event.stamp);
-        readings.into_iter().map(value).collect()
+        readings.into_iter().filter_map(value).collect()
     }
 }
 

@@ -233,9 +233,10 @@ impl Oracle {
 
     /// The entity, with the creations in doubt that may have made it.
     pub(crate) fn tracked(&mut self, key: &EntityKey) -> &mut Tracked {
+        let may_be_lost = self.may_be_lost(key);
         let ops = &self.ops;
         self.entities.entry(key.clone()).or_insert_with(|| {
-            let mut world = World::empty(&key.id);
+            let mut world = World { may_be_lost, ..World::empty(&key.id) };
             let nameless = ops.values().filter(|op| {
                 let request = &op.request;
                 op.alone.is_none()

@@ -118,6 +118,8 @@ pub struct World {
     pub answered: Option<(BootId, u64)>,
     /// Intents, by event and number, whose row has been seen closed: they never take effect.
     pub closed: BTreeSet<(u64, u64)>,
+    /// Whether damage may have taken a value's row and what the journal says of it.
+    pub may_be_lost: bool,
 }
 
 impl World {
@@ -131,6 +133,7 @@ impl World {
             acks: BTreeMap::new(),
             answered: None,
             closed: BTreeSet::new(),
+            may_be_lost: false,
         }
     }
 

@@ -2,7 +2,8 @@
 //! found first is what the defect breaks.
 //!
 //! **Invariant:** the finding is that of the lowest seed that fails, with any number of processes: seeds below
-//! it are all played. Equal ranges end in equal findings.
+//! it are all played, but those with a dishonest fault where the defect has nothing to do with damage. Equal
+//! ranges end in equal findings.
 
 use crate::campaign::findings::{in_words, prune_in};
 use crate::defects;
@@ -16,6 +17,7 @@ use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
+use stormglass_model::violation::Invariant;
 use stormglass_sim::Seed;
 
 /// What a range of seeds came to.
@@ -59,12 +61,14 @@ pub fn hunt(
     jobs: usize,
     stop: &Arc<AtomicBool>,
 ) -> io::Result<Hunt> {
-    let crew = What::with_defect(Some(defect)).crew()?.stopped_by(stop);
+    let (what, own) = (What::with_defect(Some(defect)), invariants_of(defect));
+    let crew = what.crew()?.stopped_by(stop);
     let end = AtomicU64::new(seeds.end);
     let watch = Stopwatch::start();
     let mut found: Option<(Seed, Verdict)> = None;
     let open = seeds.clone().take_while(|seed| *seed < end.load(Ordering::Relaxed));
-    crew.play_all(open.map(Seed), jobs, |ended| {
+    let open = open.map(Seed).filter(|seed| !is_set_aside(&what, *seed, &own));
+    crew.play_all(open, jobs, |ended| {
         let is_lowest = found.as_ref().is_none_or(|(lowest, _)| ended.seed < *lowest);
         if ended.outcome.verdict != Verdict::Passed && is_lowest {
             end.store(ended.seed.0, Ordering::Relaxed);
@@ -73,6 +77,15 @@ pub fn hunt(
         ControlFlow::Continue(())
     })?;
     Ok(Hunt { seeds, found, elapsed: watch.elapsed() })
+}
+
+/// Whether a seed is counted and not played: a run with a dishonest fault says I22 of whatever goes wrong with
+/// what is damaged, whoever's doing it is.
+fn is_set_aside(what: &What, seed: Seed, own: &[String]) -> bool {
+    let is_of_damage = own.iter().any(|invariant| invariant == Invariant::I22.id());
+    let source = what.source(seed);
+    let is_dishonest = || source.is_ok_and(|source| source.plan().is_some_and(Plan::is_dishonest));
+    !is_of_damage && is_dishonest()
 }
 
 /// The pruned plan of a seed that finds a defect, with words about the pruning.

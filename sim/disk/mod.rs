@@ -27,7 +27,7 @@ use content::Content;
 use log::Log;
 use pending::{directory_of, pieces};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// A file's identity, whatever its name: what POSIX calls an inode number.
@@ -192,7 +192,7 @@ impl Disk {
         let state = self.file_mut(file);
         state.open_count = state.open_count.saturating_sub(1);
         if state.open_count == 0 {
-            self.forget_unreachable();
+            self.forget_if_unreachable(file);
         }
     }
 
@@ -290,9 +290,9 @@ impl Disk {
     /// # Errors
     /// [`DiskError::NotFound`].
     pub fn delete(&mut self, path: &str) -> Result<(), DiskError> {
-        self.find(path).ok_or(DiskError::NotFound)?;
+        let file = self.find(path).ok_or(DiskError::NotFound)?;
         self.change_entry(Change::Unlink { path: path.into() });
-        self.forget_unreachable();
+        self.forget_if_unreachable(file);
         Ok(())
     }
 
@@ -302,8 +302,11 @@ impl Disk {
     /// [`DiskError::NotFound`] when nothing is named `from`.
     pub fn rename(&mut self, from: &str, to: &str) -> Result<(), DiskError> {
         let file = self.find(from).ok_or(DiskError::NotFound)?;
+        let replaced = self.find(to);
         self.change_entry(Change::Rename { from: from.into(), to: to.into(), file });
-        self.forget_unreachable();
+        if let Some(replaced) = replaced {
+            self.forget_if_unreachable(replaced);
+        }
         Ok(())
     }
 
@@ -416,23 +419,26 @@ impl Disk {
 
     /// Drops the files that no entry, no pending entry and no handle leads to.
     fn forget_unreachable(&mut self) {
-        let named = |file: &FileId| {
-            self.cached_entries.values().any(|named| named == file)
-                || self.durable_entries.values().any(|named| named == file)
-                || self.unsettled_entries().any(|op| {
-                    matches!(&op.change, Change::Link { file: named, .. }
-                        | Change::Rename { file: named, .. } if named == file)
-                })
-        };
-        let gone: Vec<FileId> = self
-            .files
-            .iter()
-            .filter(|(file, state)| state.open_count == 0 && !named(file))
-            .map(|(file, _)| *file)
-            .collect();
-        for file in gone {
+        let named: BTreeSet<FileId> = self.named_files().collect();
+        self.files.retain(|file, state| state.open_count > 0 || named.contains(file));
+    }
+
+    /// The same for the one file that may have become unreachable.
+    fn forget_if_unreachable(&mut self, file: FileId) {
+        let is_open = self.files.get(&file).is_some_and(|state| state.open_count > 0);
+        if !is_open && self.named_files().all(|named| named != file) {
             self.files.remove(&file);
         }
+    }
+
+    /// The files that a name means, has meant durably, or may mean after a power loss.
+    fn named_files(&self) -> impl Iterator<Item = FileId> {
+        let unsettled = self.unsettled_entries().filter_map(|op| match &op.change {
+            Change::Link { file, .. } | Change::Rename { file, .. } => Some(*file),
+            _ => None,
+        });
+        let entries = self.cached_entries.values().chain(self.durable_entries.values());
+        entries.copied().chain(unsettled)
     }
 
     /// Changes of names that are not yet among the durable ones.
