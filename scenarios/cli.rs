@@ -3,6 +3,7 @@
 mod campaign;
 mod defects;
 mod determinism;
+mod explore;
 mod list;
 mod live;
 mod replay;
@@ -44,6 +45,8 @@ enum Command {
     Shrink(shrink::Options),
     /// Plays one seed in two processes and compares the traces record by record.
     CheckDeterminism(run::SeedOptions),
+    /// Crashes at every place and in every state, instead of at drawn ones.
+    Explore(explore::Options),
     /// Names the known defects; with --find, plays fresh seeds until each is found.
     Defects(defects::Options),
     /// Kills a deployed server under load, again and again, and holds it against the model.
@@ -65,6 +68,7 @@ pub fn run(cli: Cli) -> Result<u8, Error> {
         Command::Replay(options) => replay::run(&options),
         Command::Shrink(options) => shrink::run(&options),
         Command::CheckDeterminism(options) => determinism::run(&options),
+        Command::Explore(options) => explore::run(&options),
         Command::Defects(options) => defects::run(&options),
         Command::Live(options) => live::run(&options),
         Command::Spec(options) => spec::run(&options),

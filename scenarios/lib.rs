@@ -10,6 +10,7 @@ pub mod counts;
 pub mod defects;
 pub mod determinism;
 pub mod drive;
+pub mod explore;
 pub mod foreign;
 pub mod host;
 pub mod http;
