@@ -9,7 +9,7 @@ use crate::sql::database::{TABLE, body, drain};
 use crate::sql::oracle::{Change, State};
 use crate::sql::player::PATH;
 use libsql::Connection;
-use stormglass_sim::{Boundary, Digest, DiskOptions, World, WorldError, WorldOptions, block_on};
+use stormglass_sim::{Boundary, Digest, DiskOptions, OpKind, World, WorldError, WorldOptions, block_on};
 
 /// For what SQLite draws: salts and nonces.
 pub const SEED: u64 = 6;
@@ -28,21 +28,21 @@ const fn commit(erased: &'static [u32], rows: u32, body_bytes: u32) -> Step {
     Step::Write { erased, rows, body_bytes, end: "COMMIT" }
 }
 
-/// Rows of less than a page and of several; batches of one page and of more than the cache holds; pages that
-/// are freed and used again; checkpoints between transactions; a transaction that is taken back after it
-/// spilled.
-const STEPS: [Step; 11] = [
+/// Transactions of one small row, of rows of more than a page, and of more pages than the cache holds; pages
+/// that are freed and used again; checkpoints in between; one that is taken back after it spilled.
+const STEPS: [Step; 12] = [
     commit(&[], 3, 40),
-    commit(&[], 12, 700),
-    commit(&[1], 2, 300),
+    commit(&[], 1, 20),
+    commit(&[], 8, 700),
+    commit(&[1], 2, 60),
     Step::Checkpoint("PASSIVE"),
-    commit(&[], 1, 5_000),
-    commit(&[2], 10, 600),
-    commit(&[], 1, 30),
+    commit(&[], 1, 3_000),
+    commit(&[3], 6, 600),
+    commit(&[2], 1, 30),
     Step::Checkpoint("TRUNCATE"),
-    commit(&[7], 2, 200),
-    Step::Write { erased: &[3, 5], rows: 8, body_bytes: 800, end: "ROLLBACK" },
-    commit(&[6], 3, 100),
+    commit(&[], 2, 50),
+    Step::Write { erased: &[4, 6], rows: 6, body_bytes: 800, end: "ROLLBACK" },
+    commit(&[8], 1, 100),
 ];
 
 /// The script in words.
@@ -64,6 +64,9 @@ pub struct Moment {
     pub boundary: Boundary,
     /// Transactions that were acknowledged until then.
     pub acknowledged: usize,
+    /// Whether something comes next after which less may be lost than here: a sync, an acknowledgement, or
+    /// nothing more.
+    pub is_ripe: bool,
 }
 
 /// The script, played under one setting.
@@ -114,7 +117,14 @@ impl Progress {
             if moments.last().is_some_and(|last| boundary.is_same_as(&last.boundary)) {
                 moments.pop();
             }
-            moments.push(Moment { boundary, acknowledged });
+            if let Some(last) = moments.last_mut() {
+                last.is_ripe |= last.acknowledged < acknowledged;
+            }
+            let is_ripe = matches!(boundary.op, OpKind::Sync | OpKind::SyncDirectory);
+            moments.push(Moment { boundary, acknowledged, is_ripe });
+        }
+        if let Some(last) = moments.last_mut() {
+            last.is_ripe = true;
         }
         Played { moments, states: self.states, op_count }
     }

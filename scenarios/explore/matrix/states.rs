@@ -1,8 +1,9 @@
 //! The crash states of one cell, in the order in which they are tried.
 //!
-//! **Invariant:** every moment gets its next state before any gets the one after that, so that a budget cuts
-//! off none of them; within a moment the order is drawn from a fixed seed. Equal disks after equally many
-//! acknowledgements are one state.
+//! **Invariant:** a budget cuts off no moment: each gets a state before any gets its second. Then those come
+//! first at which all is pending that was written since the last sync; what can be left of the others is
+//! nearly all among their prefixes. Within a moment the order is drawn from a fixed seed. Equal disks after
+//! equally many acknowledgements are one state.
 
 use super::script::{Moment, SEED};
 use super::{End, Setting};
@@ -38,12 +39,11 @@ pub fn visit(
         .iter()
         .map(|moment| shuffled(endings(&moment.boundary.pending(), end).len(), &mut stream))
         .collect();
-    let rounds = choices.iter().map(Vec::len).max().unwrap_or(0);
     let mut known = BTreeSet::new();
-    for (round, at) in (0..rounds).flat_map(|round| order.iter().map(move |at| (round, *at))) {
-        let Some(choice) = choices[at].get(round) else { continue };
-        let Moment { boundary, acknowledged } = &moments[at];
-        let disk = boundary.end(&endings(&boundary.pending(), end).swap_remove(*choice));
+    for (round, at) in turns(moments, &order, &choices) {
+        let choice = choices[at][round];
+        let Moment { boundary, acknowledged, .. } = &moments[at];
+        let disk = boundary.end(&endings(&boundary.pending(), end).swap_remove(choice));
         let (digest, acknowledged) = (digests.of(&disk), *acknowledged);
         if known.insert((digest, acknowledged)) {
             each(CrashState { disk, digest, acknowledged });
@@ -52,6 +52,21 @@ pub fn visit(
             }
         }
     }
+}
+
+/// Whose turn it is, and for the how manieth time.
+fn turns<'a>(
+    moments: &'a [Moment],
+    order: &'a [usize],
+    choices: &'a [Vec<usize>],
+) -> impl Iterator<Item = (usize, usize)> + 'a {
+    let rounds = choices.iter().map(Vec::len).max().unwrap_or(0);
+    let later = move |is_ripe| {
+        let all = (1..rounds).flat_map(|round| order.iter().map(move |at| (round, *at)));
+        all.filter(move |(_, at)| moments[*at].is_ripe == is_ripe)
+    };
+    let all = order.iter().map(|at| (0, *at)).chain(later(true)).chain(later(false));
+    all.filter(|(round, at)| *round < choices[*at].len())
 }
 
 fn shuffled(count: usize, stream: &mut Stream) -> Vec<usize> {
