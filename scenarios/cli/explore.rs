@@ -1,6 +1,6 @@
 //! `explore`: every crash point and crash state, instead of drawn ones.
 
-use super::{EXIT_INTERRUPTED, Error, stopped_by_ctrl_c};
+use super::{EXIT_BROKEN, EXIT_INTERRUPTED, Error, stopped_by_ctrl_c};
 use clap::Args;
 use std::sync::atomic::Ordering;
 use stormglass_scenarios::explore::matrix::{self, Expectations, Setting};
@@ -20,7 +20,13 @@ pub struct Options {
 pub fn run(options: &Options) -> Result<u8, Error> {
     debug_assert!(options.matrix, "there is nothing else to explore");
     let (stop, stopwatch) = (stopped_by_ctrl_c()?, Stopwatch::start());
-    let matrix = matrix::explore(Setting::all(), &Expectations::committed()?, &stop)?;
+    let matrix = match matrix::explore(Setting::all(), &Expectations::committed()?, &stop) {
+        Ok(matrix) => matrix,
+        Err(error) => {
+            println!("harness broken: {error}");
+            return Ok(EXIT_BROKEN);
+        }
+    };
     if options.json {
         print!("{}", matrix.to_json_lines());
     } else {
@@ -30,6 +36,6 @@ pub fn run(options: &Options) -> Result<u8, Error> {
     }
     Ok(match stop.load(Ordering::Relaxed) {
         true => EXIT_INTERRUPTED,
-        false => u8::from(!matrix.differences().is_empty()),
+        false => matrix.exit_code(),
     })
 }

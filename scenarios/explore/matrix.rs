@@ -13,7 +13,7 @@ mod report;
 mod script;
 mod states;
 
-pub use expectations::{Expectation, Expectations, TableError};
+pub use expectations::{COMMITTED as TABLE, Expectation, Expectations, TableError};
 pub use judge::{INVARIANTS, Marks};
 pub use report::{Cell, Matrix};
 
@@ -96,16 +96,40 @@ impl fmt::Display for End {
     }
 }
 
+/// Why there is no matrix: trouble of the harness.
+#[derive(Debug, thiserror::Error)]
+pub enum MatrixError {
+    /// There can be no world.
+    #[error(transparent)]
+    World(#[from] WorldError),
+    /// A statement failed, and nothing had gone wrong.
+    #[error("{setting}: a statement of the script failed: {why}")]
+    Sql {
+        /// Under which setting.
+        setting: Setting,
+        /// What SQLite says.
+        why: libsql::Error,
+    },
+    /// SQLite kept another journal.
+    #[error("{setting}: SQLite kept journal_mode {taken}")]
+    NotTaken {
+        /// What was asked for.
+        setting: Setting,
+        /// What it kept.
+        taken: String,
+    },
+}
+
 /// Plays the script under each of `settings` and tries the crash states of its cells. `stop` ends it between
 /// two settings.
 ///
 /// # Errors
-/// [`WorldError`] when there can be no world.
+/// [`MatrixError`].
 pub fn explore(
     settings: impl IntoIterator<Item = Setting>,
     expectations: &Expectations,
     stop: &AtomicBool,
-) -> Result<Matrix, WorldError> {
+) -> Result<Matrix, MatrixError> {
     let mut cells = Vec::new();
     for setting in settings {
         if stop.load(Ordering::Relaxed) {
@@ -136,9 +160,9 @@ impl Looks {
         let Looks { world, digests, found } = self;
         let Played { moments, states, .. } = played;
         visit(moments, (cell.setting, cell.end), STATES_MAX, digests, |state| {
-            let found = found.entry(state.digest).or_insert_with(|| {
-                find(&world.side_machine(state.disk, &Ending::ProcessKill))
-            });
+            let found = found
+                .entry(state.digest)
+                .or_insert_with(|| find(&world.side_machine(state.disk, &Ending::ProcessKill)));
             cell.count(broken(found, states, state.acknowledged));
         });
     }

@@ -148,7 +148,8 @@ impl Entry {
             let Source { document, section, url } = known.get(word).ok_or_else(|| unknown(word))?;
             Ok(format!("{document}, {section}: {url}"))
         };
-        let sources: Vec<String> = self.sources.iter().map(source).collect::<Result<_, TableError>>()?;
+        let sources: Vec<String> =
+            self.sources.iter().map(source).collect::<Result<_, TableError>>()?;
         if sources.is_empty() {
             return Err(TableError::NoSource(entry));
         }
@@ -185,4 +186,50 @@ fn all_known<T: Copy>(
         found.ok_or_else(|| TableError::Unknown { entry, kind, word: word.clone() })
     };
     words.iter().map(find).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(text: &str) -> String {
+        Expectations::parse(text).err().map_or_else(String::new, |error| error.to_string())
+    }
+
+    #[test]
+    fn the_committed_table_has_every_cell_once() {
+        assert_eq!(refused(COMMITTED), "");
+        assert_eq!(every_cell().count(), 72);
+    }
+
+    #[test]
+    fn a_table_with_a_gap_or_a_word_too_many_is_refused() {
+        let table = "table of expectations";
+        let first = |from, to| refused(&COMMITTED.replacen(from, to, 1));
+        let cases = [
+            (first("\"EXTRA\"", "\"EXTRAS\""), ", entry 1: no synchronous `EXTRAS`"),
+            (first("\"WAL\"", "\"wal\""), ", entry 1: no journal `wal`"),
+            (first("[\"process kill\"]", "[\"kill\"]"), ", entry 1: no ending `kill`"),
+            (first("loses = []", "loses = [\"I3\"]"), ", entry 1: no invariant `I3`"),
+            (first("[sources.full]", "[sources.fuller]"), ", entry 4: no source `full`"),
+            (first("[\"journal-memory\", \"configuration\"]", "[]"), ", entry 2: no source"),
+            (
+                first("\"PERSIST\"", "\"MEMORY\""),
+                ", entry 2: MEMORY+EXTRA, process kill is in an earlier entry, too",
+            ),
+            (first("\"NORMAL\", ", ""), ": no entry for WAL+NORMAL, process kill"),
+            (
+                refused(&format!(
+                    "[sources.a]\ndocument = \"\"\nsection = \"\"\nurl = \"\"\n{COMMITTED}"
+                )),
+                ": no entry names source `a`",
+            ),
+        ];
+        for (message, expected) in cases {
+            assert_eq!(message, format!("{table}{expected}"));
+        }
+        assert!(
+            refused("cells = 1").starts_with("table of expectations: TOML parse error at line 1")
+        );
+    }
 }

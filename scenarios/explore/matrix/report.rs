@@ -64,7 +64,7 @@ impl Cell {
         let mut words = format!("{}{:>4}", if self.is_red() { '!' } else { ' ' }, self.states);
         for (invariant, broken_at) in INVARIANTS.iter().zip(self.broken_at) {
             if let Some(at) = broken_at {
-                write!(words, " {}@{at}", invariant.id()).expect("a text takes all that is written");
+                write!(words, " {}@{at}", invariant.id()).expect(WRITES);
             }
         }
         words
@@ -105,6 +105,11 @@ impl Matrix {
         self.cells.iter().flat_map(Cell::differences).collect()
     }
 
+    /// 0, or 1 when something is not as the table says.
+    pub fn exit_code(&self) -> u8 {
+        u8::from(!self.differences().is_empty())
+    }
+
     /// The table in words. No host time is in it.
     pub fn in_words(&self) -> String {
         let mut text = format!(
@@ -115,7 +120,8 @@ impl Matrix {
         let legend = INVARIANTS.map(|invariant| format!("{} {}", invariant.id(), invariant.name()));
         writeln!(text, "{}\n", legend.join(", ")).expect(WRITES);
         let heads = End::ALL.map(|end| format!("{:<28}", format!(" {end}")));
-        let line = format!("{:<9} {:<12} {:>4} {}", "journal", "synchronous", "ops", heads.concat());
+        let line =
+            format!("{:<9} {:<12} {:>4} {}", "journal", "synchronous", "ops", heads.concat());
         writeln!(text, "{}", line.trim_end()).expect(WRITES);
         for row in self.cells.chunk_by(|one, other| one.setting == other.setting) {
             let Cell { setting, op_count, .. } = &row[0];
@@ -125,15 +131,21 @@ impl Matrix {
             writeln!(text, "{}", line.trim_end()).expect(WRITES);
         }
         let states: u64 = self.cells.iter().map(|cell| cell.states).sum();
-        let differences = self.differences();
-        let verdict = match differences.len() {
+        let verdict = match self.differences().len() {
             0 => "all as the table of expectations says".to_string(),
             count => format!("{count} differences from the table of expectations"),
         };
         let cells = self.cells.len();
         writeln!(text, "\n{cells} cells, {states} crash states: {verdict}").expect(WRITES);
-        for difference in differences {
-            writeln!(text, "RED {difference}").expect(WRITES);
+        for cell in self.cells.iter().filter(|cell| cell.is_red()) {
+            for difference in cell.differences() {
+                writeln!(text, "RED {difference}").expect(WRITES);
+            }
+            let Expectation { sources, why, .. } = &cell.expected;
+            writeln!(text, "    expected: {why}").expect(WRITES);
+            for source in sources {
+                writeln!(text, "    {source}").expect(WRITES);
+            }
         }
         text
     }

@@ -4,12 +4,13 @@
 //! moments. Its cache is so small that transactions spill: they write to the database, or to the log, before
 //! they commit.
 
-use super::Setting;
+use super::{MatrixError, Setting};
+use crate::sql::Journal;
 use crate::sql::database::{TABLE, body, drain};
 use crate::sql::oracle::{Change, State};
 use crate::sql::player::PATH;
 use libsql::Connection;
-use stormglass_sim::{Boundary, Digest, DiskOptions, OpKind, World, WorldError, WorldOptions, block_on};
+use stormglass_sim::{Boundary, Digest, OpKind, World, WorldOptions, block_on};
 
 /// For what SQLite draws: salts and nonces.
 pub const SEED: u64 = 6;
@@ -20,7 +21,12 @@ const AUTOCHECKPOINT_PAGES: u32 = 24;
 enum Step {
     /// A transaction that takes batches away and adds rows as a batch of its own: how many, and the bytes of
     /// each. The batch's number is the step's, counted from 1.
-    Write { erased: &'static [u32], rows: u32, body_bytes: u32, end: &'static str },
+    Write {
+        erased: &'static [u32],
+        rows: u32,
+        body_bytes: u32,
+        end: &'static str,
+    },
     Checkpoint(&'static str),
 }
 
@@ -48,7 +54,10 @@ const STEPS: [Step; 12] = [
 /// The script in words.
 pub fn in_words() -> String {
     let count = |wanted: &str| {
-        STEPS.iter().filter(|step| matches!(step, Step::Write { end, .. } if *end == wanted)).count()
+        STEPS
+            .iter()
+            .filter(|step| matches!(step, Step::Write { end, .. } if *end == wanted))
+            .count()
     };
     let checkpoints = STEPS.iter().filter(|step| matches!(step, Step::Checkpoint(_))).count();
     format!(
@@ -82,22 +91,26 @@ pub struct Played {
 /// Plays the script under `setting`.
 ///
 /// # Errors
-/// [`WorldError`] when there can be no world.
-pub fn play(setting: Setting) -> Result<Played, WorldError> {
-    let disk = DiskOptions::default();
-    let world = World::new(SEED, WorldOptions { disk, ..WorldOptions::default() })?;
+/// [`MatrixError`].
+pub fn play(setting: Setting) -> Result<Played, MatrixError> {
+    let world = World::new(SEED, WorldOptions::default())?;
     world.keep_boundaries();
     let mut progress = Progress { states: vec![State::new()], acknowledged_at: Vec::new() };
     let uri = world.boot().uri(PATH);
+    let sql = |why| MatrixError::Sql { setting, why };
     let boundaries = block_on(async {
-        let connection = libsql::Builder::new_local(uri).build().await?.connect()?;
-        // Without a journal, a transaction that was taken back may leave a database on which the next
-        // statement fails: there the script ends.
-        let _ = write(&connection, setting, &world, &mut progress).await;
+        let store = libsql::Builder::new_local(uri).build().await.map_err(sql)?;
+        let connection = store.connect().map_err(sql)?;
+        set_up(&connection, setting).await?;
+        match write(&connection, &world, &mut progress).await {
+            // What was taken back after it spilled is half there without a journal, and the next statement
+            // may fail on it: the script ends then.
+            Err(_) if setting.journal == Journal::Off => {}
+            other => other.map_err(sql)?,
+        }
         // Closing the connection is not among the moments.
-        Ok::<_, libsql::Error>(world.take_boundaries())
-    });
-    let boundaries = boundaries.map_err(|error| WorldError::Libsql(error.to_string()))?;
+        Ok::<_, MatrixError>(world.take_boundaries())
+    })?;
     Ok(progress.into_played(boundaries, world.op_count()))
 }
 
@@ -130,22 +143,34 @@ impl Progress {
     }
 }
 
-async fn write(
-    connection: &Connection,
-    setting: Setting,
-    world: &World,
-    progress: &mut Progress,
-) -> libsql::Result<()> {
+async fn set_up(connection: &Connection, setting: Setting) -> Result<(), MatrixError> {
+    let sql = |why| MatrixError::Sql { setting, why };
+    let Setting { journal, synchronous } = setting;
     for (name, value) in [
         ("page_size", PAGE_SIZE_BYTES.to_string()),
         // Before the journal, whose own set-up is to be synced as the rest.
-        ("synchronous", setting.synchronous.word().to_string()),
-        ("journal_mode", setting.journal.word().to_string()),
+        ("synchronous", synchronous.word().to_string()),
         ("wal_autocheckpoint", AUTOCHECKPOINT_PAGES.to_string()),
         ("cache_size", CACHE_PAGES.to_string()),
     ] {
-        drain(connection, &format!("PRAGMA {name} = {value}")).await?;
+        drain(connection, &format!("PRAGMA {name} = {value}")).await.map_err(sql)?;
     }
+    // Where SQLite cannot have the mode, it answers with the one that it keeps.
+    let pragma = format!("PRAGMA journal_mode = {}", journal.word());
+    let mut rows = connection.query(&pragma, ()).await.map_err(sql)?;
+    let row = rows.next().await.and_then(|row| row.ok_or(libsql::Error::QueryReturnedNoRows));
+    let taken: String = row.and_then(|row| row.get(0)).map_err(sql)?;
+    match taken.eq_ignore_ascii_case(journal.word()) {
+        true => Ok(()),
+        false => Err(MatrixError::NotTaken { setting, taken }),
+    }
+}
+
+async fn write(
+    connection: &Connection,
+    world: &World,
+    progress: &mut Progress,
+) -> libsql::Result<()> {
     connection.execute(TABLE, ()).await?;
     for (batch, step) in (1..).zip(&STEPS) {
         match step {
@@ -154,7 +179,8 @@ async fn write(
             }
             Step::Write { erased, rows, body_bytes, end } => {
                 let change = change(batch, erased, *rows, *body_bytes);
-                let before = progress.states.last().expect("the first state is there from the start");
+                let before =
+                    progress.states.last().expect("the first state is there from the start");
                 if *end == "COMMIT" {
                     progress.states.push(change.apply(before));
                 }
