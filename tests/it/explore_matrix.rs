@@ -8,10 +8,15 @@ use stormglass_scenarios::sql::{Journal, Synchronous};
 
 /// Goal: what every setting keeps, and how soon each loss is seen, is what it was. Method: the command as
 /// people call it, word for word; after a change of SQLite, of the disk or of the script the difference is
-/// there to be reviewed.
+/// there to be reviewed, in `docs/faults.md` as well.
 #[test]
 fn the_matrix_is_as_its_table_says() {
-    assert_snapshot!(passed(&["explore", "--matrix"]));
+    let told = passed(&["explore", "--matrix"]);
+    let documented = include_str!("../../docs/faults.md");
+    for line in told.lines().skip_while(|line| !line.starts_with("journal")) {
+        assert!(documented.contains(line), "docs/faults.md lacks `{line}`");
+    }
+    assert_snapshot!(told);
 }
 
 fn matrix_of(journal: Journal, synchronous: Synchronous, table: &str) -> Matrix {
