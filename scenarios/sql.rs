@@ -3,9 +3,9 @@
 //! It is the control of the simulated world. libsql with these settings keeps its promises on a real
 //! disk; a run that breaks one accuses the disk, the VFS, or this oracle.
 
-mod database;
-mod oracle;
-mod player;
+pub(crate) mod database;
+pub(crate) mod oracle;
+pub(crate) mod player;
 mod script;
 
 pub use player::play;

@@ -1,5 +1,7 @@
 //! `explore`: every crash point of one run, in a bounded set of crash states.
 
+mod matrix;
+
 use super::run::reproduce;
 use super::{EXIT_BROKEN, Error, FINDINGS};
 use clap::Args;
@@ -36,7 +38,11 @@ pub struct Options {
     /// Processes; as many as there are cores if absent.
     #[arg(long)]
     jobs: Option<NonZero<u64>>,
-    /// As one JSON object.
+    /// What bare libsql keeps under every journal_mode and synchronous, however the process ends, held
+    /// against the committed table of expectations, in place of a run.
+    #[arg(long, conflicts_with_all = ["seed", "scenario", "specs", "protocol", "defect", "states", "depth", "jobs"])]
+    matrix: bool,
+    /// As one JSON object; a matrix as a line of JSON a cell.
     #[arg(long)]
     json: bool,
     /// Explores this slice, I/N, and prints its report: what the processes of one exploration are told.
@@ -51,6 +57,9 @@ fn slice(text: &str) -> Result<(u64, u64), String> {
 }
 
 pub fn run(options: &Options) -> Result<u8, Error> {
+    if options.matrix {
+        return matrix::run(options.json);
+    }
     let Options { seed, what, .. } = options;
     what.plant()?;
     let seed = seed.unwrap_or_else(fresh_seed);

@@ -7,6 +7,7 @@
 //! **Invariant:** equal images under an equal judge and clock are recovered once. What is found is told as
 //! a plan that fails alone. What a budget left out is counted, and never called covered.
 
+pub mod matrix;
 mod phases;
 pub mod report;
 

@@ -3,14 +3,23 @@
 use super::oracle::{Rows, State};
 use super::player::PATH;
 use libsql::{Connection, Error};
-use stormglass_sim::{Digest, Ending, World};
+use stormglass_sim::{Digest, Ending, Machine};
 
-/// What the disk holds: the answer of an integrity check, and all rows.
-pub async fn look(world: &World) -> libsql::Result<(String, State)> {
-    let machine = world.side_machine(world.image(), &Ending::ProcessKill);
-    machine.set_quota(None);
+/// The table of every script.
+pub const TABLE: &str = "CREATE TABLE IF NOT EXISTS entries(
+                    batch INTEGER, n INTEGER, body BLOB, PRIMARY KEY (batch, n))";
+
+/// What the machine's disk holds: the answer of an integrity check, and all rows.
+pub async fn look(machine: &Machine) -> libsql::Result<(String, State)> {
     let store = libsql::Builder::new_local(machine.boot().uri(PATH)).build().await?;
     let connection = store.connect()?;
+    let looked = check_and_read(&connection).await;
+    // Dead, the connection does no more than free its memory.
+    machine.crash(&Ending::ProcessKill);
+    looked
+}
+
+async fn check_and_read(connection: &Connection) -> libsql::Result<(String, State)> {
     let mut rows = connection.query("PRAGMA integrity_check(1)", ()).await?;
     let integrity = match rows.next().await? {
         Some(row) => row.get(0)?,
@@ -20,7 +29,7 @@ pub async fn look(world: &World) -> libsql::Result<(String, State)> {
     let mut tables = connection.query("SELECT 1 FROM sqlite_schema", ()).await?;
     let has_table = tables.next().await?.is_some();
     drop(tables);
-    let state = if has_table { read_all(&connection).await? } else { State::new() };
+    let state = if has_table { read_all(connection).await? } else { State::new() };
     Ok((integrity, state))
 }
 

@@ -1,8 +1,8 @@
 //! Plays a SQL script on a world of its own and says whether it kept its promises.
 
-use super::database::{ask_time_and_number, body, drain, look, read_all, said, word};
+use super::database::{TABLE, ask_time_and_number, body, drain, look, read_all, said, word};
 use super::oracle::{Change, Oracle, State, in_words, one_of};
-use super::script::{Journal, Script, Step, Synchronous};
+use super::script::{Script, Step};
 use crate::verdict::{Finding, Outcome, Played, Verdict, count_faults};
 use libsql::Connection;
 use std::collections::BTreeMap;
@@ -149,34 +149,17 @@ impl<'a> Player<'a> {
         let boot = self.boot.as_ref().expect("connections are made after the boot");
         let store = libsql::Builder::new_local(boot.uri(PATH)).build().await?;
         let connection = store.connect()?;
-        let journal = match self.script.journal {
-            Journal::Wal => "WAL",
-            Journal::Delete => "DELETE",
-            Journal::Truncate => "TRUNCATE",
-            Journal::Persist => "PERSIST",
-        };
-        let synchronous = match self.script.synchronous {
-            Synchronous::Normal => "NORMAL",
-            Synchronous::Full => "FULL",
-            Synchronous::Extra => "EXTRA",
-        };
         for (setting, value) in [
             ("page_size", self.script.page_size_bytes.to_string()),
-            ("journal_mode", journal.to_string()),
-            ("synchronous", synchronous.to_string()),
+            ("journal_mode", self.script.journal.word().to_string()),
+            ("synchronous", self.script.synchronous.word().to_string()),
             ("wal_autocheckpoint", self.script.autocheckpoint_pages.to_string()),
             ("cache_size", self.script.cache_pages.to_string()),
         ] {
             let mut rows = connection.query(&format!("PRAGMA {setting} = {value}"), ()).await?;
             while rows.next().await?.is_some() {}
         }
-        connection
-            .execute(
-                "CREATE TABLE IF NOT EXISTS entries(
-                    batch INTEGER, n INTEGER, body BLOB, PRIMARY KEY (batch, n))",
-                (),
-            )
-            .await?;
+        connection.execute(TABLE, ()).await?;
         Ok(Client { connection, transaction: Transaction::None })
     }
 
@@ -193,7 +176,9 @@ impl<'a> Player<'a> {
         self.tell(format!("crash after disk operation {}: {:?}", last.op, last.ending));
 
         let kept = self.world.keep_randomness();
-        let looked = look(self.world).await;
+        let machine = self.world.side_machine(self.world.image(), &Ending::ProcessKill);
+        machine.set_quota(None);
+        let looked = look(&machine).await;
         drop(kept);
         let (integrity, state) = match looked {
             Ok(found) => found,

@@ -5,7 +5,7 @@ use stormglass_sim::{
     DiskOptions, Effect, Ending, Fault, FileKind, OpKind, Seed, Stream, Survivors, Target, When,
 };
 
-/// `PRAGMA journal_mode`. Only modes that promise integrity.
+/// `PRAGMA journal_mode`. Scripts are drawn with those that promise integrity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Journal {
@@ -17,18 +17,50 @@ pub enum Journal {
     Truncate,
     /// A rollback journal whose header is zeroed.
     Persist,
+    /// A rollback journal that no file holds.
+    Memory,
+    /// No journal.
+    Off,
 }
 
-/// `PRAGMA synchronous`.
+impl Journal {
+    /// The pragma's value.
+    pub fn word(self) -> &'static str {
+        match self {
+            Journal::Wal => "WAL",
+            Journal::Delete => "DELETE",
+            Journal::Truncate => "TRUNCATE",
+            Journal::Persist => "PERSIST",
+            Journal::Memory => "MEMORY",
+            Journal::Off => "OFF",
+        }
+    }
+}
+
+/// `PRAGMA synchronous`. Scripts are drawn with those that sync.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Synchronous {
+    /// Nothing is synced.
+    Off,
     /// A write-ahead log is synced at checkpoints only.
     Normal,
     /// Every commit is synced.
     Full,
     /// The directory of a deleted journal is synced, too.
     Extra,
+}
+
+impl Synchronous {
+    /// The pragma's value.
+    pub fn word(self) -> &'static str {
+        match self {
+            Synchronous::Off => "OFF",
+            Synchronous::Normal => "NORMAL",
+            Synchronous::Full => "FULL",
+            Synchronous::Extra => "EXTRA",
+        }
+    }
 }
 
 /// One step. Connections and earlier batches are numbers that are taken modulo how many there are.

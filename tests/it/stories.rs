@@ -32,13 +32,14 @@ fn the_list_of_everything_that_has_a_name() {
 
 #[test]
 fn the_help_of_every_command() {
-    let commands: [&[&str]; 10] = [
+    let commands: [&[&str]; 11] = [
         &[],
         &["run"],
         &["campaign"],
         &["replay"],
         &["shrink"],
         &["check-determinism"],
+        &["explore"],
         &["defects"],
         &["live"],
         &["spec", "check"],
