@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use stormglass_scenarios::build_info::Build;
 use stormglass_scenarios::bundle::{self, Recorded, Source};
+use stormglass_scenarios::explore::errors::{self, DeviceError};
 use stormglass_scenarios::explore::report::{Found, Report};
 use stormglass_scenarios::explore::{Budget, explore, is_explorable};
 use stormglass_scenarios::host::{Stopwatch, cores, fresh_seed};
@@ -35,12 +36,15 @@ pub struct Options {
     /// Recoveries at most, with a depth of 2.
     #[arg(long, default_value = "100000", value_name = "N")]
     recoveries_max: u64,
+    /// In place of crashes an error of the device at every disk operation, once and from there on.
+    #[arg(long, value_delimiter = ',', conflicts_with_all = ["states", "depth"])]
+    faults: Vec<DeviceError>,
     /// Processes; as many as there are cores if absent.
     #[arg(long)]
     jobs: Option<NonZero<u64>>,
     /// What bare libsql keeps under every journal_mode and synchronous, however the process ends, held
     /// against the committed table of expectations, in place of a run.
-    #[arg(long, conflicts_with_all = ["seed", "scenario", "specs", "protocol", "defect", "states", "depth", "jobs"])]
+    #[arg(long, conflicts_with_all = ["seed", "scenario", "specs", "protocol", "defect", "states", "depth", "faults", "jobs"])]
     matrix: bool,
     /// As one JSON object; a matrix as a line of JSON a cell.
     #[arg(long)]
@@ -74,7 +78,10 @@ pub fn run(options: &Options) -> Result<u8, Error> {
         return Err(why.into());
     }
     if let Some(slice) = options.slice {
-        let report = explore(&plan, options.budget(slice), &mut |_| {})?;
+        let report = match &options.faults[..] {
+            [] => explore(&plan, options.budget(slice))?,
+            faults => errors::explore(&plan, faults, slice)?,
+        };
         writeln!(std::io::stdout(), "{}", serde_json::to_string(&report)?)?;
         return Ok(0);
     }
@@ -122,13 +129,26 @@ impl Options {
         Budget { states: self.states.get(), depth: self.depth, recoveries_max, slice }
     }
 
+    /// What a slice is told of how much there is to explore.
+    fn share(&self) -> Vec<String> {
+        if !self.faults.is_empty() {
+            let names: Vec<&str> = self.faults.iter().map(|error| error.name()).collect();
+            return vec!["--faults".to_string(), names.join(",")];
+        }
+        let budget = [
+            ("--states", self.states.to_string()),
+            ("--depth", self.depth.to_string()),
+            ("--recoveries-max", self.recoveries_max.to_string()),
+        ];
+        budget.into_iter().flat_map(|(name, value)| [name.to_string(), value]).collect()
+    }
+
     fn start(&self, (at, of): (u64, u64), seed: Seed) -> Result<Slice, Error> {
         let name = format!("{at}/{of}");
         let child = Command::new(std::env::current_exe()?)
             .args(self.what.arguments("explore"))
             .args(["--seed", &seed.to_string(), "--slice", &name])
-            .args(["--states", &self.states.to_string(), "--depth", &self.depth.to_string()])
-            .args(["--recoveries-max", &self.recoveries_max.to_string()])
+            .args(self.share())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()?;

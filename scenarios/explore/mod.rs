@@ -7,6 +7,7 @@
 //! **Invariant:** equal images under an equal judge and clock are recovered once. What is found is told as
 //! a plan that fails alone. What a budget left out is counted, and never called covered.
 
+pub mod errors;
 pub mod matrix;
 mod phases;
 pub mod report;
@@ -19,7 +20,7 @@ use report::{Found, Report};
 use std::collections::BTreeSet;
 use stormglass_sim::crash_state::within;
 use stormglass_sim::disk::Digests;
-use stormglass_sim::{Digest, Ending, Seed, Survivors, WorldError};
+use stormglass_sim::{Digest, Disk, Ending, Seed, WorldError};
 
 /// What is explored, and how much of it.
 #[derive(Clone, Copy, Debug)]
@@ -37,45 +38,40 @@ pub struct Budget {
 /// Failures of one signature that are kept as plans.
 const PLANS_MAX: usize = 3;
 
-/// Explores the run of `plan`; `tell` is told of each recovery.
+/// Explores the run of `plan`.
 ///
 /// # Errors
 /// [`WorldError`] when there can be no world.
-pub fn explore(
-    plan: &Plan,
-    budget: Budget,
-    tell: &mut dyn FnMut(&Report),
-) -> Result<Report, WorldError> {
+pub fn explore(plan: &Plan, budget: Budget) -> Result<Report, WorldError> {
     let mut explorer = Explorer {
         budget,
         report: Report::default(),
         images: BTreeSet::new(),
         digests: Digests::default(),
         turn: 0,
-        tell,
     };
     runner::record(plan, |recording| {
         explorer.report.ops_after = recording.ops_after;
         if recording.verdict == Verdict::Passed {
             explorer.moments(recording, 1);
         } else if budget.slice.0 == 0 {
+            explorer.report.at("the run itself").violations += 1;
             explorer.report.found.push(Found::whole(plan, recording.verdict.clone()));
         }
     })?;
     Ok(explorer.report)
 }
 
-struct Explorer<'t> {
+struct Explorer {
     budget: Budget,
     report: Report,
     images: BTreeSet<Digest>,
     digests: Digests,
     /// Recoveries that were met, of this slice and of others.
     turn: u64,
-    tell: &'t mut dyn FnMut(&Report),
 }
 
-impl Explorer<'_> {
+impl Explorer {
     /// All moments of a run that was recorded at this depth.
     fn moments(&mut self, recording: &Recording<'_>, depth: u32) {
         let mut phases = Phases::of(recording, depth);
@@ -130,7 +126,6 @@ impl Explorer<'_> {
             let verdict = recording.go_on(moment, disk.clone(), (&plan, 0));
             let is_sound = verdict == Verdict::Passed;
             self.found(phase, || plan, verdict);
-            (self.tell)(&self.report);
             if is_sound && depth < self.budget.depth && is_new_image {
                 self.recovery(recording, moment, (&ending, disk), depth);
             }
@@ -142,7 +137,7 @@ impl Explorer<'_> {
         &mut self,
         recording: &Recording<'_>,
         moment: Moment<'_>,
-        (ending, disk): (&Ending, stormglass_sim::Disk),
+        (ending, disk): (&Ending, Disk),
         depth: u32,
     ) {
         let reads = recording.asked(moment).into_iter().map(|who| Action::Get { who });
@@ -170,14 +165,4 @@ impl Explorer<'_> {
 /// Whether a plan can be explored: what is dishonest in it cannot be gone on from.
 pub fn is_explorable(plan: &Plan) -> bool {
     !plan.is_dishonest()
-}
-
-/// The survivors of a crash in a few words, for the head of a failure.
-pub fn in_words(ending: &Ending) -> &'static str {
-    match ending {
-        Ending::PowerLoss(Survivors::None) => "power loss, nothing kept",
-        Ending::PowerLoss(Survivors::All) => "power loss, all kept",
-        Ending::PowerLoss(_) => "power loss, a part kept",
-        _ => "process kill",
-    }
 }

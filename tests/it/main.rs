@@ -9,6 +9,7 @@ mod defects;
 mod determinism;
 mod disk;
 mod every_crash;
+mod explore;
 mod explore_matrix;
 mod faults;
 mod fingerprint;
