@@ -238,7 +238,8 @@ impl Plan {
     /// Whether an older image of the disk may be put back.
     pub fn goes_back(&self) -> bool {
         let is_swap = |ending: &Ending| matches!(ending, Ending::DiskSwap { .. });
-        let swaps = |step: &Step| matches!(&step.action, Action::Crash { ending } if is_swap(ending));
+        let swaps =
+            |step: &Step| matches!(&step.action, Action::Crash { ending } if is_swap(ending));
         let strikes =
             |fault: &Fault| matches!(&fault.effect, Effect::Crash(ending) if is_swap(ending));
         self.steps.iter().any(swaps) || self.faults.iter().any(strikes)

@@ -138,7 +138,9 @@ fn is_own(key: &Option<String>) -> bool {
 /// Errors injected so far: of each a commit may have failed, one of the background's included.
 fn error_count(world: &World) -> u64 {
     let ledger = world.ledger();
-    let errors = ledger.iter().filter(|((effect, ..), _)| matches!(*effect, "eio" | "no-space" | "forgetting-sync"));
+    let errors = ledger
+        .iter()
+        .filter(|((effect, ..), _)| matches!(*effect, "eio" | "no-space" | "forgetting-sync"));
     errors.map(|(_, count)| count).sum()
 }
 

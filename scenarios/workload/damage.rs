@@ -15,8 +15,13 @@ pub fn strike(plan: &mut Plan, profile: &Profile) {
     if !draw.share(profile.damage) {
         return;
     }
-    let kinds: [(fn(&mut Draw, &mut Plan), u32); 5] =
-        [(rotten_row, 5), (rotten_file, 3), (lying_sync, 3), (forgetting_sync, 2), (older_image, 4)];
+    let kinds: [(fn(&mut Draw, &mut Plan), u32); 5] = [
+        (rotten_row, 5),
+        (rotten_file, 3),
+        (lying_sync, 3),
+        (forgetting_sync, 2),
+        (older_image, 4),
+    ];
     let kind = draw.weighted(&kinds).expect("there are weights");
     kind(&mut draw, plan);
 }
@@ -146,7 +151,8 @@ fn forgetting_sync(draw: &mut Draw, plan: &mut Plan) {
 }
 
 fn broken_sync(draw: &mut Draw, plan: &mut Plan, effect: Effect) {
-    let file = draw.pick(&[None, Some(FileKind::Wal), Some(FileKind::Wal), Some(FileKind::Database)]);
+    let file =
+        draw.pick(&[None, Some(FileKind::Wal), Some(FileKind::Wal), Some(FileKind::Database)]);
     let nth = u64::from(1 + draw.below(12));
     // A device whose syncs all fail is served to nobody, honest or not.
     let is_lie = effect == Effect::LyingSync;
