@@ -233,8 +233,11 @@ impl World {
     /// is out may meet any of it.
     fn cut(&self, version: u64, besides: OpId, is_redone: bool) -> World {
         let mut cut = self.clone();
-        let rest = self.journal.iter().skip(version as usize).filter(|_| is_redone);
-        cut.waiting.extend(rest.filter(|event| event.op != NOBODY).map(|event| (event.op, 0)));
+        let mut rest = self.journal.iter().skip(version as usize).peekable();
+        if is_redone && rest.peek().is_some_and(|event| event.op == NOBODY) {
+            let asked = rest.filter(|event| event.op != NOBODY);
+            cut.waiting.extend(asked.map(|event| (event.op, 0)));
+        }
         cut.journal.truncate(version as usize);
         cut.states.truncate(version as usize + 1);
         cut.acks.retain(|at, _| *at <= version);

@@ -23,7 +23,7 @@ pub struct What {
     /// Specs to drive in place of a scenario: the first one, with the others served beside it.
     #[arg(long = "spec", value_name = "FILE", conflicts_with = "scenario")]
     pub specs: Vec<PathBuf>,
-    /// How long and how hostile the runs are: quick, nightly, hostile, or the path of a TOML file.
+    /// How long and how hostile the runs are: quick, nightly, hostile, damage, or the path of a TOML file.
     #[arg(long, default_value = profile::DEFAULT)]
     pub profile: String,
     /// The write protocol, in place of the one that the seed draws.

@@ -284,3 +284,80 @@ fn pages_begin_where_they_should_and_hold_what_was_asked() {
         assert_eq!(one.told(), told, "{page:?}");
     }
 }
+
+fn lost(code: &str) -> Answer {
+    Answer::Error { status: 500, code: code.into() }
+}
+
+fn a() -> EntityKey {
+    EntityKey { tenant: TENANT.into(), set: SET.into(), id: "a".into() }
+}
+
+/// Goal: who rests on damaged rows gets his values or a typed error, and nobody else gets that error.
+/// Method: every answer to a read of an entity at event 3, damaged and not.
+#[test]
+fn damaged_rows_are_answered_exactly_or_named() {
+    let answers = [
+        (noted(3, json!([1, 2])), None),
+        (lost("BlobLost"), None),
+        (lost("EventUndecodable"), None),
+        (lost("InternalError"), Some("damage answered with an error that does not name it")),
+        (noted(2, json!([1])), Some("event not shown")),
+        (noted(3, json!([1, 3])), Some("value differs")),
+        (noted(3, Value::Null), Some("value differs")),
+        (
+            Answer::Error { status: 404, code: "EntityNotFound".into() },
+            Some("answer not allowed: EntityNotFound"),
+        ),
+    ];
+    for (at, (answer, place)) in answers.into_iter().enumerate() {
+        let mut story = Story::new();
+        for note in [1, 2] {
+            let note = story.act("Note", json!({"notes": note}));
+            story.lose(note);
+        }
+        story.read(&noted(3, json!([1, 2])));
+        assert_eq!(story.told(), []);
+        let mut honest = Story { oracle: story.oracle.clone(), told: Vec::new(), ..story };
+        honest.read(&answer);
+        // Of whole rows only the first of them may be said.
+        assert_eq!(honest.told().is_empty(), at == 0, "{answer:?}");
+        story.oracle.rows_damaged(TENANT, [a()].into());
+        story.read(&answer);
+        let told = story.told();
+        assert!(told.iter().all(|(invariant, _)| *invariant == Invariant::I22), "{told:?}");
+        assert_eq!(told.first().map(|(_, place)| *place), place, "{answer:?}");
+    }
+}
+
+/// Goal: of a damaged file an earlier whole version is no violation, and everything else is.
+#[test]
+fn a_damaged_file_shows_whole_versions_only() {
+    let mut story = Story::new();
+    for note in [1, 2] {
+        let act = story.act("Note", json!({"notes": note}));
+        let notes = if note == 1 { json!([1]) } else { json!([1, 2]) };
+        story.answer(act, &noted(note + 1, notes));
+    }
+    let whole = story.oracle.clone();
+    story.oracle.file_damaged(TENANT);
+    for wrong in [noted(2, json!([2])), noted(3, json!([1])), noted(2, Value::Null)] {
+        story.read(&wrong);
+        let told = story.told();
+        assert!(matches!(told[..], [(Invariant::I22, _)]), "{wrong:?} {told:?}");
+    }
+    story.read(&lost("EventUndecodable"));
+    story.read(&noted(2, json!([1])));
+    // From there on events are added as ever.
+    let act = story.act("Note", json!({"notes": 7}));
+    story.answer(act, &noted(3, json!([1, 7])));
+    story.read(&noted(3, json!([1, 7])));
+    assert_eq!(story.told(), []);
+    // An older image of the disk, from before the damage: all of it holds again.
+    story.oracle.go_back_to(&whole);
+    story.reboot();
+    story.read(&noted(2, json!([1])));
+    assert!(matches!(story.told()[..], [(Invariant::I1 | Invariant::I2 | Invariant::I18, _)]));
+    story.read(&noted(3, json!([1, 2])));
+    assert_eq!(story.told(), []);
+}

@@ -53,7 +53,7 @@ struct DriveOptions {
     /// Processes that play at once. One a core if absent.
     #[arg(long)]
     jobs: Option<NonZero<usize>>,
-    /// How long and how hostile the runs are: quick, nightly, hostile, or the path of a TOML file.
+    /// How long and how hostile the runs are: quick, nightly, hostile, damage, or the path of a TOML file.
     #[arg(long, default_value = profile::DEFAULT)]
     profile: String,
     /// A known defect to plant in the platform.

@@ -243,6 +243,13 @@ impl Actor {
         let now_ms = self.now_ms();
         let rows = self.tenant.store.events(self.caller(), &self.key, skip, top).await;
         let rows = rows.map_err(|error| self.unavailable(&error))?;
+        // A page is whole, or its answer names the event that it lacks.
+        let mut numbers = rows.iter().map(|row| row.sequence_nr);
+        for expected in (skip + 1..=last).take(usize::try_from(top).unwrap_or(usize::MAX)) {
+            if numbers.next() != Some(expected) {
+                return Err(self.undecodable(expected, "it is missing"));
+            }
+        }
         let items = rows
             .iter()
             .map(|row| history::item(&self.key, row, now_ms))

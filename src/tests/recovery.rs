@@ -104,6 +104,25 @@ fn a_damaged_journal_is_named_and_never_read_as_something_else() {
     });
 }
 
+/// An event that is gone while its actor lives: what the actor remembers is right, a history without it
+/// would not be.
+#[test]
+fn a_history_names_the_event_that_it_lacks() {
+    run(async {
+        let world = World::new();
+        let platform = world.start();
+        platform.handle(create("a", json!({}))).await;
+        for text in ["p", "q"] {
+            platform.handle(act("a", "Configure", prompt(text))).await;
+        }
+        world.sql("acme", "DELETE FROM events WHERE sequence_nr = 2").await;
+        let answer = platform.handle(history("a")).await;
+        assert_eq!(word(&answer), "EventUndecodable");
+        let message = answer.body["error"]["message"].as_str().unwrap();
+        assert!(message.starts_with("event 2 of entity "), "{message}");
+    });
+}
+
 #[test]
 fn a_lost_body_that_the_journal_cannot_give_names_its_field() {
     run(async {

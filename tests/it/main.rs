@@ -7,6 +7,7 @@ mod cli;
 mod command;
 mod defects;
 mod determinism;
+mod dishonest;
 mod disk;
 mod every_crash;
 mod explore;
