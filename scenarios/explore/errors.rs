@@ -72,7 +72,8 @@ pub fn explore(
             return Vec::new();
         }
         report.ops_after = recording.ops_after;
-        let boundaries: Vec<&Boundary> = recording.moments().map(|moment| moment.boundary).collect();
+        let boundaries: Vec<&Boundary> =
+            recording.moments().map(|moment| moment.boundary).collect();
         errors.iter().flat_map(|error| cases(&boundaries, *error)).collect()
     })?;
     let options = PlayOptions { keep_trace: false, checks: true };

@@ -6,7 +6,10 @@ use crate::command::{Ran, passed, stormglass};
 const SEED: &str = "42";
 
 fn table(told: &str) -> Vec<&str> {
-    told.lines().skip_while(|line| !line.starts_with("phase")).take_while(|l| !l.is_empty()).collect()
+    told.lines()
+        .skip_while(|line| !line.starts_with("phase"))
+        .take_while(|l| !l.is_empty())
+        .collect()
 }
 
 /// Goal: a sound platform passes, in however many processes; what is counted does not depend on them. Method:
@@ -34,7 +37,8 @@ fn what_is_found_at_a_crash_point_is_a_plan_that_fails_alone() {
     let Ran { code, out, .. } = stormglass(&[&["explore"], &arguments[..]].concat());
     assert_eq!(code, Some(1), "{out}");
     assert!(out.contains("VIOLATED I1 durability: acknowledged event missing"), "{out}");
-    let bundle = out.lines().find_map(|line| line.trim().strip_prefix("bundle ")).expect("a bundle");
+    let bundle =
+        out.lines().find_map(|line| line.trim().strip_prefix("bundle ")).expect("a bundle");
     let Ran { code, out, .. } = stormglass(&["replay", bundle.trim()]);
     assert_eq!(code, Some(1), "{out}");
     assert!(out.contains("VIOLATED I1 durability: acknowledged event missing"), "{out}");
