@@ -15,7 +15,8 @@ pub fn strike(plan: &mut Plan, profile: &Profile) {
     if !draw.share(profile.damage) {
         return;
     }
-    let kinds: [(fn(&mut Draw, &mut Plan), u32); 5] = [
+    type Strike = fn(&mut Draw, &mut Plan);
+    let kinds: [(Strike, u32); 5] = [
         (rotten_row, 5),
         (rotten_file, 3),
         (lying_sync, 3),
