@@ -305,10 +305,7 @@ fn damaged_rows_are_answered_exactly_or_named() {
         (noted(2, json!([1])), Some("event not shown")),
         (noted(3, json!([1, 3])), Some("value differs")),
         (noted(3, Value::Null), Some("value differs")),
-        (
-            Answer::Error { status: 404, code: "EntityNotFound".into() },
-            Some("answer not allowed: EntityNotFound"),
-        ),
+        (Answer::Error { status: 404, code: "EntityNotFound".into() }, Some("entity not shown")),
     ];
     for (at, (answer, place)) in answers.into_iter().enumerate() {
         let mut story = Story::new();
