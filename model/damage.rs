@@ -234,10 +234,11 @@ impl World {
     fn cut(&self, version: u64, besides: OpId, is_redone: bool) -> World {
         let mut cut = self.clone();
         let mut rest = self.journal.iter().skip(version as usize).peekable();
-        if is_redone && rest.peek().is_some_and(|event| event.op == NOBODY) {
-            let asked = rest.filter(|event| event.op != NOBODY);
-            cut.waiting.extend(asked.map(|event| (event.op, 0)));
-        }
+        let is_own = rest.peek().is_some_and(|event| event.op == NOBODY);
+        // The answer to a deletion does not show its version: it may have met any.
+        let asked =
+            rest.filter(|event| event.op != NOBODY && (is_own || event.action == "Deleted"));
+        cut.waiting.extend(asked.filter(|_| is_redone).map(|event| (event.op, 0)));
         cut.journal.truncate(version as usize);
         cut.states.truncate(version as usize + 1);
         cut.acks.retain(|at, _| *at <= version);
