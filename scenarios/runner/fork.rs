@@ -146,7 +146,7 @@ impl<'a> Recording<'a> {
     ) -> Verdict {
         let world = self.world.resume(at.boundary, disk);
         let standpoint = &self.standpoints[at.standpoint];
-        let mut run = self.run_from(standpoint, &world, (plan, after_count));
+        let mut run = self.run_from(at, &world, (plan, after_count));
         run.verdict(&runtime(plan), Start::After(standpoint))
     }
 
@@ -160,24 +160,30 @@ impl<'a> Recording<'a> {
     ) -> T {
         let world = self.world.resume(at.boundary, disk);
         let standpoint = &self.standpoints[at.standpoint];
-        let run = self.run_from(standpoint, &world, (plan, after_count));
+        let run = self.run_from(at, &world, (plan, after_count));
         then(&Recording::of(run, Start::After(standpoint)))
     }
 
     fn run_from<'b>(
         &self,
-        standpoint: &Standpoint<'_>,
+        at: Moment<'_>,
         world: &'b World,
         (plan, after_count): (&'b Plan, usize),
     ) -> Run<'b> {
+        let standpoint = &self.standpoints[at.standpoint];
         let mut run = Run::new(plan, world, standpoint.judge.in_world(world));
         run.announced.clone_from(&standpoint.announced);
         run.in_force.clone_from(&standpoint.in_force);
-        run.step_kind = standpoint.step_kind;
-        run.next_step = plan.steps.len() - after_count;
+        run.step_kind = if at.is_last { CRASH } else { standpoint.step_kind };
+        // The wait for which a server that came up was cut off is still to be played.
+        let waits = !at.is_last && !standpoint.has_begun;
+        run.next_step = plan.steps.len() - after_count - usize::from(waits);
         run
     }
 }
+
+/// The kind of a step that ends a boot.
+const CRASH: &str = "crash";
 
 fn runtime(plan: &Plan) -> Runtime {
     Runtime::with_seed_and_config(plan.seed.0, madsim::Config::default())
