@@ -177,6 +177,26 @@ pub fn write_plain(folder: &Path, source: &Source, recorded: &Recorded) -> io::R
     put_in_place(&draft, folder)
 }
 
+/// Writes a whole bundle: with what the run leaves, which is played once more in this process for that. Without,
+/// and nothing is returned, where its end would take this process along.
+///
+/// # Errors
+/// What the host says, or that there can be no world.
+pub fn write_played(
+    folder: &Path,
+    source: &Source,
+    recorded: &Recorded,
+) -> io::Result<Option<Played>> {
+    if !is_judged(&recorded.outcome.verdict) {
+        return write_plain(folder, source, recorded).map(|()| None);
+    }
+    let played = source.play(true).map_err(io::Error::other)?;
+    let draft = draft_of(folder)?;
+    write_remains(&draft, source, &played)?;
+    finish(&draft, folder, recorded)?;
+    Ok(Some(played))
+}
+
 /// Writes what a run left into a folder that is still a draft: everything but the outcome.
 ///
 /// # Errors

@@ -170,9 +170,10 @@ impl Phase {
     ];
 }
 
-impl fmt::Display for Phase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Phase {
+    /// Its name in a summary.
+    pub fn name(self) -> &'static str {
+        match self {
             Phase::Idle => "idle",
             Phase::Event => "event",
             Phase::BetweenEventAndBlobs => "between event and blobs",
@@ -181,7 +182,13 @@ impl fmt::Display for Phase {
             Phase::Snapshot => "snapshot",
             Phase::Recovery => "recovery",
             Phase::Read => "read",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 

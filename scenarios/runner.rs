@@ -65,12 +65,10 @@ pub fn play_watched(
     watch: &dyn Fn(Part),
 ) -> Result<Played, WorldError> {
     let PlayOptions { keep_trace, checks } = options;
-    let (disk, start_utc_ms) = (plan.disk, plan.start_utc_ms);
-    let world = World::new(plan.seed.0, WorldOptions { disk, start_utc_ms, keep_trace })?;
-    let runtime = Runtime::with_seed_and_config(plan.seed.0, madsim::Config::default());
+    let world = world(plan, keep_trace)?;
     let judge = Judge::new(&world, plan, (checks, watch));
     let mut run = Run::new(plan, &world, judge);
-    let verdict = run.verdict(&runtime, Start::Beginning);
+    let verdict = run.verdict(&runtime(plan), Start::Beginning);
     let Run { story, tally, judge, disk, moved, points, follower, .. } = run;
     let trail = follower.into_trail(tally.struck(&world, &plan.faults));
     let mut counts = tally.into_counts(&world);
@@ -91,6 +89,16 @@ pub fn play_watched(
         trail,
     };
     Ok(Played { outcome, story: story.into_lines(), records: world.records(), disk, moved })
+}
+
+/// The world of a run of `plan` that begins.
+fn world(plan: &Plan, keep_trace: bool) -> Result<World, WorldError> {
+    let (disk, start_utc_ms) = (plan.disk, plan.start_utc_ms);
+    World::new(plan.seed.0, WorldOptions { disk, start_utc_ms, keep_trace })
+}
+
+fn runtime(plan: &Plan) -> Runtime {
+    Runtime::with_seed_and_config(plan.seed.0, madsim::Config::default())
 }
 
 /// What a run that was to be damaged is counted by, apart from the others.

@@ -7,7 +7,7 @@
 use crate::clock::Reading;
 use crate::crash_state::Ending;
 use crate::disk::{Disk, Pending};
-use crate::fault::{Fault, Faults};
+use crate::fault::{Effect, Fault, Faults, holders};
 use crate::trace::{FileKind, OpKind};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,6 +23,8 @@ pub struct Boundary {
     pub op: OpKind,
     /// And to what kind of file.
     pub file: FileKind,
+    /// Whether it takes space on the disk.
+    pub takes_space: bool,
     /// The scope of the next operation (see [`crate::Machine::enter`]).
     pub scope: Arc<str>,
     /// The how manieth of its scope it is, counted from 1: a fault's address.
@@ -46,6 +48,11 @@ impl Boundary {
     /// The run's faults that had not struck by then.
     pub fn idle_faults(&self) -> Vec<Fault> {
         self.faults.idle().cloned().collect()
+    }
+
+    /// Whether this effect can strike the next operation.
+    pub fn can_be_struck_by(&self, effect: &Effect) -> bool {
+        effect.applies_to(self.op, self.takes_space)
     }
 
     /// What the disk holds when the process ends here in this way.
@@ -74,7 +81,7 @@ pub(crate) struct Boundaries {
 impl Boundaries {
     pub fn keep(
         &mut self,
-        (op, file): (OpKind, FileKind),
+        (op, file, takes_space): (OpKind, FileKind, bool),
         (disk, faults): (&Disk, &Faults),
         (op_count, boot): (u64, u32),
         clock: Reading,
@@ -82,16 +89,26 @@ impl Boundaries {
         let scope = self.count(faults.scope());
         let nth = self.counts[&scope];
         let (disk, faults) = (disk.clone(), faults.clone());
-        self.moments.push(Boundary { op_count, boot, op, file, scope, nth, clock, faults, disk });
+        self.moments.push(Boundary {
+            op_count,
+            boot,
+            op,
+            file,
+            takes_space,
+            scope,
+            nth,
+            clock,
+            faults,
+            disk,
+        });
     }
 
     /// Counts one operation of the scope `here` and of all that it is a part of.
     fn count(&mut self, here: &str) -> Arc<str> {
-        let ends = here.match_indices('/').map(|(at, _)| at);
-        for end in ends.chain([here.len()]) {
-            match self.counts.get_mut(&here[..end]) {
+        for scope in holders(here) {
+            match self.counts.get_mut(scope) {
                 Some(count) => *count += 1,
-                None => drop(self.counts.insert(here[..end].into(), 1)),
+                None => drop(self.counts.insert(scope.into(), 1)),
             }
         }
         let (scope, _) = self.counts.get_key_value(here).expect("it was counted above");
@@ -106,7 +123,7 @@ impl Boundaries {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Effect, OpenMode, Survivors, Target, When, World, WorldOptions};
+    use crate::{OpenMode, Survivors, When, World, WorldOptions};
 
     fn world() -> World {
         World::new(7, WorldOptions::default()).expect("this thread's only world")
@@ -139,10 +156,8 @@ mod tests {
             for survivors in [Survivors::None, Survivors::All] {
                 let ending = Ending::PowerLoss(survivors);
                 let world = world();
-                let target =
-                    Target { scope: Some(boundary.scope.to_string()), ..Target::default() };
                 let (effect, when) = (Effect::Crash(ending.clone()), When::Nth(boundary.nth));
-                world.arm(Fault { effect, target, when });
+                world.arm(Fault::in_scope(&boundary.scope, effect, when));
                 script(&world);
                 assert!(!world.is_running() && world.op_count() == boundary.op_count);
                 let (one, other) = (world.image(), boundary.end(&ending));

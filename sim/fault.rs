@@ -54,7 +54,8 @@ pub enum Effect {
 }
 
 impl Effect {
-    fn applies_to(&self, kind: OpKind, takes_space: bool) -> bool {
+    /// Whether it can strike an operation of this kind, which takes space on the disk or does not.
+    pub fn applies_to(&self, kind: OpKind, takes_space: bool) -> bool {
         match self {
             Effect::Slow { .. } | Effect::Crash(_) => true,
             Effect::Eio => kind != OpKind::Compute,
@@ -142,6 +143,12 @@ pub struct Fault {
 }
 
 impl Fault {
+    /// A fault at operations of any kind, on any file, within `scope` or a part of it.
+    pub fn in_scope(scope: &str, effect: Effect, when: When) -> Fault {
+        let target = Target { scope: Some(scope.to_string()), ..Target::default() };
+        Fault { effect, target, when }
+    }
+
     /// A fault at the n-th operation (counted from 1) of any kind, on any file, from now on.
     pub fn at_op(n: u64, effect: Effect) -> Fault {
         Fault { effect, target: Target::default(), when: When::Nth(n) }
@@ -153,6 +160,12 @@ struct Armed {
     fault: Fault,
     seen_count: u64,
     struck_count: u64,
+}
+
+/// The scopes that hold `here`, the widest first and itself last.
+pub fn holders(here: &str) -> impl Iterator<Item = &str> {
+    let ends = here.match_indices('/').map(|(end, _)| end).chain([here.len()]);
+    ends.map(|end| &here[..end])
 }
 
 /// Whether `scope` is `here` or what `here` is a part of: `step 3` holds `step 3/put`.
@@ -283,5 +296,8 @@ mod tests {
     fn a_scope_holds_its_parts_and_not_its_namesakes() {
         assert!(holds("step 3", "step 3") && holds("step 3", "step 3/put"));
         assert!(!holds("step 3", "step 30") && !holds("step 3/put", "step 3"));
+        let here = "step 3/outbox/guest";
+        assert!(holders(here).all(|scope| holds(scope, here)));
+        assert_eq!(holders(here).collect::<Vec<_>>(), ["step 3", "step 3/outbox", here]);
     }
 }

@@ -174,7 +174,7 @@ impl Shared {
         takes_space: bool,
     ) -> Result<Struck, IoError> {
         self.check_alive(state, boot)?;
-        state.keep_boundary(op, file, &self.clock);
+        state.keep_boundary((op, file, takes_space), &self.clock);
         state.op_count += 1;
         let effects = state.faults.strike(op, file, takes_space);
         let (mut struck, mut failure) = (Struck::default(), None);
@@ -313,7 +313,7 @@ impl Machine {
     /// The moments that were kept, in order, and at last this one; no more are kept.
     pub fn take_boundaries(&self) -> Vec<Boundary> {
         let mut state = self.0.state();
-        state.keep_boundary(OpKind::Compute, FileKind::Other, &self.0.clock);
+        state.keep_boundary((OpKind::Compute, FileKind::Other, false), &self.0.clock);
         state.boundaries.take().map_or_else(Vec::new, Boundaries::into_moments)
     }
 
@@ -494,11 +494,11 @@ impl Boot {
 }
 
 impl State {
-    fn keep_boundary(&mut self, op: OpKind, file: FileKind, clock: &Clock) {
+    fn keep_boundary(&mut self, next: (OpKind, FileKind, bool), clock: &Clock) {
         let State { boundaries: Some(boundaries), disk, faults, op_count, boot, .. } = self else {
             return;
         };
-        boundaries.keep((op, file), (disk, faults), (*op_count, *boot), clock.reading());
+        boundaries.keep(next, (disk, faults), (*op_count, *boot), clock.reading());
     }
 
     /// Goes on from where another machine was at `boundary`, with what its crash has left. Faults that had not

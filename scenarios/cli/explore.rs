@@ -259,14 +259,7 @@ impl Options {
                 EXIT_BROKEN
             }
         };
-        if bundle::is_judged(&recorded.outcome.verdict) {
-            let played = source.play(true)?;
-            let draft = bundle::draft_of(&folder)?;
-            bundle::write_remains(&draft, &source, &played)?;
-            bundle::finish(&draft, &folder, &recorded)?;
-        } else {
-            bundle::write_plain(&folder, &source, &recorded)?;
-        }
+        bundle::write_played(&folder, &source, &recorded)?;
         Ok((code, folder))
     }
 }

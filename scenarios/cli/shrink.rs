@@ -72,15 +72,10 @@ pub fn run(options: &Options) -> Result<u8, Error> {
     if *save {
         last.push(format!("kept         {}", saved(&shrunk, &what, &signature)?));
     }
-    if !bundle::is_judged(&recorded.outcome.verdict) {
-        bundle::write_plain(&folder, &shrunk, &recorded)?;
+    let Some(played) = bundle::write_played(&folder, &shrunk, &recorded)? else {
         println!("{}\n{}", recorded.outcome.verdict.in_words(), last.join("\n"));
         return Ok(recorded.outcome.verdict.exit_code());
-    }
-    let played = shrunk.play(true)?;
-    let draft = bundle::draft_of(&folder)?;
-    bundle::write_remains(&draft, &shrunk, &played)?;
-    bundle::finish(&draft, &folder, &recorded)?;
+    };
     last.push(reproduce(&recorded.reproduce));
     tell(shrunk.scenario(), &name, &played, false, &last)
 }

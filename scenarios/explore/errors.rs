@@ -9,8 +9,9 @@ use super::report::{Found, Report};
 use crate::plan::Plan;
 use crate::runner::{self, PlayOptions};
 use crate::verdict::{Signature, Verdict};
-use std::collections::{BTreeMap, BTreeSet};
-use stormglass_sim::{Boundary, Effect, Fault, OpKind, Target, When, WorldError};
+use std::collections::BTreeMap;
+use stormglass_sim::fault::holders;
+use stormglass_sim::{Boundary, Effect, Fault, OpKind, When, WorldError};
 
 /// What a device says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -36,15 +37,6 @@ impl DeviceError {
             DeviceError::Enospc => Effect::NoSpace,
         }
     }
-
-    fn strikes(self, op: OpKind, makes_file: bool) -> bool {
-        match self {
-            DeviceError::Eio => op != OpKind::Compute,
-            DeviceError::Enospc => {
-                matches!(op, OpKind::Write | OpKind::Truncate) || (op == OpKind::Open && makes_file)
-            }
-        }
-    }
 }
 
 /// One error: its row in the report and the faults that make it.
@@ -66,8 +58,7 @@ pub fn explore(
     let cases = runner::record(plan, |recording| {
         if recording.verdict != Verdict::Passed {
             if slice.0 == 0 {
-                report.at("the run itself").violations += 1;
-                report.found.push(Found::whole(plan, recording.verdict.clone()));
+                report.fails_itself(plan, &recording.verdict);
             }
             return Vec::new();
         }
@@ -97,33 +88,28 @@ pub fn explore(
 }
 
 fn cases(boundaries: &[&Boundary], error: DeviceError) -> Vec<Case> {
-    let mut nth: BTreeMap<String, u64> = BTreeMap::new();
-    let mut cases = Vec::new();
+    let effect = error.effect();
     // The last is the moment after the last operation.
-    for (at, pair) in boundaries.windows(2).enumerate() {
-        let [here, next] = pair else { continue };
-        let makes_file = next.disk().paths().count() > here.disk().paths().count();
-        if !error.strikes(here.op, makes_file) {
+    let ops = &boundaries[..boundaries.len().saturating_sub(1)];
+    let mut first_at: BTreeMap<&str, usize> = BTreeMap::new();
+    for (at, op) in ops.iter().enumerate() {
+        first_at.entry(&op.scope).or_insert(at);
+    }
+    let mut nth: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut cases = Vec::new();
+    for (at, here) in ops.iter().enumerate() {
+        if !here.can_be_struck_by(&effect) {
             continue;
         }
-        let parts = here.scope.match_indices('/').map(|(end, _)| end).chain([here.scope.len()]);
-        for end in parts {
-            *nth.entry(here.scope[..end].to_string()).or_default() += 1;
-        }
+        holders(&here.scope).for_each(|scope| *nth.entry(scope).or_default() += 1);
         let n = nth[&*here.scope];
         let row = |manner: &str| format!("{} {} {manner}", error.name(), word(here.op));
-        let fault = |scope: &str, when| Fault {
-            effect: error.effect(),
-            target: Target { scope: Some(scope.to_string()), ..Target::default() },
-            when,
-        };
+        let fault = |scope: &str, when| Fault::in_scope(scope, effect.clone(), when);
         cases.push(Case { row: row("once"), faults: vec![fault(&here.scope, When::Nth(n))] });
-        let before: BTreeSet<&str> = boundaries[..=at].iter().map(|one| &*one.scope).collect();
-        let later = boundaries[at + 1..].iter().map(|one| &*one.scope);
-        let later: BTreeSet<&str> = later.filter(|scope| !before.contains(scope)).collect();
-        let on = [fault(&here.scope, When::FromNth(n))].into_iter();
-        let on = on.chain(later.into_iter().map(|scope| fault(scope, When::FromNth(1))));
-        cases.push(Case { row: row("from there on"), faults: on.collect() });
+        let later = first_at.iter().filter(|(_, first)| **first > at);
+        let on = later.map(|(scope, _)| fault(scope, When::FromNth(1)));
+        let faults = [fault(&here.scope, When::FromNth(n))].into_iter().chain(on).collect();
+        cases.push(Case { row: row("from there on"), faults });
     }
     cases
 }

@@ -55,8 +55,7 @@ pub fn explore(plan: &Plan, budget: Budget) -> Result<Report, WorldError> {
         if recording.verdict == Verdict::Passed {
             explorer.moments(recording, 1);
         } else if budget.slice.0 == 0 {
-            explorer.report.at("the run itself").violations += 1;
-            explorer.report.found.push(Found::whole(plan, recording.verdict.clone()));
+            explorer.report.fails_itself(plan, &recording.verdict);
         }
     })?;
     Ok(explorer.report)

@@ -47,14 +47,7 @@ impl<'r> Phases<'r> {
             _ if self.migrates => "migration",
             Phase::Recovery if boundary.file == FileKind::Journal => "migration",
             _ if boundary.file == FileKind::Database && changes => "checkpoint",
-            Phase::Idle => "idle",
-            Phase::Event => "event",
-            Phase::BetweenEventAndBlobs => "between event and blobs",
-            Phase::Blobs => "blobs",
-            Phase::Sweep => "sweep",
-            Phase::Snapshot => "snapshot",
-            Phase::Recovery => "recovery",
-            Phase::Read => "read",
+            phase => phase.name(),
         }
     }
 }

@@ -35,14 +35,6 @@ pub struct Found {
     pub plan: Plan,
 }
 
-impl Found {
-    /// A run that fails without any crash of the exploration's.
-    pub fn whole(plan: &Plan, verdict: Verdict) -> Found {
-        let signature = Signature::of(&verdict).expect("whoever passes is not found");
-        Found { signature, verdict, plan: plan.clone() }
-    }
-}
-
 /// What an exploration, or a slice of one, came to.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Report {
@@ -61,6 +53,13 @@ impl Report {
             self.phases.insert(phase.to_string(), Counts::default());
         }
         self.phases.get_mut(phase).expect("it was put there")
+    }
+
+    /// The run fails as it is, by nothing of the exploration's.
+    pub fn fails_itself(&mut self, plan: &Plan, verdict: &Verdict) {
+        let Some(signature) = Signature::of(verdict) else { return };
+        self.at("the run itself").violations += 1;
+        self.found.push(Found { signature, verdict: verdict.clone(), plan: plan.clone() });
     }
 
     /// Recoveries in all.

@@ -3,18 +3,15 @@
 //! **Invariant:** what goes on is what a plan with a crash at that moment's address plays from there: the same
 //! disk, clock, faults, boot and judge. Whoever finds something here can say it as a plan.
 
-use super::{ASIDE, PlayOptions, Run};
+use super::{ASIDE, Run, runtime};
 use crate::change::Change;
 use crate::check::{Going, Judge};
 use crate::plan::{Action, Plan, Step, Who};
 use crate::tally::Turn;
 use crate::verdict::Verdict;
-use madsim::runtime::Runtime;
 use std::collections::BTreeMap;
 use stormglass_model::entity::OpId;
-use stormglass_sim::{
-    Boundary, Disk, Effect, Ending, Fault, Target, When, World, WorldError, WorldOptions,
-};
+use stormglass_sim::{Boundary, Disk, Effect, Ending, Fault, When, World, WorldError};
 
 /// Where the runner and the judge stood from one disk operation on.
 pub(super) struct Standpoint<'a> {
@@ -68,11 +65,8 @@ pub struct Moment<'r> {
 /// # Errors
 /// [`WorldError`] when there can be no world.
 pub fn record<T>(plan: &Plan, then: impl FnOnce(&Recording<'_>) -> T) -> Result<T, WorldError> {
-    let options = PlayOptions { keep_trace: false, checks: true };
-    let (disk, start_utc_ms) = (plan.disk, plan.start_utc_ms);
-    let keep_trace = options.keep_trace;
-    let world = World::new(plan.seed.0, WorldOptions { disk, start_utc_ms, keep_trace })?;
-    let judge = Judge::new(&world, plan, (options.checks, &|_| {}));
+    let world = super::world(plan, false)?;
+    let judge = Judge::new(&world, plan, (true, &|_| {}));
     let run = Run::new(plan, &world, judge);
     Ok(then(&Recording::of(run, Start::Beginning)))
 }
@@ -185,15 +179,10 @@ impl<'a> Recording<'a> {
 /// The kind of a step that ends a boot.
 const CRASH: &str = "crash";
 
-fn runtime(plan: &Plan) -> Runtime {
-    Runtime::with_seed_and_config(plan.seed.0, madsim::Config::default())
-}
-
 /// A crash at a moment's address.
 fn crash_at(boundary: &Boundary, ending: &Ending) -> Fault {
-    let target = Target { scope: Some(boundary.scope.to_string()), ..Target::default() };
-    let (effect, when) = (Effect::Crash(ending.clone()), When::Nth(boundary.nth));
-    Fault { effect, target, when }
+    let effect = Effect::Crash(ending.clone());
+    Fault::in_scope(&boundary.scope, effect, When::Nth(boundary.nth))
 }
 
 impl<'a> Run<'a> {
