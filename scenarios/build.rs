@@ -7,6 +7,8 @@ use std::{env, fs};
 
 /// Where the platform's sources are.
 const PLATFORM: &str = "../src";
+/// The versions of all dependencies.
+const LOCK: &str = "../Cargo.lock";
 /// How a probe begins, up to its name.
 const PROBE: &str = "probe!(";
 
@@ -20,6 +22,11 @@ fn main() {
     println!("cargo::rustc-env=STORMGLASS_RUSTC={}", version.trim());
     let target = env::var("TARGET").unwrap_or_default();
     println!("cargo::rustc-env=STORMGLASS_TARGET={target}");
+    println!("cargo::rerun-if-changed={LOCK}");
+    for name in ["libsql", "wasmtime"] {
+        let variable = format!("STORMGLASS_{}", name.to_uppercase());
+        println!("cargo::rustc-env={variable}={}", locked(name));
+    }
     let (of_damage, others): (Vec<_>, Vec<_>) = probes().into_iter().partition(|(_, of)| *of);
     let names = |probes: Vec<(String, bool)>| probes.into_iter().map(|(name, _)| name).collect();
     let (of_damage, others): (Vec<String>, Vec<String>) = (names(of_damage), names(others));
@@ -30,6 +37,14 @@ fn main() {
     );
     let out = env::var("OUT_DIR").expect("cargo names a folder for what is built");
     fs::write(Path::new(&out).join("probes.rs"), text).expect("that folder can be written");
+}
+
+/// The version of a dependency, as it is locked.
+fn locked(name: &str) -> String {
+    let lock = fs::read_to_string(LOCK).expect("the lock file is part of the checkout");
+    let entry = format!("name = \"{name}\"\nversion = \"");
+    let version = lock.split_once(&entry).and_then(|(_, rest)| rest.split_once('"'));
+    version.map_or("unknown", |(version, _)| version).to_string()
 }
 
 /// The names of the platform's probes, as they stand in its text, and whether only damaged data lead there: a list

@@ -3,6 +3,9 @@
 use serde::{Deserialize, Serialize};
 use std::process::Command;
 
+/// Digits of a commit that a person is shown.
+const COMMIT_SHOWN: usize = 10;
+
 /// The build of this program.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Build {
@@ -16,6 +19,12 @@ pub struct Build {
     pub target: String,
     /// SQLite's version and source id.
     pub sqlite: String,
+    /// The version of libsql.
+    #[serde(default)]
+    pub libsql: String,
+    /// The version of wasmtime.
+    #[serde(default)]
+    pub wasmtime: String,
 }
 
 impl Build {
@@ -29,7 +38,20 @@ impl Build {
             rustc: env!("STORMGLASS_RUSTC").to_string(),
             target: env!("STORMGLASS_TARGET").to_string(),
             sqlite: sqlite().unwrap_or_else(|| "unknown".to_string()),
+            libsql: env!("STORMGLASS_LIBSQL").to_string(),
+            wasmtime: env!("STORMGLASS_WASMTIME").to_string(),
         }
+    }
+
+    /// The commit and what a run rests on, in a line.
+    pub fn brief(&self) -> String {
+        let (commit, changes) = self.commit.split_once(' ').unwrap_or((&self.commit, ""));
+        let commit: String = commit.chars().take(COMMIT_SHOWN).collect();
+        let commit = [commit.as_str(), changes].join(" ");
+        let rustc: Vec<&str> = self.rustc.split(' ').take(2).collect();
+        let Build { libsql, wasmtime, .. } = self;
+        let (commit, rustc) = (commit.trim_end(), rustc.join(" "));
+        format!("{commit}, {rustc}, libsql {libsql}, wasmtime {wasmtime}")
     }
 }
 

@@ -148,11 +148,11 @@ fn line(name: &str, hunt: &Hunt, invariants: &[String]) -> String {
 
 fn save(name: &str, seed: Seed, verdict: &Verdict) -> Result<bool, Error> {
     match hunt::plan_of(name, seed, verdict) {
-        Ok((plan, words)) => {
+        Ok((plan, shrunk)) => {
             let path = in_checkout(DEFECTS)?.join(format!("{name}.json"));
             fs::write(&path, plan.to_json() + "\n")
                 .map_err(|error| format!("{}: {error}", path.display()))?;
-            println!("{name:<22} kept in {}: {words}", path.display());
+            println!("{name:<22} kept in {}: {shrunk}", path.display());
             Ok(true)
         }
         Err(why) => {

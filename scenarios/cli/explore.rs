@@ -2,7 +2,6 @@
 
 mod matrix;
 
-use super::run::reproduce;
 use super::{EXIT_BROKEN, Error, FINDINGS};
 use clap::Args;
 use std::io::{BufRead, BufReader, Write};
@@ -14,6 +13,7 @@ use stormglass_scenarios::bundle::{self, Recorded, Source};
 use stormglass_scenarios::explore::errors::{self, DeviceError};
 use stormglass_scenarios::explore::report::{Found, Report};
 use stormglass_scenarios::explore::{Budget, explore, is_explorable};
+use stormglass_scenarios::failure::Paint;
 use stormglass_scenarios::host::{Stopwatch, cores, fresh_seed};
 use stormglass_scenarios::verdict::Verdict;
 use stormglass_scenarios::what::What;
@@ -198,13 +198,17 @@ impl Options {
         }
         writeln!(out)?;
         for (found, folder) in &failures {
-            writeln!(out, "{}", found.verdict.in_words())?;
-            writeln!(out, "  bundle     {}", folder.display())?;
-            writeln!(
-                out,
-                "  {}",
-                reproduce(&format!("cargo stormglass replay {}", folder.display()))
-            )?;
+            match &found.verdict {
+                Verdict::Violated(_) => {
+                    // The bundle was written a moment ago.
+                    let story =
+                        std::fs::read_to_string(folder.join(bundle::STORY)).unwrap_or_default();
+                    let paint = Paint::of_stdout();
+                    story.lines().try_for_each(|line| writeln!(out, "{}", paint.line(line)))?;
+                }
+                other => writeln!(out, "{}", other.in_words())?,
+            }
+            writeln!(out, "bundle       {}\n", folder.display())?;
         }
         if report.ops_after > 0 {
             let ops = report.ops_after;
@@ -241,25 +245,26 @@ impl Options {
             defect: self.what.defect.clone(),
             signature: None,
             reproduce: format!("cargo stormglass replay {}", folder.display()),
-            pruned: None,
+            shrunk: None,
+            is_confirmed: false,
             build: Build::this(),
             outcome: outcome.clone(),
         };
         let recorded = recorded.with_outcome(outcome);
         let is_same = recorded.signature.as_ref() == Some(&found.signature);
-        let code = match &found.verdict {
-            Verdict::HarnessBroken(_) => EXIT_BROKEN,
-            _ if is_same => 1,
-            _ => {
+        let (recorded, _) = bundle::write_played(&folder, &source, &recorded, &crew.program)?;
+        let code = match (&found.verdict, &recorded.outcome.verdict) {
+            (Verdict::HarnessBroken(_), _) => EXIT_BROKEN,
+            (_, Verdict::Violated(_)) if is_same => 1,
+            (_, ended) => {
                 eprintln!(
                     "HARNESS BROKEN played alone the plan of {} ends with: {}",
                     found.signature,
-                    recorded.outcome.verdict.in_words()
+                    ended.in_words()
                 );
                 EXIT_BROKEN
             }
         };
-        bundle::write_played(&folder, &source, &recorded)?;
         Ok((code, folder))
     }
 }

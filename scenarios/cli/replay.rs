@@ -15,7 +15,7 @@ pub struct Options {
     /// Prints every record of the trace, a JSON object a line, instead of the story.
     #[arg(long)]
     trace: bool,
-    /// A known defect to plant in the platform. A bundle's own if absent.
+    /// A known defect to plant in the platform, or several: `a+b`. A bundle's own if absent.
     #[arg(long)]
     defect: Option<String>,
 }

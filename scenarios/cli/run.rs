@@ -5,10 +5,13 @@ use clap::Args;
 use std::io::{self, Write};
 use std::num::NonZero;
 use std::ops::ControlFlow;
+use stormglass_scenarios::build_info::Build;
 use stormglass_scenarios::bundle::Source;
 use stormglass_scenarios::counts;
+use stormglass_scenarios::failure::{Failure, Paint};
 use stormglass_scenarios::host::{cores, fresh_seed};
 use stormglass_scenarios::lines::wrapped;
+use stormglass_scenarios::scenario;
 use stormglass_scenarios::verdict::{Outcome, Played, Verdict};
 use stormglass_scenarios::what::What;
 use stormglass_sim::Seed;
@@ -55,7 +58,12 @@ pub fn run(options: &Options) -> Result<u8, Error> {
     }
     tell_settings(&what.source(seed)?, options.trace)?;
     let played = what.play(seed, options.trace)?;
-    tell(name, &format!("seed {seed}"), &played, options.trace, &[reproduce(&what.command(seed))])
+    let mut last = vec![reproduce(&what.command(seed))];
+    if matches!(played.outcome.verdict, Verdict::Violated(_)) && name != scenario::SQL {
+        let shrink = format!("{} --seed {seed}", what.arguments("shrink").join(" "));
+        last.push(format!("minimal      cargo stormglass {shrink}"));
+    }
+    tell(name, &format!("seed {seed}"), &played, options.trace, &last)
 }
 
 /// Prints what a plan is played with, as the head of its run. With `trace`, standard output is the trace's alone.
@@ -81,7 +89,13 @@ pub fn tell(
     trace: bool,
     last: &[String],
 ) -> Result<u8, Error> {
+    let failure = Failure::of(scenario, name, &played.outcome, (&played.story, &Build::this()));
     let mut out = io::stdout().lock();
+    if let (Some(failure), false) = (&failure, trace) {
+        write!(out, "{}", failure.told(Paint::of_stdout()))?;
+        writeln!(out, "{}", last.join("\n"))?;
+        return Ok(played.outcome.verdict.exit_code());
+    }
     if trace {
         for record in &played.records {
             writeln!(out, "{}", serde_json::to_string(record)?)?;

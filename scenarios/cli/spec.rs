@@ -109,7 +109,7 @@ fn drive(options: &DriveOptions) -> Result<u8, Error> {
         let findings = Findings::new(&what, &folder, &crew);
         let mut report = Report::new(&file.display().to_string());
         let mut trouble = None;
-        let pruned = findings.while_playing(|found| {
+        let improved = findings.while_playing(|found| {
             crew.play_all(seeds.clone().map(Seed), jobs, |ended| {
                 report.add(ended.seed, &ended.outcome);
                 match found.look_at(&ended) {
@@ -123,8 +123,9 @@ fn drive(options: &DriveOptions) -> Result<u8, Error> {
         })?;
         trouble.map_or(Ok(()), Err)?;
         write!(io::stdout(), "{report}")?;
-        for (bundle, words) in pruned {
+        for (bundle, one) in improved {
             let bundle = folder.join(bundle);
+            let words = one.words;
             println!("  replay       cargo stormglass replay {}  ({words})", bundle.display());
         }
         worst = worst.max(report.exit_code());

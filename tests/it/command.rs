@@ -35,6 +35,30 @@ pub fn line<'a>(text: &'a str, head: &str) -> &'a str {
     line.unwrap_or_else(|| panic!("no line `{head}` in\n{text}")).trim()
 }
 
+/// The promise that a told failure broke, with its place: `I5 no dangling reference: row missing`.
+pub fn broken(text: &str) -> &str {
+    let mut lines = text.lines().skip_while(|line| !line.starts_with("FAIL "));
+    let head = lines.next().unwrap_or_else(|| panic!("no failure in\n{text}"));
+    // It has a line of its own where the name of the run is long.
+    head.split("   ").nth(2).or_else(|| lines.next()).expect("a promise").trim()
+}
+
+/// A failure as it is told, without what differs from host to host and from build to build: the seconds that
+/// shrinking took, and the line of the build.
+pub fn masked(text: &str) -> String {
+    let mut told = String::new();
+    for line in text.lines() {
+        let (head, rest) = line.split_at(line.len().min("  build ".len()));
+        told += &match (head, rest.rsplit_once(" runs, ")) {
+            ("  build ", _) => "  build      (this build)".to_string(),
+            ("  shrunk", Some((before, _))) => format!("{head}{before} runs, (seconds))"),
+            _ => line.to_string(),
+        };
+        told += "\n";
+    }
+    told
+}
+
 /// A file outside the source tree, with this text. Each test has names of its own.
 pub fn file(name: &str, text: &str) -> PathBuf {
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);

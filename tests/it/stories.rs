@@ -1,7 +1,7 @@
 //! What people read, word for word. After a change of the generator or of a text:
 //! `INSTA_UPDATE=always cargo test stories messages`, and the difference is there to be reviewed.
 
-use crate::command::{Ran, passed, stormglass};
+use crate::command::{Ran, masked, passed, stormglass};
 use insta::assert_snapshot;
 
 /// A healthy run: clients, a crash, recovery and checks in less than one screen.
@@ -19,7 +19,7 @@ fn the_story_of_a_failing_run() {
     let Ran { code, out, err } =
         stormglass(&["run", "--scenario", "restart", "--seed", "8", "--defect", DEFECT]);
     assert_eq!((code, err.as_str()), (Some(1), ""));
-    assert_snapshot!(out);
+    assert_snapshot!(masked(&out));
 }
 
 /// Found by its seed above.
