@@ -20,6 +20,8 @@ use stormglass_scenarios::workers::Order;
 
 /// Where `--save` puts plans that are played for ever.
 const REGRESSIONS: &str = "tests/regressions";
+/// Where plans of planted defects are.
+const DEFECTS: &str = "tests/defects";
 
 #[derive(Args)]
 pub struct Options {
@@ -28,8 +30,9 @@ pub struct Options {
     path: Option<PathBuf>,
     #[command(flatten)]
     seed: SeedOptions,
-    /// Writes the plan and its story to a folder whose plans `cargo test` plays for ever: tests/regressions if none
-    /// is named. A plan of a planted defect goes to tests/defects, under the defect's name and without a story.
+    /// Writes the plan and its story to a folder: tests/regressions if none is named, where `cargo test` plays it for
+    /// ever. That of a planted defect goes to tests/defects, the plan alone and under the defect's name, where it is
+    /// played with the defect and without.
     #[arg(long, value_name = "DIR", num_args = 0..=1, default_missing_value = REGRESSIONS)]
     save: Option<PathBuf>,
     /// Prints a Rust test that plays the plan, in place of the story.
@@ -181,6 +184,9 @@ fn failing(options: &Options, what: &mut What) -> Result<Failing, Error> {
 /// Whether a plan may be kept in a folder: what is kept among the regressions must pass once the platform is
 /// mended, and a planted defect never is.
 fn may_save(folder: &Path, defect: Option<&str>) -> Result<(), Error> {
+    if defect.is_none() && folder == Path::new(DEFECTS) {
+        return Err("tests/defects has plans of planted defects: leave the folder out".into());
+    }
     if defect.is_some() && folder == Path::new(REGRESSIONS) {
         let why = "a regression must pass once the platform is mended, which a planted defect never is: \
                    `--save tests/defects` keeps its plan where it is played with the defect and without";
@@ -192,7 +198,7 @@ fn may_save(folder: &Path, defect: Option<&str>) -> Result<(), Error> {
 /// Writes the plan, and beside it its story, to where every test run plays it. Returns the plan's file.
 fn saved(folder: &Path, source: &Source, what: &What, failure: &Failure) -> Result<PathBuf, Error> {
     let Some(plan) = source.plan() else { return Err("no plan to save".into()) };
-    if let Some(defect) = &what.defect {
+    if let Some(defect) = what.defect.as_ref().filter(|_| folder == Path::new(DEFECTS)) {
         let crew = What::with_defect(None).crew()?;
         let without = crew.solo().play(&Order::plan(plan))?.ok_or("interrupted")?;
         if without.verdict != Verdict::Passed {

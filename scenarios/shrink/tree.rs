@@ -29,6 +29,10 @@ const PASSES: &[fn() -> Box<dyn Pass>] = &[
     || Box::new(Alternatives::new(settings::other_seeds)),
 ];
 
+/// Rounds at most. The first ones drop and simplify nearly all; where what is left hangs on a number in no
+/// monotonous way, each further one would find a number a little smaller.
+const ROUNDS_MAX: u32 = 5;
+
 /// A failing plan, and what is tried in its place.
 pub struct PlanTree {
     best: Plan,
@@ -38,6 +42,7 @@ pub struct PlanTree {
     state: Box<dyn Pass>,
     /// Whether anything was kept since the first pass of this round.
     has_changed: bool,
+    round: u32,
 }
 
 impl PlanTree {
@@ -46,7 +51,8 @@ impl PlanTree {
         // What the seed drew says little of what is left.
         let best = Plan { swarm: None, ..plan.clone() };
         let seen = BTreeSet::from([digest(&best)]);
-        PlanTree { best, tried: None, seen, pass: 0, state: PASSES[0](), has_changed: false }
+        let state = PASSES[0]();
+        PlanTree { best, tried: None, seen, pass: 0, state, has_changed: false, round: 1 }
     }
 
     /// The plan that is to be judged, or the best one when there is none.
@@ -82,15 +88,17 @@ impl PlanTree {
         }
     }
 
-    /// Begins the next pass, of the next round if it has to be; false after a round that changed nothing.
+    /// Begins the next pass, of the next round if it has to be; false after the last round, and after one that
+    /// changed nothing.
     fn turn(&mut self) -> bool {
         self.pass += 1;
         if self.pass == PASSES.len() {
-            if !std::mem::take(&mut self.has_changed) {
+            let has_changed = std::mem::take(&mut self.has_changed);
+            if !has_changed || self.round == ROUNDS_MAX {
                 self.pass -= 1;
                 return false;
             }
-            self.pass = 0;
+            (self.pass, self.round) = (0, self.round + 1);
         }
         self.state = PASSES[self.pass]();
         true

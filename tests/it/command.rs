@@ -1,6 +1,6 @@
 //! The binary as people call it: arguments in; exit code, standard output and standard error out.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What a call of the binary came to.
@@ -12,10 +12,15 @@ pub struct Ran {
 
 /// Runs the command line in a process of its own.
 pub fn stormglass(arguments: &[&str]) -> Ran {
+    // What a call leaves is left here, and not beside the tests.
+    stormglass_in(Path::new(env!("CARGO_TARGET_TMPDIR")), arguments)
+}
+
+/// The same, called from another folder.
+pub fn stormglass_in(folder: &Path, arguments: &[&str]) -> Ran {
     let output = Command::new(env!("CARGO_BIN_EXE_stormglass"))
         .args(arguments)
-        // What a call leaves is left here, and not beside the tests.
-        .current_dir(env!("CARGO_TARGET_TMPDIR"))
+        .current_dir(folder)
         .output()
         .expect("the binary of this package starts");
     let text = |bytes| String::from_utf8(bytes).expect("it prints text");
@@ -64,6 +69,27 @@ pub fn file(name: &str, text: &str) -> PathBuf {
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
     std::fs::write(&path, text).expect("the folder for tests can be written");
     path
+}
+
+/// A folder of a test's own, empty but for `inside`.
+pub fn folder(name: &str, inside: &str) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder).expect("the folder for tests can be written");
+    }
+    std::fs::create_dir_all(folder.join(inside)).expect("the folder for tests can be written");
+    folder
+}
+
+/// Goal: a committed text is what the tool prints. With `INSTA_UPDATE=always` it becomes that.
+pub fn assert_committed(path: &str, printed: &str) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
+    if std::env::var("INSTA_UPDATE").is_ok_and(|how| how == "always") {
+        std::fs::write(&path, printed).expect("the checkout can be written");
+    }
+    let committed = std::fs::read_to_string(&path);
+    let committed = committed.unwrap_or_else(|why| panic!("{}: {why}", path.display()));
+    assert_eq!(committed, printed, "{} is not what is printed", path.display());
 }
 
 /// The plans of a folder of `tests/`, by name.

@@ -25,6 +25,7 @@ mod plans;
 mod points;
 mod provision;
 mod seeds;
+mod shrinking;
 mod specs;
 mod stories;
 mod sweeps;
