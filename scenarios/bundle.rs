@@ -20,6 +20,8 @@ pub const PLAN: &str = "plan.json";
 pub const SCRIPT: &str = "script.json";
 /// The trace's file: a record a line.
 pub const TRACE: &str = "trace.jsonl";
+/// The second trace's file, of a run that came out otherwise in another process.
+pub const SECOND_TRACE: &str = "trace-second.jsonl";
 /// The story's file: what `run` prints.
 pub const STORY: &str = "story.txt";
 /// The file that says what was found.
@@ -220,6 +222,23 @@ pub fn write_remains(draft: &Path, source: &Source, played: &Played) -> io::Resu
         fs::write(file, disk.contents(path).unwrap_or_default())?;
     }
     Ok(())
+}
+
+/// Writes a run that two processes made otherwise: with the traces of both.
+///
+/// # Errors
+/// What the host says.
+pub fn write_traces(
+    folder: &Path,
+    source: &Source,
+    recorded: &Recorded,
+    [first, second]: &[String; 2],
+) -> io::Result<()> {
+    let draft = draft_of(folder)?;
+    write_source(&draft, source)?;
+    fs::write(draft.join(TRACE), first)?;
+    fs::write(draft.join(SECOND_TRACE), second)?;
+    finish(&draft, folder, recorded)
 }
 
 /// Completes a draft with its outcome and puts it into its place.

@@ -1,8 +1,10 @@
 //! `defects`: the known defects, and how long each takes to find.
 
 use super::shrink::in_checkout;
+use super::told::{Done, found, progress};
 use super::{EXIT_BROKEN, EXIT_INTERRUPTED, Error, stopped_by_ctrl_c};
 use clap::Args;
+use serde_json::{Value, json};
 use std::fs;
 use std::num::NonZero;
 use std::sync::Arc;
@@ -49,10 +51,20 @@ pub fn lines() -> Vec<String> {
     known.map(line).collect()
 }
 
-pub fn run(options: &Options) -> Result<u8, Error> {
+/// Every known defect for a program.
+pub fn as_json() -> Vec<Value> {
+    let known = stormglass_scenarios::defects::known().into_iter();
+    let told = |(name, description, found_by): (&str, &str, String)| {
+        let invariants: Vec<&str> = found_by.split(", ").collect();
+        json!({ "name": name, "description": description, "invariants": invariants })
+    };
+    known.map(told).collect()
+}
+
+pub fn run(options: &Options) -> Result<Done, Error> {
     if !options.find {
-        println!("{}", lines().join("\n"));
-        return Ok(0);
+        found(lines().join("\n"));
+        return Done::new(0, json!({ "known": as_json() }));
     }
     for name in &options.names {
         plant(Some(name))?;
@@ -64,31 +76,42 @@ pub fn run(options: &Options) -> Result<u8, Error> {
     }
     let stop = stopped_by_ctrl_c()?;
     let first = options.first.unwrap_or_else(fresh_seed);
-    println!(
+    progress(format!(
         "{:<22} {:<16} {:>6} {:>8}  first violation",
         "defect", "seeds from", "seeds", "seconds"
-    );
-    let (mut failed, mut worst) = (Vec::new(), 0);
+    ));
+    let (mut failed, mut worst, mut hunts) = (Vec::new(), 0, Vec::new());
     for name in &names {
-        let code = find(options, name, first, &stop)?;
+        let code = find(options, name, (first, &stop), &mut hunts)?;
         worst = worst.max(code);
         if code != 0 {
             failed.push(name.as_str());
         }
         if stop.load(Ordering::Relaxed) {
-            return Ok(EXIT_INTERRUPTED);
+            worst = EXIT_INTERRUPTED;
+            break;
         }
     }
-    let found = names.len() - failed.len();
-    println!("{found} of {} defects found, each first by a promise of its own", names.len());
-    if !failed.is_empty() {
-        println!("not so: {}", failed.join(", "));
+    let found_count = names.len() - failed.len();
+    if worst != EXIT_INTERRUPTED {
+        let all = names.len();
+        found(format!("{found_count} of {all} defects found, each first by a promise of its own"));
     }
-    Ok(worst)
+    if !failed.is_empty() {
+        found(format!("not so: {}", failed.join(", ")));
+    }
+    let result =
+        json!({ "asked": names, "found_count": found_count, "not_found": failed, "hunts": hunts });
+    Done::new(worst, result)
 }
 
 /// Hunts one defect in every range. The exit code: 0 if it was found in all, by its own promises.
-fn find(options: &Options, name: &str, first: Seed, stop: &Arc<AtomicBool>) -> Result<u8, Error> {
+fn find(
+    options: &Options,
+    name: &str,
+    (first, stop): (Seed, &Arc<AtomicBool>),
+    told: &mut Vec<Value>,
+) -> Result<u8, Error> {
     let (invariants, jobs) =
         (hunt::invariants_of(name), options.jobs.map_or_else(cores, NonZero::get));
     let (mut hunts, seeds_max) = (Vec::new(), options.seeds_max.get());
@@ -98,7 +121,8 @@ fn find(options: &Options, name: &str, first: Seed, stop: &Arc<AtomicBool>) -> R
         if stop.load(Ordering::Relaxed) {
             return Ok(EXIT_INTERRUPTED);
         }
-        println!("{}", line(name, &hunt, &invariants));
+        progress(line(name, &hunt, &invariants));
+        told.push(hunt_as_json(name, &hunt, &invariants));
         hunts.push(hunt);
     }
     let median = |mut all: Vec<f64>| {
@@ -110,7 +134,7 @@ fn find(options: &Options, name: &str, first: Seed, stop: &Arc<AtomicBool>) -> R
         median(hunts.iter().map(seeds).collect()),
         median(hunts.iter().map(|hunt| hunt.elapsed.as_secs_f64()).collect()),
     );
-    println!("{name:<22} {:<16} {seeds:>6} {seconds:>8.1}", "median");
+    progress(format!("{name:<22} {:<16} {seeds:>6} {seconds:>8.1}", "median"));
     let is_found = hunts.iter().all(|hunt| hunt.is_own(&invariants));
     let own = hunts.iter().filter(|hunt| hunt.is_own(&invariants));
     let first = own.filter_map(|hunt| hunt.found.as_ref()).next();
@@ -146,17 +170,36 @@ fn line(name: &str, hunt: &Hunt, invariants: &[String]) -> String {
     format!("{}  {words}  seed {seed}{foreign}", head(&count.to_string()))
 }
 
+fn hunt_as_json(name: &str, hunt: &Hunt, invariants: &[String]) -> Value {
+    let found = hunt.found.as_ref().map(|(seed, verdict)| {
+        json!({
+            "seed": seed.to_string(),
+            "seed_count": hunt.seed_count(),
+            "signature": Signature::of(verdict),
+            "verdict": verdict,
+        })
+    });
+    json!({
+        "defect": name,
+        "first_seed": Seed(hunt.seeds.start).to_string(),
+        "seeds_max": hunt.seeds.end - hunt.seeds.start,
+        "found": found,
+        "is_own": hunt.is_own(invariants),
+        "elapsed_ms": hunt.elapsed.as_millis() as u64,
+    })
+}
+
 fn save(name: &str, seed: Seed, verdict: &Verdict) -> Result<bool, Error> {
     match hunt::plan_of(name, seed, verdict) {
         Ok((plan, words)) => {
             let path = in_checkout(DEFECTS)?.join(format!("{name}.json"));
             fs::write(&path, plan.to_json() + "\n")
                 .map_err(|error| format!("{}: {error}", path.display()))?;
-            println!("{name:<22} kept in {}: {words}", path.display());
+            progress(format!("{name:<22} kept in {}: {words}", path.display()));
             Ok(true)
         }
         Err(why) => {
-            println!("{name:<22} NOT KEPT: {why}");
+            progress(format!("{name:<22} NOT KEPT: {why}"));
             Ok(false)
         }
     }
