@@ -23,6 +23,8 @@ pub const PLAN: &str = "plan.json";
 pub const SCRIPT: &str = "script.json";
 /// The trace's file: a record a line.
 pub const TRACE: &str = "trace.jsonl";
+/// The second trace's file, of a run that came out otherwise in another process.
+pub const SECOND_TRACE: &str = "trace-second.jsonl";
 /// The story's file: the failure as a person is told it.
 pub const STORY: &str = "story.txt";
 /// The file that says what was found.
@@ -215,17 +217,15 @@ pub fn confirmed(draft: &Path, recorded: &Recorded, program: &Path) -> io::Resul
     write_recorded(draft, recorded)?;
     let arguments = ["replay".to_string(), draft.display().to_string(), "--trace".to_string()];
     let recorded = recorded.clone();
-    let why = match determinism::compare(program, &arguments)? {
-        Comparison::Equal { .. } => return Ok(Recorded { is_confirmed: true, ..recorded }),
-        Comparison::Differ { line, first, second } => {
-            let said = |record: Option<String>| record.unwrap_or_else(|| "(ended)".to_string());
-            let (first, second) = (said(first), said(second));
-            format!("two processes part at record {line}: {first} and {second}")
-        }
-        Comparison::NoTrace { last_words } => {
-            format!("a process that replays it leaves no trace: {last_words}")
-        }
+    let compared = determinism::compare(program, &arguments)?;
+    let Some(why) = compared.why_broken() else {
+        return Ok(Recorded { is_confirmed: true, ..recorded });
     };
+    if let Comparison::Differ(_) = compared.comparison {
+        let [first, second] = &compared.traces;
+        fs::write(draft.join(TRACE), first)?;
+        fs::write(draft.join(SECOND_TRACE), second)?;
+    }
     let outcome = Outcome { verdict: Verdict::HarnessBroken(why), ..recorded.outcome.clone() };
     Ok(recorded.with_outcome(outcome))
 }
@@ -250,6 +250,23 @@ pub fn write_remains(draft: &Path, source: &Source, played: &Played) -> io::Resu
         fs::write(file, disk.contents(path).unwrap_or_default())?;
     }
     Ok(())
+}
+
+/// Writes a run that two processes made otherwise: with the traces of both.
+///
+/// # Errors
+/// What the host says.
+pub fn write_traces(
+    folder: &Path,
+    source: &Source,
+    recorded: &Recorded,
+    [first, second]: &[String; 2],
+) -> io::Result<()> {
+    let draft = draft_of(folder)?;
+    write_source(&draft, source)?;
+    fs::write(draft.join(TRACE), first)?;
+    fs::write(draft.join(SECOND_TRACE), second)?;
+    finish(&draft, folder, recorded)
 }
 
 /// Completes a draft with its outcome, its story as it is told, and puts it into its place.

@@ -81,7 +81,9 @@ impl Campaign {
         }
         summary.improved = improved;
         if !crew.is_stopped() {
-            summary.compare(twins::play(&crew, self.jobs, summary.ends())?);
+            let mut twins = twins::play(&crew, self.jobs, summary.ends())?;
+            twins.look_closer(&self.what, &self.folder, findings::broken_name)?;
+            summary.compare(twins);
             summary.matters = Matters::play(&self.what, &crew, self.jobs, sample)?;
         }
         summary.elapsed = watch.elapsed();

@@ -10,11 +10,14 @@ mod replay;
 mod run;
 mod shrink;
 mod spec;
+mod told;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use stormglass_scenarios::threads;
 use stormglass_scenarios::what::What;
+use told::{Done, Manner};
 
 /// The harness itself failed.
 const EXIT_BROKEN: u8 = 3;
@@ -31,6 +34,19 @@ type Error = Box<dyn std::error::Error>;
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
+    #[command(flatten)]
+    speech: Speech,
+}
+
+/// How every command speaks.
+#[derive(Args)]
+struct Speech {
+    /// Prints what was found and the last line, and no progress.
+    #[arg(long, global = true)]
+    quiet: bool,
+    /// Prints one JSON object (docs/json.md), and progress on standard error.
+    #[arg(long, global = true)]
+    json: bool,
 }
 
 #[derive(Subcommand)]
@@ -60,25 +76,77 @@ enum Command {
     Worker(What),
 }
 
-/// Does what was asked; returns the exit code.
-pub fn run(cli: Cli) -> Result<u8, Error> {
-    match cli.command {
-        Command::Run(options) => run::run(&options),
-        Command::Campaign(options) => campaign::run(&options),
-        Command::Replay(options) => replay::run(&options),
-        Command::Shrink(options) => shrink::run(&options),
-        Command::CheckDeterminism(options) => determinism::run(&options),
-        Command::Explore(options) => explore::run(&options),
-        Command::Defects(options) => defects::run(&options),
-        Command::Live(options) => live::run(&options),
-        Command::Spec(options) => spec::run(&options),
-        Command::List => list::run(),
-        Command::Worker(what) => {
-            what.plant()?;
-            what.serve()?;
-            Ok(0)
+impl Command {
+    /// As it is typed.
+    fn name(&self) -> &'static str {
+        match self {
+            Command::Run(_) => "run",
+            Command::Campaign(_) => "campaign",
+            Command::Replay(_) => "replay",
+            Command::Shrink(_) => "shrink",
+            Command::CheckDeterminism(_) => "check-determinism",
+            Command::Explore(_) => "explore",
+            Command::Defects(_) => "defects",
+            Command::Live(_) => "live",
+            Command::Spec(options) => options.name(),
+            Command::List => "list",
+            Command::Worker(_) => "worker",
         }
     }
+
+    fn run(&self) -> Result<Done, Error> {
+        match self {
+            Command::Run(options) => run::run(options),
+            Command::Campaign(options) => campaign::run(options),
+            Command::Replay(options) => replay::run(options),
+            Command::Shrink(options) => shrink::run(options),
+            Command::CheckDeterminism(options) => determinism::run(options),
+            Command::Explore(options) => explore::run(options),
+            Command::Defects(options) => defects::run(options),
+            Command::Live(options) => live::run(options),
+            Command::Spec(options) => spec::run(options),
+            Command::List => list::run(),
+            Command::Worker(what) => {
+                what.plant()?;
+                threads::watch();
+                what.serve()?;
+                Done::new(0, ())
+            }
+        }
+    }
+}
+
+/// Input that is no good, or a failure of the host.
+const EXIT_USAGE: u8 = 2;
+
+/// Does what was asked; returns the exit code.
+pub fn run(cli: &Cli) -> u8 {
+    let Cli { command, speech } = cli;
+    told::choose(match speech {
+        Speech { json: true, .. } => Manner::Json,
+        Speech { quiet: true, .. } => Manner::Quiet,
+        _ => Manner::Whole,
+    });
+    match command.run() {
+        Ok(done) => {
+            if speech.json {
+                told::print_done(command.name(), &done);
+            }
+            done.code
+        }
+        Err(error) => refuse(command.name(), speech.json, &error.to_string()),
+    }
+}
+
+/// Says in one line why nothing was done; returns the exit code.
+pub fn refuse(command: &str, json: bool, why: &str) -> u8 {
+    let why = why.lines().collect::<Vec<_>>().join(" ");
+    if json {
+        told::print_error(command, EXIT_USAGE, &why);
+    } else {
+        eprintln!("error: {why}");
+    }
+    EXIT_USAGE
 }
 
 /// A flag that the first Ctrl-C sets; the second one ends the process.

@@ -11,26 +11,27 @@ use std::process::ExitCode;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Input that is no good, or a failure of the host.
-const EXIT_USAGE: u8 = 2;
-
 fn main() -> ExitCode {
-    let done = match cli::Cli::try_parse() {
-        Ok(cli) => cli::run(cli).map_err(|error| format!("error: {error}")),
+    let code = match cli::Cli::try_parse() {
+        Ok(cli) => cli::run(&cli),
         Err(error) => match error.kind() {
             ErrorKind::DisplayHelp
             | ErrorKind::DisplayVersion
             | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => error.exit(),
-            _ => Err(essence(&error.to_string())),
+            _ => {
+                // What cannot be read is told in the manner that was asked for, as far as that can be seen.
+                let mut words = std::env::args().skip(1);
+                let command = words.find(|word| !word.starts_with('-')).unwrap_or_default();
+                let is_json = std::env::args().any(|word| word == "--json");
+                cli::refuse(
+                    &command,
+                    is_json,
+                    essence(&error.to_string()).trim_start_matches("error: "),
+                )
+            }
         },
     };
-    done.map_or_else(
-        |error| {
-            eprintln!("{}", error.lines().collect::<Vec<_>>().join(" "));
-            ExitCode::from(EXIT_USAGE)
-        },
-        ExitCode::from,
-    )
+    ExitCode::from(code)
 }
 
 /// What clap has to say without the reminders of how it is to be used.

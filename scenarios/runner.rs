@@ -21,6 +21,7 @@ use crate::plan::{Action, Plan, Step, tenant_name};
 use crate::server::{Said, Server, ask};
 use crate::story::Story;
 use crate::tally::{Tally, step_kind};
+use crate::threads::Threads;
 use crate::trail::Follower;
 use crate::verdict::{Finding, Outcome, Played, Verdict, count_faults};
 use crate::{seams, translate};
@@ -68,7 +69,10 @@ pub fn play_watched(
     let world = world(plan, keep_trace)?;
     let judge = Judge::new(&world, plan, (checks, watch));
     let mut run = Run::new(plan, &world, judge);
+    let threads = Threads::now();
     let verdict = run.verdict(&runtime(plan), Start::Beginning);
+    // Whatever else was found, nobody can be accused of it.
+    let verdict = threads.started().map_or(verdict, Verdict::HarnessBroken);
     let Run { story, tally, judge, disk, moved, points, follower, .. } = run;
     let trail = follower.into_trail(tally.struck(&world, &plan.faults));
     let mut counts = tally.into_counts(&world);

@@ -1,6 +1,7 @@
 //! The platform's seams, filled with the simulated world.
 
 use crate::plan::{Who, entity_id, generated_entity};
+use crate::planted::{self, Place};
 use crate::tally::Phases;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -15,7 +16,8 @@ struct SimClock(sim::Clock);
 
 impl Clock for SimClock {
     fn now_utc_ms(&self) -> i64 {
-        self.0.now_utc_ms()
+        let planted = planted::at(Place::Clock).and_then(|ms| i64::try_from(ms).ok());
+        self.0.now_utc_ms() + planted.unwrap_or(0)
     }
 
     fn monotonic_ms(&self) -> u64 {
@@ -69,7 +71,10 @@ struct SimPoints {
 impl Points for SimPoints {
     fn reach<'a>(&'a self, point: Point<'a>) -> BoxFuture<'a, ()> {
         let Point { label, tenant, entity, origin } = point;
-        let who = format!("{origin} {tenant} {entity}");
+        let mut who = format!("{origin} {tenant} {entity}");
+        if let Some(value) = planted::at(Place::Name) {
+            who += &format!(" {value:x}");
+        }
         let boot = self.boot.number();
         Box::pin(async move {
             let waiting = self.phases.races().waits(&point);

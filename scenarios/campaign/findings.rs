@@ -185,7 +185,12 @@ impl Found<'_> {
 /// seed.
 pub fn bundle_name(seed: Seed, verdict: &Verdict, signature: &Signature) -> String {
     match verdict {
-        Verdict::HarnessBroken(_) => format!("broken-{seed}"),
+        Verdict::HarnessBroken(_) => broken_name(seed),
         _ => signature.short(),
     }
+}
+
+/// The folder of a run that accuses nobody.
+pub fn broken_name(seed: Seed) -> String {
+    format!("broken-{seed}")
 }

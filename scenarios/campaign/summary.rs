@@ -4,7 +4,7 @@
 //! ended. Which of equal failures became a bundle, and when the canary was found, is the host's doing.
 
 use super::canary::Canary;
-use super::findings::{Improved, bundle_name};
+use super::findings::{Improved, broken_name, bundle_name};
 use super::matters::Matters;
 use super::shares::Shares;
 use super::twins::Twins;
@@ -34,8 +34,6 @@ pub enum Told {
     Whole,
     /// What was found, and the last line.
     Quiet,
-    /// As one JSON object.
-    Json,
 }
 
 /// What many runs amounted to.
@@ -162,7 +160,6 @@ impl Summary {
     /// The summary as it was asked for.
     pub fn told(&self, told: Told) -> String {
         let mut lines = match told {
-            Told::Json => return self.to_json().to_string(),
             Told::Quiet => Vec::new(),
             Told::Whole => self.happenings(),
         };
@@ -245,18 +242,17 @@ impl Summary {
             let broken = improved.and_then(|one| one.broken.as_ref());
             lines.extend(broken.map(|why| format!("HARNESS BROKEN bundle {name}   {why}")));
         }
-        for (seed, why) in &self.broken {
+        for (seed, why) in self.all_broken() {
             lines.push(format!("HARNESS BROKEN seed {seed}   {why}"));
-            let bundle = self.folder.join(format!("broken-{seed}"));
+            let bundle = self.folder.join(broken_name(seed));
             // There is none of a run that is one of too many.
             if bundle.is_dir() {
                 lines.push(format!("  bundle     {}", bundle.display()));
             }
-        }
-        for (seed, (first, second)) in &self.twins.different {
-            let why = format!("two processes make other runs of it: {first}, {second}");
-            lines.push(format!("HARNESS BROKEN seed {seed}   {why}"));
-            lines.push(format!("  compare    cargo stormglass check-determinism --seed {seed}"));
+            if self.twins.different.contains_key(&seed) {
+                lines
+                    .push(format!("  compare    cargo stormglass check-determinism --seed {seed}"));
+            }
         }
         if self.is_blind() {
             let coverage = self.coverage();
@@ -284,7 +280,15 @@ impl Summary {
         lines
     }
 
-    fn to_json(&self) -> serde_json::Value {
+    /// The runs that accuse nobody, and those that other processes made otherwise.
+    fn all_broken(&self) -> impl Iterator<Item = (Seed, String)> {
+        let broken = self.broken.iter().map(|(seed, why)| (*seed, why.clone()));
+        let apart = self.twins.different.iter().map(|(seed, apart)| (*seed, apart.in_words()));
+        broken.chain(apart)
+    }
+
+    /// The summary for a program.
+    pub fn to_json(&self) -> serde_json::Value {
         let failures = self.failures.iter().map(|(signature, seeds)| {
             let name = seeds.first().map_or("", |(_, name)| name);
             json!({
@@ -295,7 +299,7 @@ impl Summary {
                 "shrunk": self.improved.get(name).map(|one| &one.words),
             })
         });
-        let broken = self.broken.iter().map(|(seed, why)| (seed.to_string(), why));
+        let broken = self.all_broken().map(|(seed, why)| (seed.to_string(), why));
         let coverage = self.coverage();
         // The places of faults are told whole, in a table of their own.
         let counts = self.counts.iter().filter(|(name, _)| !name.starts_with(counts::FAULT_AT));
@@ -326,6 +330,7 @@ impl Summary {
 
 #[cfg(test)]
 mod tests {
+    use super::super::twins::Apart;
     use super::*;
 
     fn outcome(verdict: Verdict) -> Outcome {
@@ -386,7 +391,8 @@ mod tests {
         summary.add(Seed(7), outcome(Verdict::Passed));
         summary.compare(Twins { compared_count: 1, different: BTreeMap::new() });
         assert_eq!(summary.exit_code(), 0);
-        let different = BTreeMap::from([(Seed(7), ("f".to_string(), "g".to_string()))]);
+        let apart = Apart { ends: ("f".to_string(), "g".to_string()), ..Apart::default() };
+        let different = BTreeMap::from([(Seed(7), apart)]);
         summary.compare(Twins { compared_count: 1, different });
         assert_eq!(summary.exit_code(), 3);
         let told = summary.told(Told::Whole);

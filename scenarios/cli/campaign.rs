@@ -1,8 +1,8 @@
 //! `campaign`: many runs, kept and summed up.
 
+use super::told::{Done, Manner, found, manner, say};
 use super::{Error, FINDINGS, stopped_by_ctrl_c};
 use clap::Args;
-use std::io::{self, Write};
 use std::num::NonZero;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -32,38 +32,27 @@ pub struct Options {
     /// The folder for a folder a campaign, in it a line a run and a bundle a failure.
     #[arg(long, default_value = FINDINGS)]
     out: PathBuf,
-    /// Prints what was found and the last line, and no progress.
-    #[arg(long)]
-    quiet: bool,
-    /// Prints the summary as one JSON object.
-    #[arg(long, conflicts_with = "quiet")]
-    json: bool,
 }
 
-pub fn run(options: &Options) -> Result<u8, Error> {
-    let Options { seeds, jobs, what, require_probes, out, quiet, json } = options;
+pub fn run(options: &Options) -> Result<Done, Error> {
+    let Options { seeds, jobs, what, require_probes, out } = options;
     what.plant()?;
     let stop = stopped_by_ctrl_c()?;
     let ledger = Ledger::open(out)?;
     let fresh = || ledger.fresh(RUN_COUNT, || fresh_seed().0);
     let seeds = seeds.clone().unwrap_or_else(fresh);
     let folder = ledger.take(&seeds, &what.name())?;
-    let told = match (quiet, json) {
-        (true, _) => Told::Quiet,
-        (_, true) => Told::Json,
-        _ => Told::Whole,
-    };
-    if told == Told::Whole {
-        let name = what.scenario.as_deref().unwrap_or("all scenarios");
-        println!("{name}  seeds {:#x}..{:#x}  in {}", seeds.start, seeds.end, folder.display());
-    }
-    let mut progress = Progress::new(seeds.end - seeds.start, *quiet, told != Told::Json);
+    let name = what.scenario.as_deref().unwrap_or("all scenarios");
+    let (first, end) = (seeds.start, seeds.end);
+    say(format!("{name}  seeds {first:#x}..{end:#x}  in {}", folder.display()));
+    let manner = manner();
+    let mut progress = Progress::new(end - first, manner == Manner::Quiet, manner != Manner::Json);
     let jobs = jobs.map_or_else(cores, NonZero::get);
     let campaign = Campaign { what: what.clone(), seeds, jobs, folder, stop };
     let mut summary = campaign.play(&mut progress)?;
     summary.requires_probes = *require_probes;
-    writeln!(io::stdout(), "{}", summary.told(told))?;
-    Ok(summary.exit_code())
+    found(summary.told(if manner == Manner::Quiet { Told::Quiet } else { Told::Whole }));
+    Done::new(summary.exit_code(), summary.to_json())
 }
 
 /// A range of seeds, as `0..1000`.

@@ -1,8 +1,10 @@
 //! `defects`: the known defects, and how long each takes to find.
 
 use super::shrink::in_checkout;
+use super::told::{Done, found, progress, say};
 use super::{EXIT_BROKEN, EXIT_INTERRUPTED, Error, stopped_by_ctrl_c};
 use clap::Args;
+use serde_json::{Value, json};
 use std::fs;
 use std::num::NonZero;
 use std::sync::Arc;
@@ -54,10 +56,20 @@ pub fn lines() -> Vec<String> {
     known.map(line).collect()
 }
 
-pub fn run(options: &Options) -> Result<u8, Error> {
+/// Every known defect for a program.
+pub fn as_json() -> Vec<Value> {
+    let known = stormglass_scenarios::defects::known().into_iter();
+    let told = |(name, description, found_by): (&str, &str, String)| {
+        let invariants: Vec<&str> = found_by.split(", ").collect();
+        json!({ "name": name, "description": description, "invariants": invariants })
+    };
+    known.map(told).collect()
+}
+
+pub fn run(options: &Options) -> Result<Done, Error> {
     if !options.find {
-        println!("{}", lines().join("\n"));
-        return Ok(0);
+        found(lines().join("\n"));
+        return Done::new(0, json!({ "known": as_json() }));
     }
     for name in &options.names {
         plant(Some(name))?;
@@ -69,30 +81,42 @@ pub fn run(options: &Options) -> Result<u8, Error> {
     }
     let stop = stopped_by_ctrl_c()?;
     let first = options.first.unwrap_or_else(fresh_seed);
-    println!(
+    progress(format!(
         "{:<22} {:<16} {:>6} {:>8}  first violation",
         "defect", "seeds from", "seeds", "seconds"
-    );
-    let (mut failed, mut worst, mut sizes) = (Vec::new(), 0, Vec::new());
+    ));
+    let (mut failed, mut worst, mut sizes, mut hunts) = (Vec::new(), 0, Vec::new(), Vec::new());
     for name in &names {
-        let code = find(options, name, (first, &stop), &mut sizes)?;
+        let code = find(options, name, (first, &stop), (&mut hunts, &mut sizes))?;
         worst = worst.max(code);
         if code != 0 {
             failed.push(name.as_str());
         }
         if stop.load(Ordering::Relaxed) {
-            return Ok(EXIT_INTERRUPTED);
+            worst = EXIT_INTERRUPTED;
+            break;
         }
     }
-    let found = names.len() - failed.len();
-    println!("{found} of {} defects found, each first by a promise of its own", names.len());
+    let found_count = names.len() - failed.len();
+    if worst != EXIT_INTERRUPTED {
+        let all = names.len();
+        found(format!("{found_count} of {all} defects found, each first by a promise of its own"));
+    }
     if !failed.is_empty() {
-        println!("not so: {}", failed.join(", "));
+        found(format!("not so: {}", failed.join(", ")));
     }
     if !sizes.is_empty() {
-        println!("\n{}", table(&sizes).join("\n"));
+        say(format!("\n{}", table(&sizes).join("\n")));
     }
-    Ok(worst)
+    let sizes: Vec<_> = sizes.iter().map(Size::as_json).collect();
+    let result = json!({
+        "asked": names,
+        "found_count": found_count,
+        "not_found": failed,
+        "hunts": hunts,
+        "shrunk": sizes,
+    });
+    Done::new(worst, result)
 }
 
 /// A defect's plan as it is left: what is left of it, and the crashes in it.
@@ -107,6 +131,10 @@ impl Size {
         let strikes = plan.faults.iter().filter(|fault| matches!(fault.effect, Effect::Crash(_)));
         let ends = plan.steps.iter().filter(|step| matches!(step.action, Action::Crash { .. }));
         Size { name: name.to_string(), shrunk, crash_count: strikes.count() + ends.count() }
+    }
+
+    fn as_json(&self) -> Value {
+        json!({ "defect": self.name, "shrunk": self.shrunk, "crash_count": self.crash_count })
     }
 }
 
@@ -153,7 +181,7 @@ fn find(
     options: &Options,
     name: &str,
     (first, stop): (Seed, &Arc<AtomicBool>),
-    sizes: &mut Vec<Size>,
+    (told, sizes): (&mut Vec<Value>, &mut Vec<Size>),
 ) -> Result<u8, Error> {
     let (invariants, jobs) =
         (hunt::invariants_of(name), options.jobs.map_or_else(cores, NonZero::get));
@@ -164,7 +192,8 @@ fn find(
         if stop.load(Ordering::Relaxed) {
             return Ok(EXIT_INTERRUPTED);
         }
-        println!("{}", line(name, &hunt, &invariants));
+        progress(line(name, &hunt, &invariants));
+        told.push(hunt_as_json(name, &hunt, &invariants));
         hunts.push(hunt);
     }
     let median = |mut all: Vec<f64>| {
@@ -176,7 +205,7 @@ fn find(
         median(hunts.iter().map(seeds).collect()),
         median(hunts.iter().map(|hunt| hunt.elapsed.as_secs_f64()).collect()),
     );
-    println!("{name:<22} {:<16} {seeds:>6} {seconds:>8.1}", "median");
+    progress(format!("{name:<22} {:<16} {seeds:>6} {seconds:>8.1}", "median"));
     let is_found = hunts.iter().all(|hunt| hunt.is_own(&invariants));
     let own = hunts.iter().filter(|hunt| hunt.is_own(&invariants));
     let first = own.filter_map(|hunt| hunt.found.as_ref()).next();
@@ -217,6 +246,25 @@ fn line(name: &str, hunt: &Hunt, invariants: &[String]) -> String {
     format!("{}  {words}  seed {seed}{foreign}", head(&count.to_string()))
 }
 
+fn hunt_as_json(name: &str, hunt: &Hunt, invariants: &[String]) -> Value {
+    let found = hunt.found.as_ref().map(|(seed, verdict)| {
+        json!({
+            "seed": seed.to_string(),
+            "seed_count": hunt.seed_count(),
+            "signature": Signature::of(verdict),
+            "verdict": verdict,
+        })
+    });
+    json!({
+        "defect": name,
+        "first_seed": Seed(hunt.seeds.start).to_string(),
+        "seeds_max": hunt.seeds.end - hunt.seeds.start,
+        "found": found,
+        "is_own": hunt.is_own(invariants),
+        "elapsed_ms": hunt.elapsed.as_millis() as u64,
+    })
+}
+
 /// Shrinks the plan of a finding, and keeps it if that was asked for; nothing when it is none to be kept.
 fn shrink(
     options: &Options,
@@ -226,16 +274,16 @@ fn shrink(
     let (plan, shrunk) = match hunt::plan_of(name, seed, verdict) {
         Ok(found) => found,
         Err(why) => {
-            println!("{name:<22} NOT KEPT: {why}");
+            progress(format!("{name:<22} NOT KEPT: {why}"));
             return Ok(None);
         }
     };
-    println!("{name:<22} {:<16} {shrunk}", "shrunk");
+    progress(format!("{name:<22} {:<16} {shrunk}", "shrunk"));
     if options.save {
         let path = in_checkout(DEFECTS)?.join(format!("{name}.json"));
         fs::write(&path, plan.to_json() + "\n")
             .map_err(|error| format!("{}: {error}", path.display()))?;
-        println!("{name:<22} {:<16} {}", "kept", path.display());
+        progress(format!("{name:<22} {:<16} {}", "kept", path.display()));
     }
     Ok(Some(Size::of(name, &plan, shrunk)))
 }

@@ -1,30 +1,39 @@
 //! `check-determinism`: one seed in two processes.
 
-use super::run::SeedOptions;
-use super::{EXIT_BROKEN, Error};
+use super::run::{SeedOptions, reproduce};
+use super::told::{Done, found, say};
+use super::{EXIT_BROKEN, Error, FINDINGS};
+use serde_json::json;
+use std::path::Path;
+use stormglass_scenarios::campaign::findings::broken_name;
 use stormglass_scenarios::determinism::{self, Comparison};
 use stormglass_scenarios::host::fresh_seed;
 
-pub fn run(options: &SeedOptions) -> Result<u8, Error> {
-    options.what.plant()?;
-    let seed = options.seed.unwrap_or_else(fresh_seed);
-    let program = std::env::current_exe()?;
-    let mut arguments = options.what.arguments("run");
-    arguments.extend(["--trace".to_string(), "--seed".to_string(), seed.to_string()]);
-    Ok(match determinism::compare(&program, &arguments)? {
-        Comparison::Equal { line_count } => {
-            println!("seed {seed}: two processes, {line_count} records each, all equal");
-            0
+pub fn run(options: &SeedOptions) -> Result<Done, Error> {
+    let SeedOptions { seed, what } = options;
+    what.plant()?;
+    let seed = seed.unwrap_or_else(fresh_seed);
+    let compared = determinism::compare_seed(what, seed)?;
+    let scenario = what.scenario(seed);
+    let told = |bundle: Option<&Path>| {
+        json!({
+            "seed": seed.to_string(),
+            "scenario": scenario,
+            "comparison": compared.comparison,
+            "bundle": bundle,
+        })
+    };
+    let Some(why) = compared.why_broken() else {
+        if let Comparison::Equal { record_count } = compared.comparison {
+            found(format!("seed {seed}: two processes, {record_count} records each, all equal"));
         }
-        Comparison::Differ { line, first, second } => {
-            println!("seed {seed}: the traces of two processes differ at record {line}");
-            println!("  first   {}", first.as_deref().unwrap_or("(ended)"));
-            println!("  second  {}", second.as_deref().unwrap_or("(ended)"));
-            EXIT_BROKEN
-        }
-        Comparison::NoTrace { last_words } => {
-            println!("seed {seed}: a process ended without a trace: {last_words}");
-            EXIT_BROKEN
-        }
-    })
+        return Done::new(0, told(None));
+    };
+    let folder = Path::new(FINDINGS).join(broken_name(seed));
+    determinism::keep(&folder, (what, seed), &why, &compared.traces)?;
+    found(format!("{scenario}  seed {seed}  HARNESS BROKEN {why}"));
+    say(format!("bundle       {}", folder.display()));
+    let words = what.arguments("check-determinism").join(" ");
+    say(reproduce(&format!("cargo stormglass {words} --seed {seed}")));
+    Done::new(EXIT_BROKEN, told(Some(&folder)))
 }

@@ -2,6 +2,7 @@
 
 mod matrix;
 
+use super::told::{Done, found, say};
 use super::{EXIT_BROKEN, Error, FINDINGS};
 use clap::Args;
 use std::io::{BufRead, BufReader, Write};
@@ -46,9 +47,6 @@ pub struct Options {
     /// against the committed table of expectations, in place of a run.
     #[arg(long, conflicts_with_all = ["seed", "scenario", "specs", "protocol", "defect", "states", "depth", "faults", "jobs"])]
     matrix: bool,
-    /// As one JSON object; a matrix as a line of JSON a cell.
-    #[arg(long)]
-    json: bool,
     /// Explores this slice, I/N, and prints its report: what the processes of one exploration are told.
     #[arg(long, hide = true, value_parser = slice)]
     slice: Option<(u64, u64)>,
@@ -60,9 +58,9 @@ fn slice(text: &str) -> Result<(u64, u64), String> {
     parts.filter(|(at, of)| at < of).ok_or_else(|| format!("`{text}` is no slice I/N"))
 }
 
-pub fn run(options: &Options) -> Result<u8, Error> {
+pub fn run(options: &Options) -> Result<Done, Error> {
     if options.matrix {
-        return matrix::run(options.json);
+        return matrix::run();
     }
     let Options { seed, what, .. } = options;
     what.plant()?;
@@ -83,7 +81,7 @@ pub fn run(options: &Options) -> Result<u8, Error> {
             faults => errors::explore(&plan, faults, slice)?,
         };
         writeln!(std::io::stdout(), "{}", serde_json::to_string(&report)?)?;
-        return Ok(0);
+        return Done::new(0, ());
     }
     let watch = Stopwatch::start();
     let jobs = options.jobs.map_or(cores() as u64, NonZero::get);
@@ -162,7 +160,7 @@ impl Options {
         scenario: &str,
         report: &Report,
         (seconds, jobs): (f64, u64),
-    ) -> Result<u8, Error> {
+    ) -> Result<Done, Error> {
         let mut worst = 0;
         let mut failures = Vec::new();
         for found in report.signatures().into_values() {
@@ -172,63 +170,53 @@ impl Options {
         }
         let recoveries = report.recoveries();
         let rate = recoveries as f64 / seconds.max(0.001) / jobs as f64;
-        let mut out = std::io::stdout().lock();
-        if self.json {
-            let failures = failures.iter().map(|(found, folder)| {
-                serde_json::json!({ "signature": found.signature, "verdict": found.verdict, "bundle": folder })
-            });
-            let all = serde_json::json!({
-                "seed": seed.to_string(),
-                "scenario": scenario,
-                "states_max": self.states,
-                "depth": self.depth,
-                "phases": report.phases,
-                "total": report.total(),
-                "ops_not_explored": report.ops_after,
-                "failures": failures.collect::<Vec<_>>(),
-                "elapsed_ms": (seconds * 1e3) as u64,
-                "jobs": jobs,
-            });
-            writeln!(out, "{all}")?;
-            return Ok(worst);
-        }
-        writeln!(out, "explore  {scenario}  seed {seed}\n")?;
-        for line in report.in_words() {
-            writeln!(out, "{line}")?;
-        }
-        writeln!(out)?;
-        for (found, folder) in &failures {
-            match &found.verdict {
+        say(format!("explore  {scenario}  seed {seed}\n"));
+        report.in_words().iter().for_each(say);
+        say("");
+        for (failure, folder) in &failures {
+            match &failure.verdict {
                 Verdict::Violated(_) => {
                     // The bundle was written a moment ago.
                     let story =
                         std::fs::read_to_string(folder.join(bundle::STORY)).unwrap_or_default();
                     let paint = Paint::of_stdout();
-                    story.lines().try_for_each(|line| writeln!(out, "{}", paint.line(line)))?;
+                    story.lines().for_each(|line| found(paint.line(line)));
                 }
-                other => writeln!(out, "{}", other.in_words())?,
+                other => found(other.in_words()),
             }
-            writeln!(out, "bundle       {}\n", folder.display())?;
+            found(format!("bundle       {}\n", folder.display()));
         }
-        if report.ops_after > 0 {
-            let ops = report.ops_after;
-            writeln!(
-                out,
+        let (total, ops) = (report.total(), report.ops_after);
+        if ops > 0 {
+            say(format!(
                 "not explored {ops} operations of the run's own end: its reads, its minutes, its last restart"
-            )?;
+            ));
         }
-        let left_out = report.total().left_out;
-        if left_out > 0 {
-            writeln!(out, "left out     {left_out} states: raise --states (now {})", self.states)?;
+        if total.left_out > 0 {
+            let (left_out, states) = (total.left_out, self.states);
+            say(format!("left out     {left_out} states: raise --states (now {states})"));
         }
-        writeln!(
-            out,
-            "{} crash points, {recoveries} recoveries, {} violations ({} signatures), {seconds:.1} s, {rate:.0} recoveries/s and core",
-            report.total().points,
-            report.total().violations,
-            failures.len(),
-        )?;
-        Ok(worst)
+        let (points, violations, kinds) = (total.points, total.violations, failures.len());
+        found(format!(
+            "{points} crash points, {recoveries} recoveries, {violations} violations ({kinds} signatures), \
+             {seconds:.1} s, {rate:.0} recoveries/s and core"
+        ));
+        let failures = failures.iter().map(|(found, folder)| {
+            serde_json::json!({ "signature": found.signature, "verdict": found.verdict, "bundle": folder })
+        });
+        let result = serde_json::json!({
+            "seed": seed.to_string(),
+            "scenario": scenario,
+            "states_max": self.states,
+            "depth": self.depth,
+            "phases": report.phases,
+            "total": total,
+            "ops_not_explored": ops,
+            "failures": failures.collect::<Vec<_>>(),
+            "elapsed_ms": (seconds * 1e3) as u64,
+            "jobs": jobs,
+        });
+        Done::new(worst, result)
     }
 
     /// Plays a failure's plan alone and keeps it as a bundle. A plan that does not fail so by itself accuses

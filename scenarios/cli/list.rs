@@ -1,33 +1,60 @@
 //! `list`: everything that has a name.
 
+use super::told::{Done, found};
 use super::{Error, defects};
-use std::io::{self, Write};
+use serde_json::json;
 use stormglass_scenarios::{counts, probes, scenario};
 
-pub fn run() -> Result<u8, Error> {
-    let mut out = io::stdout().lock();
-    writeln!(out, "scenarios")?;
+pub fn run() -> Result<Done, Error> {
+    found("scenarios");
     for (name, description) in scenario::all() {
-        writeln!(out, "  {name:<22} {description}")?;
+        found(format!("  {name:<22} {description}"));
     }
-    writeln!(out, "\ninvariants")?;
+    found("\ninvariants");
     for invariant in stormglass_model::violation::ALL {
         let (id, name, statement) = (invariant.id(), invariant.name(), invariant.statement());
-        writeln!(out, "  {id:<4} {name:<22} {statement}")?;
+        found(format!("  {id:<4} {name:<22} {statement}"));
     }
-    writeln!(out, "\ndefects, for --defect")?;
+    found("\ndefects, for --defect");
     for line in defects::lines() {
-        writeln!(out, "  {line}")?;
+        found(format!("  {line}"));
     }
-    writeln!(out, "\nkinds of faults")?;
+    found("\nkinds of faults");
     for kind in counts::fault_kinds() {
-        writeln!(out, "  {kind}")?;
+        found(format!("  {kind}"));
     }
-    writeln!(out, "\nprobes, which a good campaign reaches")?;
-    for name in probes::all() {
+    found("\nprobes, which a good campaign reaches");
+    for (place, of_damage) in probes() {
+        found(format!("  {place}{}", if of_damage { "  (of damaged data only)" } else { "" }));
+    }
+    Done::new(0, as_json())
+}
+
+/// The places of the platform, and whether only damaged data lead there.
+fn probes() -> Vec<(String, bool)> {
+    let place = |name: String| {
         let place = probes::told(&name);
-        let of_damage = probes::OF_DAMAGE.contains(&place);
-        writeln!(out, "  {place}{}", if of_damage { "  (of damaged data only)" } else { "" })?;
-    }
-    Ok(0)
+        (place.to_string(), probes::OF_DAMAGE.contains(&place))
+    };
+    probes::all().into_iter().map(place).collect()
+}
+
+fn as_json() -> serde_json::Value {
+    let scenarios = scenario::all().into_iter();
+    let invariants = stormglass_model::violation::ALL.iter().map(|invariant| {
+        let (id, name, statement) = (invariant.id(), invariant.name(), invariant.statement());
+        json!({ "id": id, "name": name, "statement": statement })
+    });
+    let probes = probes().into_iter();
+    json!({
+        "scenarios": scenarios
+            .map(|(name, description)| json!({ "name": name, "description": description }))
+            .collect::<Vec<_>>(),
+        "invariants": invariants.collect::<Vec<_>>(),
+        "defects": defects::as_json(),
+        "fault_kinds": counts::fault_kinds(),
+        "probes": probes
+            .map(|(place, of_damage)| json!({ "place": place, "of_damage": of_damage }))
+            .collect::<Vec<_>>(),
+    })
 }

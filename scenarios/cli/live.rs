@@ -1,7 +1,9 @@
 //! `live`: a deployed server, killed under load.
 
 use super::Error;
+use super::told::{Done, found, progress};
 use clap::Args;
+use serde_json::{Value, json};
 use std::num::NonZero;
 use std::path::PathBuf;
 use stormglass_scenarios::host::fresh_seed;
@@ -29,12 +31,9 @@ pub struct Options {
     /// The folder for the databases and the server's log; it stays when something is found.
     #[arg(long, value_name = "DIR")]
     folder: Option<PathBuf>,
-    /// Prints the last lines only.
-    #[arg(long)]
-    quiet: bool,
 }
 
-pub fn run(options: &Options) -> Result<u8, Error> {
+pub fn run(options: &Options) -> Result<Done, Error> {
     let seed = options.seed.unwrap_or_else(fresh_seed);
     let folder = options.folder.clone().unwrap_or_else(|| {
         std::env::temp_dir().join(format!("stormglass-live-{}", std::process::id()))
@@ -47,29 +46,57 @@ pub fn run(options: &Options) -> Result<u8, Error> {
         clients: options.clients.get(),
         folder,
     };
-    println!("live  seed {seed}  {} kills  in {}", asked.kills, asked.folder.display());
-    let tell = |line: &str| {
-        if !options.quiet {
-            println!("{line}");
-        }
-    };
-    let report = match live::run(&asked, tell) {
+    progress(format!("live  seed {seed}  {} kills  in {}", asked.kills, asked.folder.display()));
+    let report = match live::run(&asked, |line| progress(line)) {
         Ok(report) => report,
         Err(error) => {
-            println!("harness broken: {error}");
-            return Ok(super::EXIT_BROKEN);
+            let why = error.to_string();
+            found(format!("harness broken: {why}"));
+            let result = json!({ "seed": seed.to_string(), "harness_broken": why, "report": null, "folder": asked.folder });
+            return Done::new(super::EXIT_BROKEN, result);
         }
     };
-    println!("{}", sum(&report));
-    for violation in &report.violations {
-        println!("{violation}");
-    }
-    if report.violations.is_empty() {
-        println!("passed");
-        return Ok(0);
-    }
-    println!("violated {}; see {}", report.violations[0].invariant, asked.folder.display());
-    Ok(1)
+    found(sum(&report));
+    report.violations.iter().for_each(found);
+    let code = u8::from(!report.violations.is_empty());
+    let folder = (code != 0).then_some(&asked.folder);
+    found(match report.violations.first() {
+        None => "passed".to_string(),
+        Some(first) => format!("violated {}; see {}", first.invariant, asked.folder.display()),
+    });
+    let told = as_json(&report);
+    let result = json!({ "seed": seed.to_string(), "harness_broken": null, "report": told, "folder": folder });
+    Done::new(code, result)
+}
+
+fn as_json(report: &Report) -> Value {
+    let violations = report.violations.iter().map(|violation| {
+        json!({
+            "invariant": violation.invariant.id(),
+            "statement": violation.invariant.name(),
+            "place": violation.place.to_string(),
+            "subject": violation.entity,
+            "expected": violation.expected,
+            "actual": violation.actual,
+            "because": violation.because,
+        })
+    });
+    json!({
+        "kills": report.kills,
+        "kills_at_start": report.kills_at_start,
+        "requests": report.requests,
+        "acknowledged": report.acknowledged,
+        "rejected": report.rejected,
+        "in_doubt": report.in_doubt,
+        "repeated": report.repeated,
+        "reads": report.reads,
+        "readings": report.readings,
+        "events": report.events,
+        "blobs": report.blobs,
+        "unverified": report.unverified,
+        "violations": violations.collect::<Vec<_>>(),
+        "elapsed_ms": (report.seconds * 1e3) as u64,
+    })
 }
 
 fn sum(report: &Report) -> String {

@@ -1,11 +1,15 @@
 //! `replay`: a bundle or a plan again, and whether it ends as it did.
 
-use super::run::{reproduce, tell, tell_settings};
-use super::{Error, defects};
+use super::run::{as_json, reproduce, tell, tell_settings};
+use super::told::Done;
+use super::{EXIT_BROKEN, Error, defects};
 use clap::Args;
+use serde_json::{Value, json};
 use std::path::PathBuf;
-use stormglass_scenarios::bundle;
-use stormglass_scenarios::verdict::Signature;
+use stormglass_scenarios::build_info::{Build, Difference};
+use stormglass_scenarios::bundle::{self, Recorded, Source};
+use stormglass_scenarios::threads;
+use stormglass_scenarios::verdict::{Played, Signature};
 
 #[derive(Args)]
 pub struct Options {
@@ -20,33 +24,118 @@ pub struct Options {
     defect: Option<String>,
 }
 
-pub fn run(options: &Options) -> Result<u8, Error> {
+pub fn run(options: &Options) -> Result<Done, Error> {
     let Options { path, trace, defect } = options;
     let (source, recorded) = bundle::read(path)?;
     let own_defect = recorded.as_ref().and_then(|recorded| recorded.defect.clone());
     let planted = defect.clone().or(own_defect);
     defects::plant(planted.as_deref())?;
+    threads::watch();
     tell_settings(&source, *trace)?;
     let played = source.play(*trace)?;
+    finish(options, &source, (recorded, planted), &played)
+}
+
+/// Tells of a run that was played to its end, and how it compares with what was recorded.
+fn finish(
+    options: &Options,
+    source: &Source,
+    (recorded, planted): (Option<Recorded>, Option<String>),
+    played: &Played,
+) -> Result<Done, Error> {
+    let Options { path, trace, defect } = options;
     let mut last: Vec<String> = Vec::new();
     // A run that fails early has not come to the faults of its later steps.
     last.extend(played.moved.iter().map(|fault| {
         let fault = serde_json::to_string(fault).unwrap_or_default();
         format!("moved        this fault never struck: {fault}")
     }));
-    if let Some(recorded) = recorded {
-        let ended = Signature::of(&played.outcome.verdict);
-        last.push(match (&recorded.signature, &ended) {
-            (recorded, ended) if recorded == ended => {
-                "same         it ended as recorded".to_string()
-            }
-            (Some(recorded), _) => format!("DIFFERENT    recorded was {recorded}"),
-            (None, _) => "DIFFERENT    recorded was a pass".to_string(),
-        });
+    let compared = recorded.map(|recorded| Compared::of(&recorded, played));
+    if let Some(compared) = &compared {
+        last.extend(compared.in_words());
         last.extend(planted.as_ref().map(|name| format!("defect       {name}")));
     }
     let with_defect = defect.as_ref().map_or(String::new(), |name| format!(" --defect {name}"));
     let path = path.display();
-    last.push(reproduce(&format!("cargo stormglass replay {path}{with_defect}")));
-    tell(source.scenario(), &format!("plan {path}"), &played, *trace, &last)
+    let command = format!("cargo stormglass replay {path}{with_defect}");
+    last.push(reproduce(&command));
+    let mut code = tell(source.scenario(), &format!("plan {path}"), played, *trace, &last)?;
+    if compared.as_ref().is_some_and(Compared::is_broken) {
+        code = EXIT_BROKEN;
+    }
+    let mut result = as_json(source.scenario(), played)?;
+    result["defect"] = json!(planted);
+    result["recorded"] = compared.map_or(Value::Null, |compared| compared.to_json());
+    result["reproduce"] = json!(command);
+    Done::new(code, result)
+}
+
+/// How a run compares with what a bundle says of it.
+struct Compared {
+    recorded: Option<Signature>,
+    is_same: bool,
+    /// The fingerprint that was recorded, where there is another one now.
+    other_fingerprint: Option<String>,
+    /// Whether the program is known to be the one that recorded it.
+    is_same_program: bool,
+    build: Vec<Difference>,
+}
+
+impl Compared {
+    fn of(recorded: &Recorded, played: &Played) -> Compared {
+        let this = Build::this();
+        let then = &recorded.outcome.fingerprint;
+        // A run that took its process with it left none.
+        let is_other =
+            !then.is_empty() && !then.starts_with('(') && *then != played.outcome.fingerprint;
+        Compared {
+            is_same: recorded.signature == Signature::of(&played.outcome.verdict),
+            recorded: recorded.signature.clone(),
+            other_fingerprint: is_other.then(|| then.clone()),
+            is_same_program: recorded.build.is_same_program(&this),
+            build: recorded.build.differences(&this),
+        }
+    }
+
+    /// The same program made another run of the same plan.
+    fn is_broken(&self) -> bool {
+        self.is_same_program && self.other_fingerprint.is_some()
+    }
+
+    fn in_words(&self) -> Vec<String> {
+        let mut lines = vec![match (&self.recorded, self.is_same) {
+            (_, true) => "same         it ended as recorded".to_string(),
+            (Some(recorded), _) => format!("DIFFERENT    recorded was {recorded}"),
+            (None, _) => "DIFFERENT    recorded was a pass".to_string(),
+        }];
+        let build = self.build.iter();
+        lines.extend(build.map(|difference| format!("build        another: {difference}")));
+        if let Some(then) = &self.other_fingerprint {
+            lines.push(match (self.is_same_program, self.build.is_empty()) {
+                (true, _) => format!(
+                    "HARNESS BROKEN the same program recorded the fingerprint {then}: `check-determinism` \
+                     and two replays with --trace show where such runs part"
+                ),
+                (_, true) => format!(
+                    "fingerprint  recorded was {then}; the checkout has changes, so that it may be another"
+                ),
+                (_, false) => format!(
+                    "fingerprint  recorded was {then}; another build may make another run of the same plan"
+                ),
+            });
+        } else if !self.build.is_empty() {
+            lines.push("fingerprint  the recorded one, although the build is another".to_string());
+        }
+        lines
+    }
+
+    fn to_json(&self) -> Value {
+        json!({
+            "signature": self.recorded,
+            "is_same": self.is_same,
+            "other_fingerprint": self.other_fingerprint,
+            "is_same_program": self.is_same_program,
+            "build_differences": self.build,
+        })
+    }
 }

@@ -1,7 +1,9 @@
 //! `run`: one run, told as it happened, or fresh ones until one is not passed.
 
 use super::Error;
+use super::told::{Done, Manner, found, manner, progress, say};
 use clap::Args;
+use serde_json::{Value, json};
 use std::io::{self, Write};
 use std::num::NonZero;
 use std::ops::ControlFlow;
@@ -11,9 +13,9 @@ use stormglass_scenarios::counts;
 use stormglass_scenarios::failure::{Failure, Paint};
 use stormglass_scenarios::host::{cores, fresh_seed};
 use stormglass_scenarios::lines::wrapped;
-use stormglass_scenarios::scenario;
 use stormglass_scenarios::verdict::{Outcome, Played, Verdict};
 use stormglass_scenarios::what::What;
+use stormglass_scenarios::{scenario, threads};
 use stormglass_sim::Seed;
 
 #[derive(Args)]
@@ -41,7 +43,7 @@ pub struct Options {
     count: Option<NonZero<u64>>,
 }
 
-pub fn run(options: &Options) -> Result<u8, Error> {
+pub fn run(options: &Options) -> Result<Done, Error> {
     let SeedOptions { seed, what } = &options.seed;
     what.plant()?;
     let seed = seed.unwrap_or_else(fresh_seed);
@@ -53,27 +55,33 @@ pub fn run(options: &Options) -> Result<u8, Error> {
         let Source::Plan(plan) = what.source(seed)? else {
             return Err(format!("scenario `{name}` has no plans").into());
         };
-        println!("{}", plan.to_json());
-        return Ok(0);
+        found(plan.to_json());
+        return Done::new(0, json!({ "seed": seed.to_string(), "plan": plan }));
     }
+    threads::watch();
     tell_settings(&what.source(seed)?, options.trace)?;
     let played = what.play(seed, options.trace)?;
-    let mut last = vec![reproduce(&what.command(seed))];
+    let command = what.command(seed);
+    let mut last = vec![reproduce(&command)];
     if matches!(played.outcome.verdict, Verdict::Violated(_)) && name != scenario::SQL {
         let shrink = format!("{} --seed {seed}", what.arguments("shrink").join(" "));
         last.push(format!("minimal      cargo stormglass {shrink}"));
     }
-    tell(name, &format!("seed {seed}"), &played, options.trace, &last)
+    tell(name, &format!("seed {seed}"), &played, options.trace, &last)?;
+    let mut result = as_json(name, &played)?;
+    result["seed"] = json!(seed.to_string());
+    result["reproduce"] = json!(command);
+    Done::new(played.outcome.verdict.exit_code(), result)
 }
 
 /// Prints what a plan is played with, as the head of its run. With `trace`, standard output is the trace's alone.
 pub fn tell_settings(source: &Source, trace: bool) -> io::Result<()> {
     let Some(plan) = source.plan().filter(|_| !trace) else { return Ok(()) };
-    let mut out = io::stdout().lock();
     for (head, words) in plan.settings() {
-        writeln!(out, "{}", wrapped(head, &words).join("\n"))?;
+        say(wrapped(head, &words).join("\n"));
     }
-    writeln!(out)
+    say("");
+    Ok(())
 }
 
 /// The line with the command that plays the same again.
@@ -89,51 +97,70 @@ pub fn tell(
     trace: bool,
     last: &[String],
 ) -> Result<u8, Error> {
-    let failure = Failure::of(scenario, name, &played.outcome, (&played.story, &Build::this()));
-    let mut out = io::stdout().lock();
-    if let (Some(failure), false) = (&failure, trace) {
-        write!(out, "{}", failure.told(Paint::of_stdout()))?;
-        writeln!(out, "{}", last.join("\n"))?;
-        return Ok(played.outcome.verdict.exit_code());
-    }
-    if trace {
-        for record in &played.records {
-            writeln!(out, "{}", serde_json::to_string(record)?)?;
-        }
-    } else {
-        for line in &played.story {
-            writeln!(out, "  {line}")?;
-        }
-    }
     let Outcome { verdict, fingerprint, op_count, counts, .. } = &played.outcome;
     let readings = counts.get(counts::READINGS).copied().unwrap_or(0);
-    let mut words = format!("\n{scenario}  {name}  {}\n", verdict.in_words());
-    words += &format!("{op_count} disk operations, tables read {readings} times\n");
-    words += &format!("fingerprint  {fingerprint}\n{}", last.join("\n"));
+    let head = format!("{scenario}  {name}  {}", verdict.in_words());
+    let rest = format!("{op_count} disk operations, tables read {readings} times");
+    let rest = format!("{rest}\nfingerprint  {fingerprint}\n{}", last.join("\n"));
     if trace {
-        eprintln!("{words}")
-    } else {
-        writeln!(out, "{words}")?
+        if manner() != Manner::Json {
+            let mut out = io::stdout().lock();
+            for record in &played.records {
+                writeln!(out, "{}", serde_json::to_string(record)?)?;
+            }
+        }
+        eprintln!("\n{head}\n{rest}");
+        return Ok(verdict.exit_code());
+    }
+    match Failure::of(scenario, name, &played.outcome, (&played.story, &Build::this())) {
+        Some(failure) => {
+            found(failure.told(Paint::of_stdout()).trim_end_matches('\n'));
+            found(last.join("\n"));
+        }
+        None => {
+            played.story.iter().for_each(|line| say(format!("  {line}")));
+            say("");
+            found(head);
+            say(rest);
+        }
     }
     Ok(verdict.exit_code())
 }
 
-fn run_many(what: &What, first: Seed, count: u64) -> Result<u8, Error> {
+/// One run as a program is told of it.
+pub fn as_json(scenario: &str, played: &Played) -> Result<Value, Error> {
+    let Played { outcome, story, records, moved, .. } = played;
+    let mut told = json!({
+        "scenario": scenario,
+        "outcome": outcome,
+        "story": story,
+        "moved": moved,
+    });
+    if !records.is_empty() {
+        told["trace"] = serde_json::to_value(records)?;
+    }
+    Ok(told)
+}
+
+fn run_many(what: &What, first: Seed, count: u64) -> Result<Done, Error> {
     let seeds = (0..count).map(|n| Seed(first.0.wrapping_add(n)));
-    let (mut worst, mut done) = (0, 0);
+    let (mut worst, mut runs, mut failed) = (0, Vec::new(), None);
     what.crew()?.play_all(seeds, cores(), |ended| {
-        done += 1;
         let seed = ended.seed;
         let Outcome { verdict, fingerprint, op_count, .. } = &ended.outcome;
-        let words = verdict.in_words();
-        println!("{}  seed {seed}  {op_count:>5} ops  {fingerprint}  {words}", what.scenario(seed));
+        let (name, words) = (what.scenario(seed), verdict.in_words());
+        let line = format!("{name}  seed {seed}  {op_count:>5} ops  {fingerprint}  {words}");
+        runs.push(json!({ "seed": seed.to_string(), "scenario": name, "outcome": ended.outcome }));
         if *verdict == Verdict::Passed {
+            progress(line);
             return ControlFlow::Continue(());
         }
-        println!("{}", reproduce(&what.command(seed)));
-        worst = verdict.exit_code();
+        found(line);
+        let command = what.command(seed);
+        found(reproduce(&command));
+        (worst, failed) = (verdict.exit_code(), Some(command));
         ControlFlow::Break(())
     })?;
-    println!("{done} of {count} runs played");
-    Ok(worst)
+    found(format!("{} of {count} runs played", runs.len()));
+    Done::new(worst, json!({ "asked_count": count, "runs": runs, "reproduce": failed }))
 }

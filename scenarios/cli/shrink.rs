@@ -1,11 +1,13 @@
 //! `shrink`: the plan of a failure with nothing in it that it does not need.
 
 use super::run::SeedOptions;
+use super::told::{Done, Manner, found, manner};
 use super::{EXIT_BROKEN, EXIT_INTERRUPTED, Error, FINDINGS, stopped_by_ctrl_c};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
 use std::fs;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use stormglass_scenarios::build_info::Build;
@@ -53,7 +55,7 @@ struct Failing {
     reproduce: String,
 }
 
-pub fn run(options: &Options) -> Result<u8, Error> {
+pub fn run(options: &Options) -> Result<Done, Error> {
     let mut what = options.seed.what.clone();
     let failing = failing(options, &mut what)?;
     what.plant()?;
@@ -67,12 +69,14 @@ pub fn run(options: &Options) -> Result<u8, Error> {
     let stop = stopped_by_ctrl_c()?;
     let crew = what.crew()?.stopped_by(&stop);
     let mut solo = crew.solo();
-    let Some(outcome) = solo.play(&Order::plan(plan))? else { return Ok(EXIT_INTERRUPTED) };
+    let Some(outcome) = solo.play(&Order::plan(plan))? else {
+        return Done::new(EXIT_INTERRUPTED, ());
+    };
     let signature = match (&outcome.verdict, Signature::of(&outcome.verdict)) {
         (Verdict::Violated(_), Some(signature)) => signature,
         (verdict, _) => {
-            println!("{name}: nothing to shrink: {}", verdict.in_words());
-            return Ok(verdict.exit_code());
+            found(format!("{name}: nothing to shrink: {}", verdict.in_words()));
+            return Done::new(verdict.exit_code(), json!({ "outcome": outcome }));
         }
     };
     let bar = bar();
@@ -84,14 +88,16 @@ pub fn run(options: &Options) -> Result<u8, Error> {
     };
     let (plan, shrunk) = shrink_in(&mut solo, plan, &signature, tell)?;
     bar.iter().for_each(ProgressBar::finish_and_clear);
-    let code = keep(options, &what, &failing, (plan, signature, shrunk))?;
-    let was_interrupted = stop.load(Ordering::Relaxed) && code == 1;
-    Ok(if was_interrupted { EXIT_INTERRUPTED } else { code })
+    let mut done = keep(options, &what, &failing, (plan, signature, shrunk))?;
+    if stop.load(Ordering::Relaxed) && done.code == 1 {
+        done.code = EXIT_INTERRUPTED;
+    }
+    Ok(done)
 }
 
 /// What is shown while it shrinks: on a terminal a line, elsewhere nothing.
 fn bar() -> Option<ProgressBar> {
-    if is_ci() || !io::stderr().is_terminal() {
+    if is_ci() || !io::stderr().is_terminal() || manner() == Manner::Quiet {
         return None;
     }
     let style = ProgressStyle::with_template("{spinner} {pos} runs, {msg}, {elapsed}");
@@ -107,7 +113,7 @@ fn keep(
     what: &What,
     failing: &Failing,
     (plan, signature, shrunk): (Plan, Signature, stormglass_scenarios::shrink::Shrinking),
-) -> Result<u8, Error> {
+) -> Result<Done, Error> {
     // Whoever has interrupted the search still gets what it came to: these workers are not stopped.
     let crew = what.crew()?;
     let outcome = crew.solo().play(&Order::plan(&plan))?.ok_or("interrupted")?;
@@ -128,27 +134,38 @@ fn keep(
     let recorded = recorded.with_outcome(outcome);
     let (recorded, played) = bundle::write_played(&folder, &source, &recorded, &crew.program)?;
     if recorded.signature.as_ref() != Some(&signature) {
-        let found = recorded.outcome.verdict.in_words();
-        println!("HARNESS BROKEN what is left does not fail so again; it ends with: {found}");
-        return Ok(EXIT_BROKEN);
+        let words = recorded.outcome.verdict.in_words();
+        let words = format!("what is left does not fail so again; it ends with: {words}");
+        found(format!("HARNESS BROKEN {words}"));
+        return Done::new(EXIT_BROKEN, json!({ "broken": words }));
     }
     let story = played.map(|played| played.story).unwrap_or_default();
     let Some(mut failure) = Failure::of_bundle(&folder, &recorded, &story) else {
-        return Ok(EXIT_BROKEN);
+        return Done::new(EXIT_BROKEN, json!({ "broken": "what is left breaks no promise" }));
     };
+    let mut kept = None;
     if let Some(folder) = &options.save {
         let path = saved(folder, &source, what, &failure)?;
         failure.notes.push(("kept".to_string(), path.display().to_string()));
         failure.commands.retain(|(head, _)| *head != "keep");
+        kept = Some(path);
     }
-    let mut out = io::stdout().lock();
-    match (options.emit_test, source.plan(), &recorded.outcome.verdict) {
+    let emitted = match (options.emit_test, source.plan(), &recorded.outcome.verdict) {
         (true, Some(plan), Verdict::Violated(finding)) => {
-            write!(out, "{}", emit::test_of(plan, finding, what.defect.as_deref()))?;
+            Some(emit::test_of(plan, finding, what.defect.as_deref()))
         }
-        _ => write!(out, "{}", failure.told(Paint::of_stdout()))?,
-    }
-    Ok(recorded.outcome.verdict.exit_code())
+        _ => None,
+    };
+    let told = emitted.clone().unwrap_or_else(|| failure.told(Paint::of_stdout()));
+    found(told.trim_end_matches('\n'));
+    let result = json!({
+        "recorded": recorded,
+        "story": story,
+        "bundle": folder,
+        "kept": kept,
+        "test": emitted,
+    });
+    Done::new(recorded.outcome.verdict.exit_code(), result)
 }
 
 /// What is to be shrunk. A bundle brings its defect along.

@@ -1,10 +1,11 @@
 //! `spec`: what a spec declares, and what is wrong with it.
 
 use super::campaign::seed_range;
-use super::{Error, FINDINGS, stopped_by_ctrl_c};
+use super::told::{Done, found, say};
+use super::{EXIT_INTERRUPTED, Error, FINDINGS, stopped_by_ctrl_c};
 use clap::{Args, Subcommand};
+use serde_json::json;
 use std::fs;
-use std::io::{self, Write};
 use std::num::NonZero;
 use std::ops::{ControlFlow, Range};
 use std::path::{Path, PathBuf};
@@ -72,33 +73,49 @@ fn seeds(text: &str) -> Result<Range<u64>, String> {
     if count == 0 { Err("the range holds no seed".to_string()) } else { Ok(0..count) }
 }
 
-pub fn run(options: &Options) -> Result<u8, Error> {
+impl Options {
+    /// The command as it is typed.
+    pub fn name(&self) -> &'static str {
+        match self.command {
+            Command::Check(_) => "spec check",
+            Command::Drive(_) => "spec drive",
+        }
+    }
+}
+
+pub fn run(options: &Options) -> Result<Done, Error> {
     match &options.command {
         Command::Check(options) => check(options),
         Command::Drive(options) => drive(options),
     }
 }
 
-fn check(options: &CheckOptions) -> Result<u8, Error> {
-    let mut out = io::stdout().lock();
-    let mut unsound_count = 0;
+fn check(options: &CheckOptions) -> Result<Done, Error> {
+    let mut specs = Vec::new();
+    let mut is_sound = true;
     for (at, path) in options.files.iter().enumerate() {
         let file = path.display().to_string();
         let text = fs::read_to_string(path).map_err(|error| format!("{file}: {error}"))?;
         let report = spec_report::report(&file, &text, options.lenient);
         let gap = if at > 0 { "\n" } else { "" };
-        write!(out, "{gap}{}", report.text)?;
-        unsound_count += u32::from(!report.is_sound);
+        let told = format!("{gap}{}", report.text.trim_end_matches('\n'));
+        if report.is_sound {
+            say(told)
+        } else {
+            found(told)
+        }
+        is_sound &= report.is_sound;
+        specs.push(json!({ "file": file, "is_sound": report.is_sound, "report": report.text }));
     }
-    Ok(if unsound_count == 0 { 0 } else { EXIT_UNSOUND })
+    Done::new(if is_sound { 0 } else { EXIT_UNSOUND }, json!({ "specs": specs }))
 }
 
-fn drive(options: &DriveOptions) -> Result<u8, Error> {
+fn drive(options: &DriveOptions) -> Result<Done, Error> {
     let DriveOptions { files, seeds, jobs, profile, defect, out } = options;
     let texts = drive::read_files(files)?;
     let stop = stopped_by_ctrl_c()?;
     let jobs = jobs.map_or_else(cores, NonZero::get);
-    let mut worst = 0;
+    let (mut worst, mut reports) = (0, Vec::new());
     for (at, file) in files.iter().enumerate() {
         let served = drive::served(&texts, at).into_iter().map(|place| files[place].clone());
         let (specs, profile) = (served.collect(), profile.clone());
@@ -122,18 +139,25 @@ fn drive(options: &DriveOptions) -> Result<u8, Error> {
             })
         })?;
         trouble.map_or(Ok(()), Err)?;
-        write!(io::stdout(), "{report}")?;
+        found(report.to_string().trim_end_matches('\n'));
+        let mut bundles = Vec::new();
         for (bundle, one) in improved {
             let bundle = folder.join(bundle);
+            let command = format!("cargo stormglass replay {}", bundle.display());
             let words = one.words;
-            println!("  replay       cargo stormglass replay {}  ({words})", bundle.display());
+            found(format!("  replay       {command}  ({words})"));
+            bundles.push(json!({ "bundle": bundle, "shrunk": words }));
         }
         worst = worst.max(report.exit_code());
+        let mut told = report.to_json();
+        told["bundles"] = json!(bundles);
+        reports.push(told);
         if crew.is_stopped() {
-            return Ok(super::EXIT_INTERRUPTED);
+            worst = EXIT_INTERRUPTED;
+            break;
         }
     }
-    Ok(worst)
+    Done::new(worst, json!({ "specs": reports }))
 }
 
 fn name_of(file: &Path) -> String {

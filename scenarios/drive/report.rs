@@ -4,6 +4,7 @@
 
 use crate::counts::BROKEN_CLAIM;
 use crate::verdict::{Outcome, Verdict};
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt;
 use stormglass_sim::Seed;
@@ -68,6 +69,28 @@ impl Report {
     /// Names of the invariants that the spec breaks.
     pub fn broken_claims(&self) -> Vec<&str> {
         self.broken.keys().map(String::as_str).collect()
+    }
+
+    /// The same for a program.
+    pub fn to_json(&self) -> Value {
+        let Report { file, run_count, op_count, answers, rejected, reached, .. } = self;
+        let failures = self.failures.iter().map(|(words, (seed, count))| {
+            json!({ "verdict": words, "first_seed": seed.to_string(), "run_count": count })
+        });
+        let broken = self.broken.iter().map(|(claim, (seed, entity, count))| {
+            let seed = seed.to_string();
+            json!({ "claim": claim, "first_seed": seed, "entity": entity, "run_count": count })
+        });
+        json!({
+            "file": file,
+            "run_count": run_count,
+            "disk_op_count": op_count,
+            "answers": answers,
+            "rejected": rejected,
+            "reached": reached,
+            "failures": failures.collect::<Vec<_>>(),
+            "broken_by_the_spec": broken.collect::<Vec<_>>(),
+        })
     }
 
     /// 0 when the platform kept its promises, whatever the spec did with its own.

@@ -173,7 +173,8 @@ fn each_signature_is_a_bundle_that_replays_and_whose_disk_opens() {
     let Ran { code, out: told, err } =
         stormglass(&words.iter().map(String::as_str).collect::<Vec<_>>());
     assert_eq!(code, Some(1), "{told}{err}");
-    let summary: Value = serde_json::from_str(&told).expect("one JSON object");
+    let told: Value = serde_json::from_str(&told).expect("one JSON object");
+    let summary = &told["result"];
     assert_eq!(summary["run_count"], 60);
     let failures = summary["failures"].as_array().expect("a list");
     assert!(!failures.is_empty(), "{told}");
@@ -218,6 +219,7 @@ fn quiet_and_json_say_no_more_than_that() {
     assert!(quiet.starts_with("3 runs, 0 findings (0 signatures), 0 harness errors, "), "{quiet}");
     assert_eq!(quiet.lines().count(), 1);
     let json: Value = serde_json::from_str(&run(&["--seeds", "0..3", "--json"])).expect("JSON");
+    let json = &json["result"];
     assert_eq!((&json["run_count"], &json["passed_count"]), (&Value::from(3), &Value::from(3)));
     assert!(json["canary"].as_str().is_some_and(|words| words.contains(" found after ")), "{json}");
     // The same seeds again are another campaign, with a folder of its own.

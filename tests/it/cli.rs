@@ -149,11 +149,11 @@ fn a_file_that_cannot_be_read_is_named() {
 fn version_and_help_go_to_standard_output() {
     let version = format!("stormglass {}\n", env!("CARGO_PKG_VERSION"));
     assert_eq!(passed(&["--version"]), version);
-    assert!(passed(&["--help"]).contains("\nUsage: stormglass <COMMAND>\n"));
+    assert!(passed(&["--help"]).contains("\nUsage: stormglass [OPTIONS] <COMMAND>\n"));
     // Without a command there is help too, but not what was asked for.
     let Ran { code, out, err } = stormglass(&[]);
     assert_eq!((code, out.as_str()), (Some(2), ""));
-    assert!(err.contains("\nUsage: stormglass <COMMAND>\n"), "{err}");
+    assert!(err.contains("\nUsage: stormglass [OPTIONS] <COMMAND>\n"), "{err}");
 }
 
 /// Goal: a script can tell a pass from a finding. Method: one defect that its first seed finds, with

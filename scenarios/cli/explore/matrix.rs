@@ -1,28 +1,30 @@
 //! `explore --matrix`: the durability matrix.
 
+use crate::cli::told::{Done, Manner, found, manner};
 use crate::cli::{EXIT_BROKEN, EXIT_INTERRUPTED, Error, stopped_by_ctrl_c};
+use serde_json::json;
 use std::sync::atomic::Ordering;
 use stormglass_scenarios::explore::matrix::{self, Expectations, Setting};
 use stormglass_scenarios::host::Stopwatch;
 
-pub fn run(json: bool) -> Result<u8, Error> {
+pub fn run() -> Result<Done, Error> {
     let (stop, stopwatch) = (stopped_by_ctrl_c()?, Stopwatch::start());
     let matrix = match matrix::explore(Setting::all(), &Expectations::committed()?, &stop) {
         Ok(matrix) => matrix,
         Err(error) => {
-            println!("harness broken: {error}");
-            return Ok(EXIT_BROKEN);
+            let why = error.to_string();
+            found(format!("harness broken: {why}"));
+            return Done::new(EXIT_BROKEN, json!({ "harness_broken": why, "cells": [] }));
         }
     };
-    if json {
-        print!("{}", matrix.to_json_lines());
-    } else {
-        print!("{}", matrix.in_words());
-        // Not among the results: it is the host's.
+    found(matrix.in_words().trim_end_matches('\n'));
+    // Not among the results: it is the host's.
+    if manner() != Manner::Quiet {
         eprintln!("{:.1} s", stopwatch.elapsed().as_secs_f64());
     }
-    Ok(match stop.load(Ordering::Relaxed) {
+    let code = match stop.load(Ordering::Relaxed) {
         true => EXIT_INTERRUPTED,
         false => matrix.exit_code(),
-    })
+    };
+    Done::new(code, json!({ "harness_broken": null, "cells": matrix.to_json() }))
 }

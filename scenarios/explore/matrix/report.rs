@@ -150,9 +150,9 @@ impl Matrix {
         text
     }
 
-    /// A line of JSON a cell.
-    pub fn to_json_lines(&self) -> String {
-        self.cells.iter().map(|cell| format!("{}\n", cell.to_json())).collect()
+    /// Each cell for a program.
+    pub fn to_json(&self) -> Vec<Value> {
+        self.cells.iter().map(Cell::to_json).collect()
     }
 }
 
