@@ -5,6 +5,7 @@
 
 use crate::build_info::Build;
 use crate::plan::{Plan, PlanError};
+use crate::report::{self, scenes::Scenes};
 use crate::runner::{self, PlayOptions};
 use crate::sql::{self, Script};
 use crate::verdict::{Outcome, Played, Signature, Verdict};
@@ -24,6 +25,8 @@ pub const TRACE: &str = "trace.jsonl";
 pub const STORY: &str = "story.txt";
 /// The file that says what was found.
 pub const OUTCOME: &str = "outcome.json";
+/// The file of what was pending and what was there at each crash.
+pub const CRASHES: &str = "crashes.json";
 /// The folder with the simulated disk's files.
 pub const DISK: &str = "disk";
 
@@ -173,8 +176,7 @@ pub fn read(path: &Path) -> Result<(Source, Option<Recorded>), BundleError> {
 pub fn write_plain(folder: &Path, source: &Source, recorded: &Recorded) -> io::Result<()> {
     let draft = draft_of(folder)?;
     write_source(&draft, source)?;
-    write_recorded(&draft, recorded)?;
-    put_in_place(&draft, folder)
+    finish(&draft, folder, recorded)
 }
 
 /// Writes a whole bundle: with what the run leaves, which is played once more in this process for that. Without,
@@ -213,6 +215,8 @@ pub fn write_remains(draft: &Path, source: &Source, played: &Played) -> io::Resu
     story += &format!("\n{}  {}\n", source.scenario(), played.outcome.verdict.in_words());
     story += &played.moved.iter().map(|fault| format!("moved  {fault:?}\n")).collect::<String>();
     fs::write(draft.join(STORY), story)?;
+    let crashes = serde_json::to_string(&Scenes::of(played))?;
+    fs::write(draft.join(CRASHES), crashes + "\n")?;
     let Some(disk) = &played.disk else { return Ok(()) };
     for path in disk.paths() {
         let file = draft.join(DISK).join(path.trim_start_matches('/'));
@@ -222,12 +226,13 @@ pub fn write_remains(draft: &Path, source: &Source, played: &Played) -> io::Resu
     Ok(())
 }
 
-/// Completes a draft with its outcome and puts it into its place.
+/// Completes a draft with its outcome and its page, and puts it into its place.
 ///
 /// # Errors
 /// What the host says.
 pub fn finish(draft: &Path, folder: &Path, recorded: &Recorded) -> io::Result<()> {
     write_recorded(draft, recorded)?;
+    report::write_failure(draft, folder)?;
     put_in_place(draft, folder)
 }
 

@@ -26,6 +26,7 @@ pub mod profile;
 pub mod prune;
 pub mod races;
 pub mod recipe;
+pub mod report;
 pub mod rows;
 pub mod runner;
 pub mod scenario;

@@ -62,6 +62,7 @@ pub fn run(options: &Options) -> Result<u8, Error> {
     let campaign = Campaign { what: what.clone(), seeds, jobs, folder, stop };
     let mut summary = campaign.play(&mut progress)?;
     summary.requires_probes = *require_probes;
+    summary.keep()?;
     writeln!(io::stdout(), "{}", summary.told(told))?;
     Ok(summary.exit_code())
 }
