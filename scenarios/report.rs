@@ -59,7 +59,10 @@ pub fn write(folder: &Path) -> io::Result<PathBuf> {
     if folder.join(RUNS).is_file() {
         return put(folder, &campaign::page(folder)?);
     }
-    let why = format!("{}: no folder of a campaign ({RUNS}) or of a bundle ({OUTCOME})", folder.display());
+    let why = format!(
+        "{}: no folder of a campaign ({RUNS}) or of a bundle ({OUTCOME})",
+        folder.display()
+    );
     Err(io::Error::new(io::ErrorKind::NotFound, why))
 }
 

@@ -15,9 +15,9 @@ use crate::report;
 use crate::verdict::{Outcome, Signature, Verdict};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
-use std::{fs, io};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use std::{fs, io};
 use stormglass_sim::{Digest, Seed};
 
 /// The exit code of a campaign that was interrupted.

@@ -121,7 +121,7 @@ fn render(folder: &Path, runs: Runs, summary: &Value) -> String {
     let name = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_path_buf());
     let name = shown(&name.file_name().unwrap_or_default().to_string_lossy(), 200);
     let broken_left_out = runs.broken.len().saturating_sub(BROKEN_MAX);
-    let why = |(seed, why): (&String, &String)| (seed.clone(), shown(why, 400));
+    let why = |(seed, why): (&String, &String)| (shown(seed, 40), shown(why, 400));
     let shares = runs.shares.tables().into_iter();
     let page = Page {
         frame: Frame::new(format!("Campaign {name}: {badge}"), island(&name), &[REPORT_JS, JS]),
@@ -153,7 +153,11 @@ fn head(runs: &Runs, summary: &Value) -> (&'static str, String, String) {
     let (class, badge) = match (broken, violated) {
         (1.., _) => ("broken", format!("Harness broken {broken} times").replace("1 times", "once")),
         (0, 0) => ("passed", "Passed".to_string()),
-        (0, _) => ("violated", format!("{} violated", counted(kinds, "promise"))),
+        (0, _) => {
+            let names: BTreeSet<&str> = runs.failures.keys().map(|kind| &*kind.invariant).collect();
+            let names: Vec<&str> = names.into_iter().collect();
+            ("violated", format!("Violated {}", shown(&names.join(", "), 120)))
+        }
     };
     let whole = match (summary, summary["was_interrupted"].as_bool()) {
         (Value::Null, _) => " It has not come to its end: there is no summary.",
@@ -207,7 +211,7 @@ fn failures(folder: &Path, kinds: &BTreeMap<Signature, Kind>, summary: &Value) -
             signature: shown(&signature.to_string(), 200),
             statement: shown(statement, 300),
             count: kind.count,
-            first_seed: kind.first_seed.clone(),
+            first_seed: shown(&kind.first_seed, 40),
             pruned: shown(pruned, 200),
             link: is_there.then(|| format!("{name}/{REPORT}")),
         }
@@ -259,7 +263,13 @@ fn by_kind(faults: &[FaultRow]) -> (Vec<String>, Vec<KindRow>) {
     let mut kinds: BTreeMap<&str, KindRow> = BTreeMap::new();
     for row in faults {
         let kind = row.place.kind.clone();
-        let empty = || KindRow { kind, fired: 0, sampled: 0, mattered: 0, phases: vec![(0, 0); phases.len()] };
+        let empty = || KindRow {
+            kind,
+            fired: 0,
+            sampled: 0,
+            mattered: 0,
+            phases: vec![(0, 0); phases.len()],
+        };
         let of = kinds.entry(&row.place.kind).or_insert_with(empty);
         of.fired += row.fired;
         of.sampled += row.sampled;

@@ -71,9 +71,15 @@ pub fn views(
         let before = (format!("before crash {}", at + 1), &crash.before);
         let after = (format!("after crash {}", at + 1), &crash.after);
         let end = end.map(|end| ("at the failure".to_string(), end));
-        let moments: Vec<(String, &Moment)> = [Some(before), Some(after), end].into_iter().flatten().collect();
+        let moments: Vec<(String, &Moment)> =
+            [Some(before), Some(after), end].into_iter().flatten().collect();
         CrashView {
-            title: format!("Crash {}: {}, after disk operation {}", at + 1, name(&crash.ending), crash.op),
+            title: format!(
+                "Crash {}: {}, after disk operation {}",
+                at + 1,
+                name(&crash.ending),
+                crash.op
+            ),
             summary: summary(crash, standings),
             is_last: at + 1 == count,
             left_out,
@@ -126,12 +132,16 @@ fn ops(records: &[Record], standings: &Standings) -> (Vec<OpView>, usize) {
     let range = standings.from..until;
     let changes = |at: usize| standings.of.get(at - standings.from).and_then(Option::as_ref);
     let is_told = |at: &usize| match &records[*at].event {
-        Event::Disk(op) => changes(*at).is_some() || matches!(op.kind, OpKind::Sync | OpKind::SyncDirectory),
+        Event::Disk(op) => {
+            changes(*at).is_some() || matches!(op.kind, OpKind::Sync | OpKind::SyncDirectory)
+        }
         _ => false,
     };
     let told: Vec<usize> = range.filter(is_told).collect();
     let unsettled = |at: &usize| {
-        changes(*at).is_some_and(|one| !matches!(one, Standing::Durable | Standing::Failed | Standing::Undone))
+        changes(*at).is_some_and(|one| {
+            !matches!(one, Standing::Durable | Standing::Failed | Standing::Undone)
+        })
     };
     let first = told.iter().position(unsettled).unwrap_or(told.len());
     let from = first.saturating_sub(DURABLE_MAX).max(told.len().saturating_sub(OPS_MAX));
@@ -150,7 +160,8 @@ fn ops(records: &[Record], standings: &Standings) -> (Vec<OpView>, usize) {
             head: head.clone().filter(|_| head != last_head),
             op: records[*at].op,
             kind: op.kind_words(),
-            file: shown(&op.file, 80),
+            // There is one directory.
+            file: shown(op.file.rsplit('/').next().unwrap_or(&op.file), 80),
             offset: if takes_place { op.offset.to_string() } else { String::new() },
             len: if op.kind == OpKind::Write { op.len.to_string() } else { String::new() },
             standing: standing.map_or("none", Standing::name),

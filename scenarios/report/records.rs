@@ -3,7 +3,7 @@
 //! **Invariant:** what a record does not say is not made up: a change is matched with what was pending at a crash
 //! by file, place and the hash of its bytes, the last one first; whatever is left was synced before.
 
-use super::scenes::{CrashScene, Changed, PendingOp, Scenes};
+use super::scenes::{Changed, CrashScene, PendingOp, Scenes};
 use serde::Deserialize;
 use stormglass_sim::disk::Fate;
 use stormglass_sim::{Ending, OpKind};

@@ -96,10 +96,10 @@ impl Scenes {
         let crashes = played.scenes.iter().filter(|scene| scene.record_count < told);
         let utc_ms = played.records[..told.min(played.records.len())].last();
         let utc_ms = utc_ms.map_or(0, |record| record.utc_ms);
-        let end = played.disk.as_ref().map(|disk| EndScene {
-            pending: pending(disk, &[]),
-            state: Moment::of(disk, utc_ms),
-        });
+        let end = played
+            .disk
+            .as_ref()
+            .map(|disk| EndScene { pending: pending(disk, &[]), state: Moment::of(disk, utc_ms) });
         Scenes { record_count: told, crashes: crashes.map(CrashScene::of).collect(), end }
     }
 }

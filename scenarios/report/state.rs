@@ -11,7 +11,7 @@ use stormglass_model::tables::{EventRow, KeptRow, OutboxState, TenantRows};
 use stormglass_sim::Disk;
 
 /// Characters of a value that are kept.
-const VALUE_MAX: usize = 80;
+const VALUE_MAX: usize = 60;
 
 /// What was there at one moment, by tenant.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,7 +119,9 @@ impl Tenant {
             entity.status.clone_from(&event.to);
             entity.action.clone_from(&event.action);
             for (field, kept) in &event.kept {
-                entity.fields.insert(shown(field, VALUE_MAX), Field::of(event, field, kept));
+                if let Some(kept) = Field::of(event, field, kept) {
+                    entity.fields.insert(shown(field, VALUE_MAX), kept);
+                }
             }
         }
         for snapshot in &rows.snapshots {
@@ -140,18 +142,18 @@ impl Tenant {
 }
 
 impl Field {
-    fn of(event: &EventRow, name: &str, kept: &KeptRow) -> Field {
-        match kept {
+    /// As an event keeps it; nothing of a value that the event does not name, as an initial one.
+    fn of(event: &EventRow, name: &str, kept: &KeptRow) -> Option<Field> {
+        Some(match kept {
             KeptRow::Truncated { limit_bytes } => Field::Truncated { limit_bytes: *limit_bytes },
             KeptRow::Blob { key, size_bytes, deadline_ms } => {
                 let (key, size_bytes) = (key.clone(), *size_bytes);
                 Field::Blob { key, size_bytes, deadline_ms: *deadline_ms }
             }
             KeptRow::Inline => {
-                let value = event.params.get(name).map(ToString::to_string);
-                Field::Inline(shown(value.as_deref().unwrap_or("inline"), VALUE_MAX))
+                Field::Inline(shown(&event.params.get(name)?.to_string(), VALUE_MAX))
             }
-        }
+        })
     }
 }
 

@@ -12,6 +12,9 @@ use std::collections::BTreeSet;
 /// Rows of a table at most.
 const ROWS_MAX: usize = 80;
 
+/// Characters of a cell.
+const CELL_MAX: usize = 300;
+
 /// A table of one tenant.
 pub struct Table {
     /// What it is of.
@@ -58,7 +61,11 @@ pub fn of(moments: &[(String, &Moment)], finding: Option<&Finding>) -> Vec<Table
             Table { title, noun, columns: columns.clone(), rows, left_out }
         };
         [
-            table(format!("{}: entities", shown(name, 60)), "entity", entities(name, &tenants, finding)),
+            table(
+                format!("{}: entities", shown(name, 60)),
+                "entity",
+                entities(name, &tenants, finding),
+            ),
             table(format!("{}: blobs", shown(name, 60)), "blob", blobs(&tenants, finding)),
         ]
     };
@@ -92,7 +99,8 @@ fn entities(
             .collect();
         let cells = at.iter().map(|entity| entity.map_or(String::new(), Entity::in_words));
         rows.push(row(id.clone(), (false, accused("")), cells.collect()));
-        let fields: BTreeSet<&String> = at.iter().flatten().flat_map(|one| one.fields.keys()).collect();
+        let fields: BTreeSet<&String> =
+            at.iter().flatten().flat_map(|one| one.fields.keys()).collect();
         for field in fields {
             let cell = |(entity, (tenant, utc_ms)): (&Option<&Entity>, &(Option<&Tenant>, i64))| {
                 let kept = entity.and_then(|entity| entity.fields.get(field));
@@ -108,7 +116,9 @@ fn entities(
 fn blobs(tenants: &[(Option<&Tenant>, i64)], finding: Option<&Finding>) -> Vec<StateRow> {
     let known = tenants.iter().filter_map(|(tenant, _)| *tenant);
     let keys: BTreeSet<&String> = known
-        .flat_map(|tenant| tenant.blobs.keys().chain(tenant.entities.values().flat_map(Entity::keys)))
+        .flat_map(|tenant| {
+            tenant.blobs.keys().chain(tenant.entities.values().flat_map(Entity::keys))
+        })
         .collect();
     let one = |key: &String| {
         let is_accused = finding.is_some_and(|found| {
@@ -127,9 +137,14 @@ fn row(name: String, (is_part, is_accused): (bool, bool), texts: Vec<String>) ->
     let mut last: Option<String> = None;
     let cell = |text: String| {
         let is_changed = last.replace(text.clone()).is_some_and(|last| last != text);
-        Cell { text, is_changed }
+        Cell { text: shown(&text, CELL_MAX), is_changed }
     };
-    StateRow { name, is_part, is_accused, cells: texts.into_iter().map(cell).collect() }
+    StateRow {
+        name: shown(&name, CELL_MAX),
+        is_part,
+        is_accused,
+        cells: texts.into_iter().map(cell).collect(),
+    }
 }
 
 /// The rows as they are, or where they are too many those that are marked, up to as many.
@@ -176,7 +191,7 @@ impl Entity {
 impl Field {
     fn in_words(&self, tenant: Option<&Tenant>, now_ms: i64) -> String {
         match self {
-            Field::Inline(value) => shown(value, 120),
+            Field::Inline(value) => value.clone(),
             Field::Truncated { limit_bytes } => format!("left out, over {limit_bytes} B"),
             Field::Blob { key, size_bytes, deadline_ms } => {
                 let has_row = tenant.is_some_and(|tenant| tenant.blobs.contains_key(key));

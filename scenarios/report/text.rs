@@ -70,7 +70,10 @@ mod tests {
 
     #[test]
     fn what_a_page_would_hide_is_spelled_out() {
-        assert_eq!(shown("a\u{202e}b\0\u{200b}", 9), "a\u{27e8}U+202E\u{27e9}b\u{27e8}U+0000\u{27e9}\u{27e8}U+200B\u{27e9}");
+        assert_eq!(
+            shown("a\u{202e}b\0\u{200b}", 9),
+            "a\u{27e8}U+202E\u{27e9}b\u{27e8}U+0000\u{27e9}\u{27e8}U+200B\u{27e9}"
+        );
         assert_eq!(shown("caf\u{e9} \u{5d0}", 9), "caf\u{e9} \u{5d0}");
     }
 

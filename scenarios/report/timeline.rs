@@ -189,7 +189,8 @@ impl Timeline {
 
     /// The lanes in which something happened.
     pub fn lanes(&self) -> Vec<Lane> {
-        let has = |lane: &Lane| *lane != Lane::Outbox || self.rows.iter().any(|row| row.lane == *lane);
+        let has =
+            |lane: &Lane| *lane != Lane::Outbox || self.rows.iter().any(|row| row.lane == *lane);
         Lane::ALL.into_iter().filter(has).collect()
     }
 
@@ -200,7 +201,8 @@ impl Timeline {
         let of = |row: &Row| (place(row.lane), row.kind, row.end, row.standing_name());
         let rows = self.rows.iter().map(of).collect();
         let news = |is_new: &dyn Fn(&Row, &Row) -> bool| -> Vec<usize> {
-            let later = (1..self.rows.len()).filter(|at| is_new(&self.rows[at - 1], &self.rows[*at]));
+            let later =
+                (1..self.rows.len()).filter(|at| is_new(&self.rows[at - 1], &self.rows[*at]));
             (0..self.rows.len().min(1)).chain(later).collect()
         };
         let times = news(&|last, row| last.time != row.time);
@@ -209,7 +211,11 @@ impl Timeline {
             rows,
             times: times.into_iter().map(|at| (at, self.rows[at].time.clone())).collect(),
             boots: boots.into_iter().map(|at| (at, self.rows[at].boot)).collect(),
-            gaps: (0..).zip(&self.rows).filter(|(_, row)| row.gap > 0).map(|(at, row)| (at, row.gap)).collect(),
+            gaps: (0..)
+                .zip(&self.rows)
+                .filter(|(_, row)| row.gap > 0)
+                .map(|(at, row)| (at, row.gap))
+                .collect(),
             lanes: lanes.into_iter().map(Lane::name).collect(),
         }
     }
@@ -285,9 +291,7 @@ fn told(event: &Event, step: Option<&u32>) -> (Lane, &'static str, String) {
         Event::ClockStep { by_ms } => {
             (Lane::Faults, "clock", format!("the wall clock is set by {by_ms} ms"))
         }
-        Event::Point { label } => {
-            (Lane::of_point(point(label).0), "point", point_words(label))
-        }
+        Event::Point { label } => (Lane::of_point(point(label).0), "point", point_words(label)),
         Event::Request { who, what } => {
             let step = step.map_or(String::new(), |id| format!("step {id}, "));
             (Lane::Client, "request", format!("{step}{who}: {what}"))
@@ -388,7 +392,10 @@ mod tests {
     fn a_label_says_where_and_for_whom() {
         let label = "1/step 1 tenant-0 Session('s0 o'\u{e9}/')/0/mailbox.send/1";
         let (place, who) = point(label);
-        assert_eq!((place, who.as_str()), ("mailbox.send", "step 1 tenant-0 Session('s0 o'\u{e9}/')"));
+        assert_eq!(
+            (place, who.as_str()),
+            ("mailbox.send", "step 1 tenant-0 Session('s0 o'\u{e9}/')")
+        );
         assert_eq!(point("2/sweeper tenant-0 /0/store.sweep/1").1, "sweeper tenant-0");
     }
 

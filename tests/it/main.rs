@@ -24,6 +24,7 @@ mod passthrough;
 mod plans;
 mod points;
 mod provision;
+mod report;
 mod seeds;
 mod specs;
 mod stories;
