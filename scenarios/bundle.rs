@@ -7,6 +7,7 @@ use crate::build_info::Build;
 use crate::determinism::{self, Comparison};
 use crate::failure::{Failure, Paint};
 use crate::plan::{Plan, PlanError};
+use crate::report::{self, scenes::Scenes};
 use crate::runner::{self, PlayOptions};
 use crate::shrink::Shrinking;
 use crate::sql::{self, Script};
@@ -29,6 +30,8 @@ pub const SECOND_TRACE: &str = "trace-second.jsonl";
 pub const STORY: &str = "story.txt";
 /// The file that says what was found.
 pub const OUTCOME: &str = "outcome.json";
+/// The file of what was pending and what was there at each crash.
+pub const CRASHES: &str = "crashes.json";
 /// The folder with the simulated disk's files.
 pub const DISK: &str = "disk";
 
@@ -182,8 +185,7 @@ pub fn read(path: &Path) -> Result<(Source, Option<Recorded>), BundleError> {
 pub fn write_plain(folder: &Path, source: &Source, recorded: &Recorded) -> io::Result<()> {
     let draft = draft_of(folder)?;
     write_source(&draft, source)?;
-    write_recorded(&draft, recorded)?;
-    put_in_place(&draft, folder)
+    finish(&draft, folder, recorded)
 }
 
 /// Writes a whole bundle: with what the run leaves, which is played once more in this process for that, and by
@@ -243,6 +245,8 @@ pub fn write_remains(draft: &Path, source: &Source, played: &Played) -> io::Resu
     }
     trace.flush()?;
     fs::write(draft.join(STORY), played.story.join("\n"))?;
+    let crashes = serde_json::to_string(&Scenes::of(played))?;
+    fs::write(draft.join(CRASHES), crashes + "\n")?;
     let Some(disk) = &played.disk else { return Ok(()) };
     for path in disk.paths() {
         let file = draft.join(DISK).join(path.trim_start_matches('/'));
@@ -269,7 +273,7 @@ pub fn write_traces(
     finish(&draft, folder, recorded)
 }
 
-/// Completes a draft with its outcome, its story as it is told, and puts it into its place.
+/// Completes a draft with its outcome, its story as it is told and its page, and puts it into its place.
 ///
 /// # Errors
 /// What the host says.
@@ -283,6 +287,7 @@ pub fn finish(draft: &Path, folder: &Path, recorded: &Recorded) -> io::Result<()
         None => format!("{}\n\n{}\n", story.join("\n"), recorded.outcome.verdict.in_words()),
     };
     fs::write(file, told)?;
+    report::write_failure(draft, folder)?;
     put_in_place(draft, folder)
 }
 

@@ -32,7 +32,7 @@ use stormglass_model::entity::{EntityKey, OpId};
 use stormglass_model::violation::Violation;
 use stormglass_platform::Config;
 use stormglass_sim::{
-    Boundary, Damage, Disk, Ending, Fault, Harm, Points, World, WorldError, WorldOptions,
+    Boundary, Damage, Disk, Ending, Fault, Harm, Points, Scene, World, WorldError, WorldOptions,
 };
 use tokio::sync::mpsc;
 
@@ -73,6 +73,7 @@ pub fn play_watched(
     let verdict = run.verdict(&runtime(plan), Start::Beginning);
     // Whatever else was found, nobody can be accused of it.
     let verdict = threads.started().map_or(verdict, Verdict::HarnessBroken);
+    let (scenes, told_count) = run.told.take().unwrap_or_else(|| run.told_by_now());
     let Run { story, tally, judge, disk, moved, points, follower, .. } = run;
     let trail = follower.into_trail(tally.struck(&world, &plan.faults));
     let mut counts = tally.into_counts(&world);
@@ -92,7 +93,8 @@ pub fn play_watched(
         counts,
         trail,
     };
-    Ok(Played { outcome, story: story.into_lines(), records: world.records(), disk, moved })
+    let (story, records) = (story.into_lines(), world.records());
+    Ok(Played { outcome, story, records, disk, moved, scenes, told_count })
 }
 
 /// The world of a run of `plan` that begins.
@@ -145,6 +147,8 @@ struct Run<'a> {
     step_kind: &'static str,
     /// The disk when a promise was found broken.
     disk: Option<Disk>,
+    /// The crashes and the number of records up to that moment.
+    told: Option<(Vec<Scene>, usize)>,
     /// Faults that had not struck when faults stopped.
     moved: Vec<Fault>,
     crash_count: usize,
@@ -183,6 +187,7 @@ impl<'a> Run<'a> {
             follower: Follower::default(),
             step_kind: "boot",
             disk: None,
+            told: None,
             moved: Vec::new(),
             crash_count: 0,
             was_stopped: false,
@@ -207,6 +212,7 @@ impl<'a> Run<'a> {
             }
             Ok(Err(Stop::Broken(why))) => Verdict::HarnessBroken(why),
             Err(panic) => {
+                self.told = Some(self.told_by_now());
                 // What the run still had is dropped, as far as that goes without another panic.
                 let _ = panics::caught(|| runtime.block_on(self.end()));
                 panic.verdict(self.step_kind)
@@ -240,10 +246,16 @@ impl<'a> Run<'a> {
         };
         self.story.replayed(self.tally.phases.take_replays());
         self.disk = played.is_err().then(|| self.world.image());
+        self.told = Some(self.told_by_now());
         self.end().await;
         madsim::runtime::Handle::current().kill(driver.id());
         madsim::time::sleep(std::time::Duration::from_millis(2)).await;
         played
+    }
+
+    /// What has happened so far, for whoever is told of it.
+    fn told_by_now(&self) -> (Vec<Scene>, usize) {
+        (self.world.scenes(), self.world.record_count())
     }
 
     /// A run ends by killing its nodes, or it leaks them.

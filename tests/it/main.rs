@@ -26,6 +26,7 @@ mod planted;
 mod points;
 mod provision;
 mod refused;
+mod report;
 mod seeds;
 mod shrinking;
 mod specs;
