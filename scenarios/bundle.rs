@@ -372,6 +372,35 @@ mod tests {
         }
     }
 
+    /// Goal: a run that another process makes otherwise accuses nobody. Method: a program that leaves another trace
+    /// each time, one that leaves none, and one that is as it should be.
+    #[test]
+    fn a_failure_that_two_processes_make_otherwise_accuses_the_harness() {
+        let out = std::env::temp_dir().join(format!("stormglass-twins-{}", std::process::id()));
+        let source = What::with_defect(None).source(Seed(1)).unwrap();
+        let confirmed_by = |text: &str| {
+            let draft = draft_of(&out.join("bundle")).unwrap();
+            // A shell runs the text: the arguments of a replay are for it to ignore.
+            let program = draft.join("program");
+            fs::write(&program, format!("#!/bin/sh\n{text}\n")).unwrap();
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+            fs::set_permissions(&program, mode).unwrap();
+            confirmed(&draft, &recorded(&source), &program).unwrap()
+        };
+        let sound = confirmed_by("echo a; echo b");
+        assert!(sound.is_confirmed && matches!(sound.outcome.verdict, Verdict::Violated(_)));
+        for (text, why) in [
+            ("echo a; echo $$", "two processes part at record 2: "),
+            ("echo oh >&2", "a process that replays it leaves no trace: oh"),
+        ] {
+            let recorded = confirmed_by(text);
+            let Verdict::HarnessBroken(told) = &recorded.outcome.verdict else { panic!("{text}") };
+            assert!(!recorded.is_confirmed && told.starts_with(why), "{told}");
+            assert_eq!(recorded.signature.unwrap().invariant, "harness-broken");
+        }
+        remove(&out).unwrap();
+    }
+
     /// Scripts of the control have no plan; their bundles are read and played all the same.
     #[test]
     fn what_was_written_is_read_whether_plan_or_script() {

@@ -167,6 +167,8 @@ struct Run<'a> {
     next_step: usize,
     /// Whether the last group of steps before it has begun, or a server only comes up for the next.
     has_begun: bool,
+    /// Strikes of faults that the story has.
+    told_strikes: usize,
     /// Where the runner stood, while that is kept.
     standpoints: Option<Vec<Standpoint<'a>>>,
     /// What was kept of the steps, once they are over.
@@ -198,6 +200,7 @@ impl<'a> Run<'a> {
             in_force: Vec::new(),
             next_step: 0,
             has_begun: true,
+            told_strikes: world.first_strikes().len(),
             standpoints: None,
             kept: (Vec::new(), Vec::new()),
         }
@@ -401,7 +404,18 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Tells the story of faults that have struck since the last call.
+    fn tell_strikes(&mut self) {
+        for strike in self.world.first_strikes().split_off(self.told_strikes) {
+            self.told_strikes += 1;
+            if let Some(fault) = self.plan.faults.get(strike.fault) {
+                self.story.fault(fault, &strike);
+            }
+        }
+    }
+
     fn answered(&mut self, step: &Step, op: Option<OpId>, said: &Said) -> Going {
+        self.tell_strikes();
         let words = said.in_words();
         self.world.answer(format!("client {}", step.client), words.as_str());
         self.tally.count(&counts::answer(words.split(' ').next().unwrap_or_default()));
@@ -525,6 +539,7 @@ impl<'a> Run<'a> {
     /// Waits until nothing moves, buries a dead boot, and has the judge look.
     async fn settle(&mut self) -> Going {
         bounded(&self.judge, self.points.quiet()).await?;
+        self.tell_strikes();
         self.story.replayed(self.tally.phases.take_replays());
         let mut delayed = self.tally.phases.take_delayed(self.world);
         let overtaken_count = self.points.overtaken_count();

@@ -368,6 +368,32 @@ mod tests {
         assert_eq!(summary.exit_code(), 130);
     }
 
+    /// Goal: a failure whose plan is another run in another process is told as the harness's.
+    #[test]
+    fn a_bundle_that_two_processes_make_otherwise_breaks_the_campaign() {
+        let mut summary = Summary::new(Path::new("findings"));
+        let finding = crate::verdict::Finding {
+            invariant: "I5".to_string(),
+            statement: "no dangling reference".to_string(),
+            place: "row missing".to_string(),
+            step_kind: "get".to_string(),
+            subject: String::new(),
+            expected: String::new(),
+            actual: String::new(),
+            because: String::new(),
+        };
+        summary.add(Seed(7), outcome(Verdict::Violated(finding)));
+        assert_eq!(summary.exit_code(), 1);
+        let name = summary.failures.values().flatten().next().unwrap().1.clone();
+        let why = Some("two processes part at record 3".to_string());
+        let one = Improved { words: "not shrunk".to_string(), broken: why, ..Improved::default() };
+        summary.improved.insert(name.clone(), one);
+        assert_eq!(summary.exit_code(), 3);
+        let told = summary.told(Told::Quiet);
+        let line = format!("HARNESS BROKEN bundle {name}   two processes part at record 3");
+        assert!(told.contains(&line), "{told}");
+    }
+
     #[test]
     fn what_accuses_nobody_outweighs_what_was_found() {
         let mut summary = Summary::new(Path::new("findings"));
