@@ -113,9 +113,12 @@ fn summary(crash: &CrashScene, standings: &Standings) -> String {
         let of = standings.of.iter().flatten().filter(|standing| standing.name() == name);
         of.count()
     };
+    if crash.pending.is_empty() {
+        return format!("Boot {} ended. Nothing was pending: all had been synced.", crash.boot);
+    }
     let pending = counted(crash.pending.len(), "change");
     let became = match &crash.ending {
-        Ending::ProcessKill => "all of them are still in the page cache".to_string(),
+        Ending::ProcessKill => "the page cache still has all of it".to_string(),
         Ending::DiskSwap { .. } => {
             format!("image {} was put back in place of all of it", crash.image.unwrap_or_default())
         }
