@@ -113,9 +113,15 @@ fn summary(crash: &CrashScene, standings: &Standings) -> String {
         let of = standings.of.iter().flatten().filter(|standing| standing.name() == name);
         of.count()
     };
-    let pending = counted(crash.pending.len(), "change");
+    // What a sync has forgotten is pending no more, and not durable.
+    let unsynced: usize = ["kept", "lost", "torn", "forgotten"].into_iter().map(count).sum();
+    let unsynced = unsynced.max(crash.pending.len());
+    if unsynced == 0 {
+        return format!("Boot {} ended. Nothing was pending: all had been synced.", crash.boot);
+    }
+    let unsynced = counted(unsynced, "change");
     let became = match &crash.ending {
-        Ending::ProcessKill => "all of them are still in the page cache".to_string(),
+        Ending::ProcessKill => "the page cache still has all of it".to_string(),
         Ending::DiskSwap { .. } => {
             format!("image {} was put back in place of all of it", crash.image.unwrap_or_default())
         }
@@ -123,7 +129,7 @@ fn summary(crash: &CrashScene, standings: &Standings) -> String {
             format!("{} survived, {} lost, {} torn", count("kept"), count("lost"), count("torn"))
         }
     };
-    format!("Boot {} ended. {pending} had been written and not synced: {became}.", crash.boot)
+    format!("Boot {} ended. {unsynced} had been written and not synced: {became}.", crash.boot)
 }
 
 /// The operations before a crash, and how many are left out.

@@ -1,12 +1,14 @@
 //! The records of a bundle's trace, read back, and what became of each change to the disk.
 //!
 //! **Invariant:** what a record does not say is not made up: a change is matched with what was pending at a crash
-//! by file, place and the hash of its bytes, the last one first; whatever is left was synced before.
+//! by file, place and the hash of its bytes, the last one first; whatever is left was synced before, or a sync has
+//! forgotten it. **Not told:** that a write to a forgotten sector makes the rest of it dirty again.
 
 use super::scenes::{Changed, CrashScene, PendingOp, Scenes};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use stormglass_sim::disk::Fate;
-use stormglass_sim::{Ending, OpKind};
+use stormglass_sim::{Effect, Ending, OpKind};
 
 /// A line of `trace.jsonl`.
 #[derive(Clone, Debug, Deserialize)]
@@ -76,6 +78,8 @@ pub enum Standing {
     Torn(Vec<bool>),
     /// It is in the page cache only.
     Pending,
+    /// A sync has failed and forgotten it: it is in the page cache, and no sync makes it durable.
+    Forgotten,
     /// An older image took its place.
     Undone,
     /// It was refused and changed nothing.
@@ -91,6 +95,7 @@ impl Standing {
             Standing::Lost => "lost",
             Standing::Torn(_) => "torn",
             Standing::Pending => "pending",
+            Standing::Forgotten => "forgotten",
             Standing::Undone => "undone",
             Standing::Failed => "failed",
         }
@@ -151,6 +156,12 @@ fn at(
         _ => Standing::Durable,
     };
     let mut of: Vec<_> = records.iter().map(|record| settled_one(record, &settled)).collect();
+    let gone = match ending {
+        Some(Ending::PowerLoss(_)) => Standing::Lost,
+        Some(Ending::DiskSwap { .. }) => Standing::Undone,
+        _ => Standing::Forgotten,
+    };
+    forgotten(records).into_iter().for_each(|at| of[at] = Some(gone.clone()));
     let mut end = records.len();
     for op in pending.iter().rev() {
         let Some(found) = records[..end].iter().rposition(|record| is_of(op, record)) else {
@@ -160,6 +171,34 @@ fn at(
         end = found;
     }
     Standings { from, of }
+}
+
+/// The writes that a failing sync has forgotten.
+fn forgotten(records: &[Record]) -> Vec<usize> {
+    let mut unsynced: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    let mut found = Vec::new();
+    let mut forgets = false;
+    for (at, record) in records.iter().enumerate() {
+        match &record.event {
+            Event::Disk(op) if op.kind == OpKind::Write && op.outcome == "ok" => {
+                unsynced.entry(&op.file).or_default().push(at);
+            }
+            Event::Disk(op) if op.kind == OpKind::Sync && op.outcome == "ok" => {
+                unsynced.remove(op.file.as_str());
+            }
+            Event::Disk(op) if op.kind == OpKind::Sync && forgets => {
+                found.extend(unsynced.remove(op.file.as_str()).unwrap_or_default());
+            }
+            _ => {}
+        }
+        forgets = matches!(&record.event, Event::Fault { effect } if *effect == forgetting());
+    }
+    found
+}
+
+/// How a trace calls a sync that fails and forgets.
+fn forgetting() -> String {
+    Effect::ForgettingSync.to_string()
 }
 
 /// How a change stands that is not among the pending ones; nothing for what is none.
@@ -178,7 +217,11 @@ fn is_of(pending: &PendingOp, record: &Record) -> bool {
     let Event::Disk(op) = &record.event else { return false };
     let is_same = match &pending.change {
         Changed::Write { offset, len, bytes } => {
-            op.kind == OpKind::Write && (op.offset, op.len, &op.bytes) == (*offset, *len, bytes)
+            let is_equal = (op.offset, op.len, &op.bytes) == (*offset, *len, bytes);
+            // What touches a forgotten sector is pending with the rest of it.
+            let is_within = op.len < *len && *offset <= op.offset;
+            let is_within = is_within && op.offset + op.len <= offset + len;
+            op.kind == OpKind::Write && (is_equal || is_within)
         }
         Changed::Truncate { len } => op.kind == OpKind::Truncate && op.offset == *len,
         Changed::Create => op.kind == OpKind::Open,
@@ -199,6 +242,36 @@ mod tests {
         Record { monotonic_ms: 0, boot: 1, op: 1, event: Event::Disk(op) }
     }
 
+    fn power_loss(record_count: usize, pending: Vec<PendingOp>) -> CrashScene {
+        let (before, after) = Default::default();
+        let ending = Ending::PowerLoss(Survivors::None);
+        CrashScene { record_count, boot: 1, op: 4, ending, image: None, pending, before, after }
+    }
+
+    fn sync(outcome: &str) -> Record {
+        let (kind, file, outcome) = (OpKind::Sync, "/a.db".to_string(), outcome.to_string());
+        let op = DiskOp { kind, file, offset: 0, len: 0, bytes: String::new(), outcome };
+        Record { monotonic_ms: 0, boot: 1, op: 1, event: Event::Disk(op) }
+    }
+
+    /// Goal: what a failing sync has forgotten is not told as synced. Method: writes before and after such a sync, and
+    /// one that succeeds at last.
+    #[test]
+    fn what_a_sync_has_forgotten_goes_with_the_power() {
+        let fault = Event::Fault { effect: forgetting() };
+        let fault = Record { monotonic_ms: 0, boot: 1, op: 1, event: fault };
+        let records =
+            [write(0, "a"), fault, sync("eio"), write(8, "b"), sync("ok"), write(16, "c")];
+        let names = |one: &Standings| -> Vec<&str> {
+            one.of.iter().flatten().map(Standing::name).collect()
+        };
+        let alive = at(&records, 0..6, &[], None);
+        assert_eq!(names(&alive), ["forgotten", "failed", "durable", "durable"]);
+        let crashes = vec![power_loss(6, Vec::new())];
+        let all = standings(&records, &Scenes { record_count: 6, crashes, end: None });
+        assert_eq!(names(&all[0]), ["lost", "failed", "durable", "durable"]);
+    }
+
     fn pending(offset: u64, bytes: &str, fate: Fate) -> PendingOp {
         let change = Changed::Write { offset, len: 1, bytes: bytes.to_string() };
         PendingOp { change, file: "/a.db".to_string(), fate: Some(fate) }
@@ -209,18 +282,7 @@ mod tests {
     fn what_was_synced_before_equal_pending_bytes_is_durable() {
         let records = [write(0, "x"), write(8, "y"), write(0, "x"), write(8, "z")];
         let ops = [pending(0, "x", Fate::Lost), pending(8, "z", Fate::Torn(vec![true, false]))];
-        let (before, after) = Default::default();
-        let crash = CrashScene {
-            record_count: 4,
-            boot: 1,
-            op: 4,
-            ending: Ending::PowerLoss(Survivors::None),
-            image: None,
-            pending: ops.to_vec(),
-            before,
-            after,
-        };
-        let crashes = vec![crash];
+        let crashes = vec![power_loss(4, ops.to_vec())];
         let all = standings(&records, &Scenes { record_count: 4, crashes, end: None });
         let words: Vec<_> = all[0].of.iter().flatten().map(Standing::in_words).collect();
         assert_eq!(words, ["durable", "durable", "lost", "torn, 1 of 2 sectors"]);

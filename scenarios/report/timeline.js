@@ -7,6 +7,7 @@
   const RULER = 34;
   const LANE = 34;
   const EDGE = 14;
+  const PAPER = 600;
   const rows = all('#records tbody tr.record');
   const { lanes, times, boots, gaps } = data;
   const events = data.rows.map(([lane, kind, end, standing]) => ({ lane, kind, end, standing }));
@@ -256,7 +257,12 @@
     if (wasFit) fit(); else draw();
   }).observe(drawing);
   const fitScaleOf = (width) => Math.max(0.4, (width - 2 * EDGE) / Math.max(1, events.length));
-  addEventListener('beforeprint', fit);
+  // On paper there is no scrolling, and less room.
+  addEventListener('beforeprint', () => {
+    view.scale = Math.max(0.4, (PAPER - 2 * EDGE) / Math.max(1, events.length));
+    draw();
+  });
+  addEventListener('afterprint', fit);
   lastWidth = drawing.clientWidth;
   fit();
   // What a link names is picked.
