@@ -6,10 +6,13 @@
 mod config;
 mod finish;
 mod fork;
+mod known;
 
 pub use config::{changed, config, specs_of};
-pub use fork::{Moment, Recording, record};
+pub use fork::{Moment, Recording, Recovered, record};
+pub use known::Known;
 use fork::{Standpoint, Start};
+use known::Joining;
 
 use crate::change::Change;
 use crate::check::{Going, Judge, PROGRESS_MS, Part, Stop, event_without_its_blob, panics};
@@ -25,7 +28,7 @@ use crate::trail::Follower;
 use crate::verdict::{Finding, Outcome, Played, Verdict, count_faults};
 use crate::{seams, translate};
 use madsim::runtime::Runtime;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use stormglass_model::entity::{EntityKey, OpId};
 use stormglass_model::violation::Violation;
@@ -163,6 +166,10 @@ struct Run<'a> {
     standpoints: Option<Vec<Standpoint<'a>>>,
     /// What was kept of the steps, once they are over.
     kept: (Vec<Boundary>, Vec<Standpoint<'a>>),
+    /// The recoveries that it may join, if it is one itself.
+    joining: Option<Joining<'a>>,
+    /// Tenants whose files its crash may have changed: they are read first.
+    touched: BTreeSet<String>,
 }
 
 impl<'a> Run<'a> {
@@ -191,6 +198,8 @@ impl<'a> Run<'a> {
             has_begun: true,
             standpoints: None,
             kept: (Vec::new(), Vec::new()),
+            joining: None,
+            touched: BTreeSet::new(),
         }
     }
 
@@ -202,6 +211,7 @@ impl<'a> Run<'a> {
                 Verdict::Violated(finding(*violation, self.step_kind))
             }
             Ok(Err(Stop::Broken(why))) => Verdict::HarnessBroken(why),
+            Ok(Err(Stop::Known(number))) => self.known_end(number),
             Err(panic) => {
                 // What the run still had is dropped, as far as that goes without another panic.
                 let _ = panics::caught(|| runtime.block_on(self.end()));
@@ -391,7 +401,9 @@ impl<'a> Run<'a> {
         if let Said::Answer(answer) = said {
             self.tally.answered(step, answer);
         }
-        if step.id != ASIDE {
+        if let Some(joining) = &mut self.joining {
+            joining.answered(step, said);
+        } else if step.id != ASIDE {
             self.follower.answered(step, said);
         }
         // The runner's own reads are many: they are told when they fail.
@@ -515,6 +527,7 @@ impl<'a> Run<'a> {
         self.judge.delayed(&delayed);
         if self.world.is_running() || self.server.is_none() {
             let quiet = self.judge.quiet().await;
+            self.note_rows();
             self.stand(&BTreeMap::new());
             self.tally.rows(&self.judge.rows(), true);
             for claim in self.judge.broken_claims() {
@@ -541,6 +554,7 @@ impl<'a> Run<'a> {
         self.judge.boot_ended();
         let before = self.judge.rows();
         let remains = self.judge.look_at_remains().await;
+        self.note_rows();
         let latest_ms = self.judge.latest_clock_ms();
         let torn = remains
             .iter()
@@ -553,7 +567,9 @@ impl<'a> Run<'a> {
             }
         }
         self.tally.crashed(&crashes[self.crash_count..], torn);
-        self.follower.boot_ended(&before, &self.judge.rows());
+        if self.joining.is_none() {
+            self.follower.boot_ended(&before, &self.judge.rows());
+        }
         self.tally.rows(&self.judge.rows(), false);
         self.crash_count = crashes.len();
         self.judge.dead(remains)

@@ -63,6 +63,8 @@ pub enum Stop {
     Violated(Box<Violation>),
     /// The harness failed.
     Broken(String),
+    /// What comes then is known: another recovery was here, the one of this number.
+    Known(usize),
 }
 
 /// Whether a run goes on.

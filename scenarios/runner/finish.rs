@@ -8,7 +8,7 @@
 use super::{Run, aside};
 use crate::check::{Going, PROGRESS_MS};
 use crate::counts;
-use crate::plan::Action;
+use crate::plan::{Action, tenant_name};
 use crate::recipe::Recipe;
 use stormglass_sim::Ending;
 
@@ -38,6 +38,7 @@ impl Run<'_> {
         self.story.tell("check", "faults stop; every entity is read");
         self.visit_everything(Visit::FirstReads).await?;
         self.pass_a_minute().await?;
+        self.join().await?;
         self.story.tell("check", "a minute later every entity is read and written");
         self.visit_everything(Visit::ReadsAndWrites).await?;
         if let Some([ahead_ms, swept_ms]) = self.judge.until_swept().await {
@@ -50,6 +51,7 @@ impl Run<'_> {
             self.judge.has_caught_up(began_ms)?;
         }
         self.come_to_rest().await?;
+        self.join().await?;
         let (before, is_settled) = (self.judge.rows(), self.judge.is_settled());
         self.end_boot(&Ending::ProcessKill);
         self.settle().await?;
@@ -95,7 +97,9 @@ impl Run<'_> {
     async fn visit_everything(&mut self, visit: Visit) -> Going {
         self.be_up().await?;
         self.last_read.clear();
-        for who in self.judge.visited().await {
+        let mut visited = self.judge.visited().await;
+        visited.sort_by_key(|who| !self.touched.contains(&tenant_name(who.tenant)));
+        for who in visited {
             let values = vec![("colour".to_string(), Recipe::Words("grey".to_string()))];
             let more = match visit {
                 Visit::FirstReads => None,
@@ -111,6 +115,7 @@ impl Run<'_> {
                     self.judge.unavailable(&step, said)?;
                 }
             }
+            self.join().await?;
         }
         self.settle().await
     }

@@ -3,13 +3,16 @@
 //! **Invariant:** what goes on is what a plan with a crash at that moment's address plays from there: the same
 //! disk, clock, faults, boot and judge. Whoever finds something here can say it as a plan.
 
+use super::known::{Joining, Known};
 use super::{ASIDE, Run, runtime};
 use crate::change::Change;
 use crate::check::{Going, Judge};
-use crate::plan::{Action, Plan, Step, Who};
+use crate::plan::{Action, Plan, Step, Who, tenant_name};
+use crate::seams::tenant_of_path;
 use crate::tally::Turn;
 use crate::verdict::Verdict;
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use stormglass_model::entity::OpId;
 use stormglass_sim::{Boundary, Disk, Effect, Ending, Fault, When, World, WorldError};
 
@@ -130,9 +133,69 @@ impl<'a> Recording<'a> {
         plan
     }
 
+    /// The plan that plays up to a moment. It knows of no end there: see [`Recording::plan_of`].
+    pub fn plan_up_to(&self, moment: Moment<'_>) -> Plan {
+        let mut plan = self.plan.clone();
+        plan.steps.truncate(self.standpoints[moment.standpoint].next_step);
+        plan
+    }
+
+    /// What comes of a recovery after the boot ended in this way, which left `disk`, at a moment up to which
+    /// `plan` plays. It is played until it comes to where one of those that are known has been, and to its end if it
+    /// never does. What is found is what a plan finds that is played from there.
+    pub fn recover(
+        &self,
+        at: Moment<'_>,
+        (ending, disk): (&Ending, &Disk),
+        (plan, known): (&Plan, &RefCell<Known>),
+    ) -> Recovered {
+        let world = self.world.resume(at.boundary, disk.clone());
+        let standpoint = &self.standpoints[at.standpoint];
+        let mut run = self.run_from(at, &world, (plan, 0));
+        run.next_step = plan.steps.len();
+        run.joining = Some(Joining::new(known, at.standpoint));
+        run.touched = touched(at.boundary);
+        run.judge.put_checks_off();
+        let short = run.verdict(&runtime(plan), Start::After(standpoint));
+        let (passed, joined) = run.joining.take().expect("it was set above").into_passed();
+        let recovered = match joined {
+            Some(_) => Recovered { verdict: short, plan: None, is_joined: true },
+            None if short == Verdict::Passed => {
+                Recovered { verdict: short, plan: None, is_joined: false }
+            }
+            None => self.in_full(at, (ending, disk), short),
+        };
+        known.borrow_mut().add(passed, recovered.verdict.clone());
+        recovered
+    }
+
+    /// The same without any short cut: as a plan has it, and with the reads in the order that the short way
+    /// had.
+    fn in_full(
+        &self,
+        at: Moment<'_>,
+        (ending, disk): (&Ending, &Disk),
+        short: Verdict,
+    ) -> Recovered {
+        let touched = touched(at.boundary);
+        let mut asked = self.asked(at);
+        asked.sort_by_key(|who| !touched.contains(&tenant_name(who.tenant)));
+        let reads = asked.into_iter().map(|who| Action::Get { who });
+        let reads: Vec<Action> = [Action::Wait { ms: 0 }].into_iter().chain(reads).collect();
+        for after in [&[], &reads[..]] {
+            let plan = self.plan_of(at, ending, after);
+            let verdict = self.go_on(at, disk.clone(), (&plan, after.len()));
+            if verdict != Verdict::Passed {
+                return Recovered { verdict, plan: Some(plan), is_joined: false };
+            }
+        }
+        let why = format!("a recovery that passes in full found on the short way: {}", short.in_words());
+        Recovered { verdict: Verdict::HarnessBroken(why), plan: None, is_joined: false }
+    }
+
     /// What comes of a run of `plan`, made by [`Recording::plan_of`], from a moment on, where the boot ended
     /// in a way that left `disk`; `after_count` of its steps come then.
-    pub fn go_on(
+    fn go_on(
         &self,
         at: Moment<'_>,
         disk: Disk,
@@ -174,6 +237,22 @@ impl<'a> Recording<'a> {
         run.next_step = plan.steps.len() - after_count - usize::from(waits);
         run
     }
+}
+
+/// What came of a recovery.
+pub struct Recovered {
+    /// How it ended.
+    pub verdict: Verdict,
+    /// The plan that ends so, if it is not the plain one of its moment and ending.
+    pub plan: Option<Plan>,
+    /// It came to where another recovery had been, and ended as that one did.
+    pub is_joined: bool,
+}
+
+/// The tenants to whose files something was done that is pending.
+fn touched(boundary: &Boundary) -> BTreeSet<String> {
+    let paths = boundary.pending_paths();
+    paths.iter().filter_map(|path| tenant_of_path(path)).map(str::to_string).collect()
 }
 
 /// The kind of a step that ends a boot.
