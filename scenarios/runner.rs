@@ -28,7 +28,7 @@ use crate::trail::Follower;
 use crate::verdict::{Finding, Outcome, Played, Verdict, count_faults};
 use crate::{seams, translate};
 use madsim::runtime::Runtime;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use stormglass_model::entity::{EntityKey, OpId};
 use stormglass_model::violation::Violation;
@@ -168,8 +168,6 @@ struct Run<'a> {
     kept: (Vec<Boundary>, Vec<Standpoint<'a>>),
     /// The recoveries that it may join, if it is one itself.
     joining: Option<Joining<'a>>,
-    /// Tenants whose files its crash may have changed: they are read first.
-    touched: BTreeSet<String>,
 }
 
 impl<'a> Run<'a> {
@@ -199,7 +197,6 @@ impl<'a> Run<'a> {
             standpoints: None,
             kept: (Vec::new(), Vec::new()),
             joining: None,
-            touched: BTreeSet::new(),
         }
     }
 

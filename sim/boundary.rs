@@ -6,10 +6,10 @@
 
 use crate::clock::Reading;
 use crate::crash_state::Ending;
-use crate::disk::{Change, Disk, Pending};
+use crate::disk::{Disk, Pending};
 use crate::fault::{Effect, Fault, Faults, holders};
 use crate::trace::{FileKind, OpKind};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The moment before a disk operation.
@@ -43,26 +43,6 @@ impl Boundary {
     /// Everything that is not yet durable, in the order of issue.
     pub fn pending(&self) -> Vec<Pending> {
         self.disk.pending()
-    }
-
-    /// Names of the files to which something was done that is not yet durable.
-    pub fn pending_paths(&self) -> BTreeSet<String> {
-        let mut paths = BTreeSet::new();
-        for pending in self.disk.pending() {
-            match pending.change {
-                Change::Write { file, .. } | Change::Truncate { file, .. } => {
-                    let names = self.disk.paths().filter(|path| self.disk.find(path) == Some(file));
-                    paths.extend(names.map(str::to_string));
-                }
-                Change::Link { path, .. } | Change::Unlink { path } => {
-                    paths.insert(path.to_string());
-                }
-                Change::Rename { from, to, .. } => {
-                    paths.extend([from.to_string(), to.to_string()]);
-                }
-            }
-        }
-        paths
     }
 
     /// The run's faults that had not struck by then.

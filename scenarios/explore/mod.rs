@@ -123,12 +123,11 @@ impl Explorer {
                 continue;
             }
             self.report.at(phase).recoveries += 1;
-            let Recovered { verdict, plan, is_joined } =
+            let Recovered { verdict, is_joined } =
                 recording.recover(moment, (&ending, &disk), (&plan, known));
             self.report.at(phase).joined += u64::from(is_joined);
             let is_sound = verdict == Verdict::Passed;
-            let plain = || recording.plan_of(moment, &ending, &[]);
-            self.found(phase, || plan.unwrap_or_else(plain), verdict);
+            self.found(phase, || recording.plan_of(moment, &ending, &[]), verdict);
             if is_sound && depth < self.budget.depth && is_new_image {
                 self.recovery(recording, moment, (&ending, disk), depth);
             }

@@ -8,7 +8,7 @@
 use super::{Run, aside};
 use crate::check::{Going, PROGRESS_MS};
 use crate::counts;
-use crate::plan::{Action, tenant_name};
+use crate::plan::Action;
 use crate::recipe::Recipe;
 use stormglass_sim::Ending;
 
@@ -97,9 +97,8 @@ impl Run<'_> {
     async fn visit_everything(&mut self, visit: Visit) -> Going {
         self.be_up().await?;
         self.last_read.clear();
-        let mut visited = self.judge.visited().await;
-        visited.sort_by_key(|who| !self.touched.contains(&tenant_name(who.tenant)));
-        for who in visited {
+        self.join().await?;
+        for who in self.judge.visited().await {
             let values = vec![("colour".to_string(), Recipe::Words("grey".to_string()))];
             let more = match visit {
                 Visit::FirstReads => None,

@@ -7,12 +7,11 @@ use super::known::{Joining, Known};
 use super::{ASIDE, Run, runtime};
 use crate::change::Change;
 use crate::check::{Going, Judge};
-use crate::plan::{Action, Plan, Step, Who, tenant_name};
-use crate::seams::tenant_of_path;
+use crate::plan::{Action, Plan, Step, Who};
 use crate::tally::Turn;
 use crate::verdict::Verdict;
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use stormglass_model::entity::OpId;
 use stormglass_sim::{Boundary, Disk, Effect, Ending, Fault, When, World, WorldError};
 
@@ -154,43 +153,27 @@ impl<'a> Recording<'a> {
         let mut run = self.run_from(at, &world, (plan, 0));
         run.next_step = plan.steps.len();
         run.joining = Some(Joining::new(known, at.standpoint));
-        run.touched = touched(at.boundary);
         run.judge.put_checks_off();
         let short = run.verdict(&runtime(plan), Start::After(standpoint));
         let (passed, joined) = run.joining.take().expect("it was set above").into_passed();
-        let recovered = match joined {
-            Some(_) => Recovered { verdict: short, plan: None, is_joined: true },
-            None if short == Verdict::Passed => {
-                Recovered { verdict: short, plan: None, is_joined: false }
-            }
-            None => self.in_full(at, (ending, disk), short),
+        let verdict = match &short {
+            Verdict::Passed => short,
+            _ if joined.is_some() => short,
+            _ => self.in_full(at, (ending, disk), &short),
         };
-        known.borrow_mut().add(passed, recovered.verdict.clone());
-        recovered
+        known.borrow_mut().add(passed, verdict.clone());
+        Recovered { verdict, is_joined: joined.is_some() }
     }
 
-    /// The same without any short cut: as a plan has it, and with the reads in the order that the short way
-    /// had.
-    fn in_full(
-        &self,
-        at: Moment<'_>,
-        (ending, disk): (&Ending, &Disk),
-        short: Verdict,
-    ) -> Recovered {
-        let touched = touched(at.boundary);
-        let mut asked = self.asked(at);
-        asked.sort_by_key(|who| !touched.contains(&tenant_name(who.tenant)));
-        let reads = asked.into_iter().map(|who| Action::Get { who });
-        let reads: Vec<Action> = [Action::Wait { ms: 0 }].into_iter().chain(reads).collect();
-        for after in [&[], &reads[..]] {
-            let plan = self.plan_of(at, ending, after);
-            let verdict = self.go_on(at, disk.clone(), (&plan, after.len()));
-            if verdict != Verdict::Passed {
-                return Recovered { verdict, plan: Some(plan), is_joined: false };
-            }
+    /// The same without any short cut: what is found is told as a plan finds it.
+    fn in_full(&self, at: Moment<'_>, (ending, disk): (&Ending, &Disk), short: &Verdict) -> Verdict {
+        let plan = self.plan_of(at, ending, &[]);
+        let verdict = self.go_on(at, disk.clone(), (&plan, 0));
+        if verdict != Verdict::Passed {
+            return verdict;
         }
-        let why = format!("a recovery that passes in full found on the short way: {}", short.in_words());
-        Recovered { verdict: Verdict::HarnessBroken(why), plan: None, is_joined: false }
+        let found = short.in_words();
+        Verdict::HarnessBroken(format!("a recovery that passes in full finds on the short way: {found}"))
     }
 
     /// What comes of a run of `plan`, made by [`Recording::plan_of`], from a moment on, where the boot ended
@@ -243,16 +226,8 @@ impl<'a> Recording<'a> {
 pub struct Recovered {
     /// How it ended.
     pub verdict: Verdict,
-    /// The plan that ends so, if it is not the plain one of its moment and ending.
-    pub plan: Option<Plan>,
     /// It came to where another recovery had been, and ended as that one did.
     pub is_joined: bool,
-}
-
-/// The tenants to whose files something was done that is pending.
-fn touched(boundary: &Boundary) -> BTreeSet<String> {
-    let paths = boundary.pending_paths();
-    paths.iter().filter_map(|path| tenant_of_path(path)).map(str::to_string).collect()
 }
 
 /// The kind of a step that ends a boot.
