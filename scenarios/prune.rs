@@ -23,6 +23,7 @@ pub struct Pruned {
 enum Part {
     Steps,
     Faults,
+    Fuel,
 }
 
 impl Part {
@@ -30,6 +31,7 @@ impl Part {
         match self {
             Part::Steps => plan.steps.len(),
             Part::Faults => plan.faults.len(),
+            Part::Fuel => plan.fuel.len(),
         }
     }
 
@@ -39,6 +41,7 @@ impl Part {
         match self {
             Part::Steps => rest.steps = without(&plan.steps, at, len),
             Part::Faults => drop(rest.faults.drain(at..at + len)),
+            Part::Fuel => drop(rest.fuel.drain(at..at + len)),
         }
         rest
     }
@@ -70,7 +73,7 @@ pub fn prune(
     let mut best = Pruned { plan: Plan { swarm: None, ..plan.clone() }, try_count: 0 };
     loop {
         let before = best.plan.clone();
-        for part in [Part::Steps, Part::Faults] {
+        for part in [Part::Steps, Part::Faults, Part::Fuel] {
             if !drop_all(&mut best, part, tries_max, still_fails) {
                 return best;
             }

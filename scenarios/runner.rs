@@ -74,7 +74,11 @@ pub fn play_watched(
     let verdict = run.verdict(&runtime(plan), Start::Beginning);
     let Run { story, tally, judge, disk, moved, points, follower, .. } = run;
     let trail = follower.into_trail(tally.struck(&world, &plan.faults));
+    let spent_count = tally.phases.guests().spent_count();
     let mut counts = tally.into_counts(&world);
+    if !plan.fuel.is_empty() {
+        counts.insert(counts::GUESTS_SPENT.to_string(), spent_count);
+    }
     counts.insert(counts::policy(plan.policy.name()), 1);
     counts.insert(counts::reached(counts::OVERTAKEN), points.overtaken_count());
     counts.insert(counts::READINGS.to_string(), judge.reading_count);
@@ -222,6 +226,7 @@ impl<'a> Run<'a> {
             for fault in &self.plan.faults {
                 self.world.arm(fault.clone());
             }
+            self.tally.phases.guests().limit(&self.plan.fuel);
         }
         let clock = self.world.clock();
         clock.set_horizon(clock.monotonic_ms());
@@ -392,6 +397,7 @@ impl<'a> Run<'a> {
     }
 
     fn answered(&mut self, step: &Step, op: Option<OpId>, said: &Said) -> Going {
+        self.judge.guests_spent(self.tally.phases.guests().take_spent());
         let words = said.in_words();
         self.world.answer(format!("client {}", step.client), words.as_str());
         self.tally.count(&counts::answer(words.split(' ').next().unwrap_or_default()));
@@ -517,6 +523,7 @@ impl<'a> Run<'a> {
     /// Waits until nothing moves, buries a dead boot, and has the judge look.
     async fn settle(&mut self) -> Going {
         bounded(&self.judge, self.points.quiet()).await?;
+        self.judge.guests_spent(self.tally.phases.guests().take_spent());
         let mut delayed = self.tally.phases.take_delayed(self.world);
         let overtaken_count = self.points.overtaken_count();
         delayed.all |=
@@ -548,6 +555,7 @@ impl<'a> Run<'a> {
             self.judge.image_put_back(number);
             self.tally.count(counts::DAMAGE_SWAPS);
         }
+        self.judge.guests_spent(self.tally.phases.guests().take_spent());
         self.judge.boot_ended();
         let before = self.judge.rows();
         let remains = self.judge.look_at_remains().await;

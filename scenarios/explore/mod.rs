@@ -8,6 +8,7 @@
 //! a plan that fails alone. What a budget left out is counted, and never called covered.
 
 pub mod errors;
+mod fuel;
 pub mod matrix;
 mod phases;
 pub mod report;

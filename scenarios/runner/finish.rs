@@ -34,6 +34,7 @@ impl Run<'_> {
         // What is compared at the end must not depend on when an idle actor goes.
         self.overtaking_percent = 0;
         self.world.disarm_all();
+        self.tally.phases.guests().limit_no_more();
         self.world.set_quota(None);
         self.story.tell("check", "faults stop; every entity is read");
         self.visit_everything(Visit::FirstReads).await?;

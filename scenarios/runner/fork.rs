@@ -7,6 +7,7 @@ use super::known::{Joining, Known};
 use super::{ASIDE, Run, runtime};
 use crate::change::Change;
 use crate::check::{Going, Judge};
+use crate::guests::Address;
 use crate::plan::{Action, Plan, Step, Who};
 use crate::tally::Turn;
 use crate::verdict::Verdict;
@@ -47,6 +48,8 @@ pub struct Recording<'a> {
     standpoints: Vec<Standpoint<'a>>,
     /// What the platform was at.
     pub turns: Vec<Turn>,
+    /// The fuel that guests used which ran for its steps, at each call of the host and at their end.
+    pub fuel: BTreeMap<Address, Vec<u64>>,
     /// Disk operations of its own end, of which no moments are kept.
     pub ops_after: u64,
 }
@@ -83,9 +86,10 @@ impl<'a> Recording<'a> {
         run.keep_no_more();
         let (boundaries, standpoints) = std::mem::take(&mut run.kept);
         let turns = run.tally.phases.take_turns();
+        let fuel = run.tally.phases.guests().of_steps();
         let last = boundaries.last().map_or(0, |last| last.op_count);
         let ops_after = world.op_count() - last;
-        Recording { plan, world, verdict, boundaries, standpoints, turns, ops_after }
+        Recording { plan, world, verdict, boundaries, standpoints, turns, fuel, ops_after }
     }
 
     /// Its moments, in order.
