@@ -10,9 +10,9 @@ mod known;
 
 pub use config::{changed, config, specs_of};
 pub use fork::{Moment, Recording, Recovered, record};
-pub use known::Known;
 use fork::{Standpoint, Start};
 use known::Joining;
+pub use known::Known;
 
 use crate::change::Change;
 use crate::check::{Going, Judge, PROGRESS_MS, Part, Stop, event_without_its_blob, panics};

@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use stormglass_scenarios::build_info::Build;
 use stormglass_scenarios::bundle::{self, Recorded, Source};
 use stormglass_scenarios::explore::errors::{self, Trouble};
-use stormglass_scenarios::explore::report::{Found, Report};
+use stormglass_scenarios::explore::report::{Counts, Found, Report};
 use stormglass_scenarios::explore::{Budget, explore, is_explorable};
 use stormglass_scenarios::host::{Stopwatch, cores, fresh_seed};
 use stormglass_scenarios::verdict::Verdict;
@@ -214,9 +214,16 @@ impl Options {
                 "not explored {ops} operations of the run's own end: its reads, its minutes, its last restart"
             )?;
         }
-        let left_out = report.total().left_out;
-        if left_out > 0 {
+        let Counts { left_out, joined, .. } = report.total();
+        if left_out > 0 && self.faults.is_empty() {
             writeln!(out, "left out     {left_out} states: raise --states (now {})", self.states)?;
+        }
+        if self.faults.is_empty() {
+            let whole = recoveries - joined;
+            writeln!(
+                out,
+                "to the end   {whole} recoveries; {joined} until they were where another had been"
+            )?;
         }
         writeln!(
             out,

@@ -70,11 +70,7 @@ impl Case {
 ///
 /// # Errors
 /// [`WorldError`] when there can be no world.
-pub fn explore(
-    plan: &Plan,
-    troubles: &[Trouble],
-    slice: (u64, u64),
-) -> Result<Report, WorldError> {
+pub fn explore(plan: &Plan, troubles: &[Trouble], slice: (u64, u64)) -> Result<Report, WorldError> {
     let mut report = Report::default();
     let cases = runner::record(plan, |recording| {
         if recording.verdict != Verdict::Passed {

@@ -17,7 +17,7 @@ const CALLS_MAX: usize = 128;
 /// The row of limits at equal parts.
 pub const AT_PART: &str = "fuel at each 64th";
 /// The row of limits at calls of the host.
-pub const AT_CALL: &str = "fuel at each call of the host";
+pub const AT_CALL: &str = "fuel at each host call";
 
 /// One limit, its row in the report, and whether the run must want for more.
 pub struct Limit {
@@ -49,7 +49,8 @@ pub fn limits((scope, nth): &Address, used: &[u64]) -> (Vec<Limit>, u64) {
 
 /// A guest that must want for fuel did not.
 pub fn never_spent() -> Verdict {
-    let why = "a guest came to its end with less fuel than it had used when it last called the host";
+    let why =
+        "a guest came to its end with less fuel than it had used when it last called the host";
     Verdict::HarnessBroken(why.to_string())
 }
 

@@ -170,24 +170,26 @@ impl<'a> Recording<'a> {
     }
 
     /// The same without any short cut: what is found is told as a plan finds it.
-    fn in_full(&self, at: Moment<'_>, (ending, disk): (&Ending, &Disk), short: &Verdict) -> Verdict {
+    fn in_full(
+        &self,
+        at: Moment<'_>,
+        (ending, disk): (&Ending, &Disk),
+        short: &Verdict,
+    ) -> Verdict {
         let plan = self.plan_of(at, ending, &[]);
         let verdict = self.go_on(at, disk.clone(), (&plan, 0));
         if verdict != Verdict::Passed {
             return verdict;
         }
         let found = short.in_words();
-        Verdict::HarnessBroken(format!("a recovery that passes in full finds on the short way: {found}"))
+        Verdict::HarnessBroken(format!(
+            "a recovery that passes in full finds on the short way: {found}"
+        ))
     }
 
     /// What comes of a run of `plan`, made by [`Recording::plan_of`], from a moment on, where the boot ended
     /// in a way that left `disk`; `after_count` of its steps come then.
-    fn go_on(
-        &self,
-        at: Moment<'_>,
-        disk: Disk,
-        (plan, after_count): (&Plan, usize),
-    ) -> Verdict {
+    fn go_on(&self, at: Moment<'_>, disk: Disk, (plan, after_count): (&Plan, usize)) -> Verdict {
         let world = self.world.resume(at.boundary, disk);
         let standpoint = &self.standpoints[at.standpoint];
         let mut run = self.run_from(at, &world, (plan, after_count));

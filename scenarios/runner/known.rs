@@ -77,7 +77,10 @@ impl<'a> Joining<'a> {
     pub fn read(&mut self, rows: &[Arc<TenantRows>]) {
         let digest_of = |rows: &Arc<TenantRows>| {
             let known = self.rows.iter().find(|(known, _)| Arc::ptr_eq(known, rows));
-            (Arc::clone(rows), known.map_or_else(|| Digest::of_value(&**rows), |(_, digest)| *digest))
+            (
+                Arc::clone(rows),
+                known.map_or_else(|| Digest::of_value(&**rows), |(_, digest)| *digest),
+            )
         };
         self.rows = rows.iter().map(digest_of).collect();
         let digests: Vec<u128> = self.rows.iter().map(|(_, digest)| digest.0).collect();
@@ -118,7 +121,7 @@ impl Run<'_> {
     fn moment(&mut self) -> Digest {
         let clock = self.world.clock();
         let boot = self.server.as_ref().map(|server| Server::boot(server).number());
-        let faults: Vec<_> = self.world.ledger().into_iter().map(|(_, count)| count).collect();
+        let faults: Vec<_> = self.world.ledger().into_values().collect();
         let Some(joining) = &self.joining else { return Digest(0) };
         let files = joining.known.borrow_mut().digests.of(&self.world.image());
         let times = (clock.now_utc_ms(), clock.monotonic_ms());
