@@ -57,6 +57,7 @@ pub fn plan(number: u64) -> Plan {
         swarm: None,
         steps,
         faults,
+        fuel: Vec::new(),
     }
 }
 

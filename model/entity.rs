@@ -38,7 +38,7 @@ pub struct Origin {
 }
 
 /// Which entity: tenant, entity set and id.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EntityKey {
     /// The tenant.
     pub tenant: String,

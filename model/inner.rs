@@ -186,7 +186,13 @@ impl World {
                 is_due.then(call).into_iter().collect()
             }
             Intended::Trigger(integration) => {
-                let mut ends = self.guest_ends(event, integration, times);
+                let spent = self.spent.get(&(event.sequence_nr, integration.name.to_owned()));
+                let mut ends = match spent {
+                    // It ran, and nobody has run it since.
+                    Some(false) => Vec::new(),
+                    _ => self.guest_ends(event, integration, times),
+                };
+                ends.extend(spent.map(|_| Outcome::fault("fuel")));
                 let elapsed_ms = times.now.mono_ms().saturating_sub(event.sent.mono_ms());
                 if elapsed_ms >= integration.timeout_ms {
                     ends.push(Outcome::fault("timeout"));

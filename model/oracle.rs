@@ -175,6 +175,17 @@ impl Oracle {
             }
         }
         self.ledgers.values_mut().for_each(Ledger::boot_ended);
+        for world in self.entities.values_mut().flat_map(|tracked| &mut tracked.worlds) {
+            world.spent.values_mut().for_each(|is_over| *is_over = true);
+        }
+    }
+
+    /// A guest that ran for the entity's event has ended because it was given too little fuel. Told before its
+    /// callback can be seen.
+    pub fn guest_spent(&mut self, key: &EntityKey, sequence_nr: u64, integration: &str) {
+        for world in &mut self.tracked(key).worlds {
+            world.spent.insert((sequence_nr, integration.to_owned()), false);
+        }
     }
 
     /// A request is sent. Without a running boot nobody receives it, and it can only be lost.

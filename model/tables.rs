@@ -6,6 +6,7 @@
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
@@ -14,7 +15,7 @@ use crate::entity::EntityKey;
 use crate::violation::{Invariant, Mismatch, Violation};
 
 /// How an event's row says that it kept a field.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum KeptRow {
     /// In the state itself.
     Inline,
@@ -35,7 +36,7 @@ pub enum KeptRow {
 }
 
 /// A row of `events`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct EventRow {
     /// The entity.
     pub entity: EntityKey,
@@ -62,7 +63,7 @@ pub struct EventRow {
 }
 
 /// What an event's row says is to be done later.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum IntentRow {
     /// A guest is run.
     Trigger {
@@ -90,7 +91,7 @@ pub enum IntentRow {
 }
 
 /// How far a row of `outbox` has come.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum OutboxState {
     /// It is still to be done.
     Open,
@@ -101,7 +102,7 @@ pub enum OutboxState {
 }
 
 /// A row of `outbox`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct OutboxRow {
     /// The entity whose event left it.
     pub entity: EntityKey,
@@ -151,6 +152,12 @@ impl PartialEq for Body {
 
 impl Eq for Body {}
 
+impl Hash for Body {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self[..].hash(state);
+    }
+}
+
 impl fmt::Debug for Body {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         self[..].fmt(formatter)
@@ -158,7 +165,7 @@ impl fmt::Debug for Body {
 }
 
 /// A row of `blobs`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct BlobRow {
     /// `blob_key`.
     pub key: String,
@@ -171,7 +178,7 @@ pub struct BlobRow {
 }
 
 /// A row of `snapshots`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SnapshotRow {
     /// The entity.
     pub entity: EntityKey,
@@ -180,7 +187,7 @@ pub struct SnapshotRow {
 }
 
 /// The rows of one tenant at one moment.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Hash)]
 pub struct TenantRows {
     /// The tenant.
     pub tenant: String,

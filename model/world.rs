@@ -118,6 +118,9 @@ pub struct World {
     pub answered: Option<(BootId, u64)>,
     /// Intents, by event and number, whose row has been seen closed: they never take effect.
     pub closed: BTreeSet<(u64, u64)>,
+    /// Runs of guests that ended for want of fuel, by event and integration: each with whether its boot is
+    /// over, so that another may have run since.
+    pub spent: BTreeMap<(u64, String), bool>,
     /// Whether damage may have taken a value's row and what the journal says of it.
     pub may_be_lost: bool,
 }
@@ -133,6 +136,7 @@ impl World {
             acks: BTreeMap::new(),
             answered: None,
             closed: BTreeSet::new(),
+            spent: BTreeMap::new(),
             may_be_lost: false,
         }
     }

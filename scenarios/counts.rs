@@ -16,6 +16,8 @@ pub const UNVERIFIED: &str = "check unverified";
 pub const ORPHANS: &str = "check orphans";
 /// Runs that left more and more to be done, however long one waited.
 pub const NEVER_AT_REST: &str = "check never at rest";
+/// Runs of guests that ended because the plan gave them too little fuel.
+pub const GUESTS_SPENT: &str = "guests spent";
 /// Rows of blobs that appeared.
 pub const BLOBS_PUT: &str = "blobs put";
 /// Rows of blobs that a sweep took.

@@ -113,6 +113,7 @@ pub fn plan(specs: &[SpecText], seed: Seed, settings: &Settings) -> Plan {
         specs: Some(specs.to_vec()),
         steps,
         faults,
+        fuel: Vec::new(),
     }
 }
 

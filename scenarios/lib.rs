@@ -14,6 +14,7 @@ pub mod drive;
 pub mod explore;
 pub mod failure;
 pub mod foreign;
+pub mod guests;
 pub mod host;
 pub mod http;
 pub mod hunt;

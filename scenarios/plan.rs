@@ -148,6 +148,21 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// The faults.
     pub faults: Vec<Fault>,
+    /// Runs of guests that are given little fuel.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fuel: Vec<FuelLimit>,
+}
+
+/// A run of a guest that is given less fuel than it needs, or just so much.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FuelLimit {
+    /// What it runs for, as faults name it: `step 3/outbox/guest`.
+    pub scope: String,
+    /// The how manieth run there it is, counted from 1.
+    pub nth: u64,
+    /// What it is given.
+    pub fuel: u64,
 }
 
 /// Why a text is no plan.

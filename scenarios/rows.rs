@@ -43,53 +43,87 @@ pub struct Look {
     pub rows: Result<Arc<TenantRows>, String>,
 }
 
-/// Reads tables. A file that nothing was written to since it was last read is not read again, except
-/// after a crash.
-/// A clone goes on by itself.
+/// Reads tables. A file that nothing was written to since it was last read is not read again, and one that
+/// SQLite has found sound as it is is not checked again. A clone goes on by itself.
 #[derive(Clone, Default)]
 pub struct Reader {
     last: Option<Disk>,
     rows: BTreeMap<String, Arc<TenantRows>>,
     known: BTreeMap<String, Arc<Known>>,
+    /// By tenant, the disk on which SQLite last found its file sound.
+    sound: BTreeMap<String, Disk>,
+    /// Whether what is read after a crash is checked later, by [`Reader::check`].
+    pub puts_checks_off: bool,
 }
 
 impl Reader {
     /// Looks at the files of `tenants` and of every other tenant on `disk`, as if the process had been
-    /// killed at that moment; in the order of their names, without those that are spared. A tenant without a file has no rows. After
-    /// a crash every file is read, and SQLite checks it.
+    /// killed at that moment; in the order of their names, without those that are spared. A tenant without a
+    /// file has no rows. After a crash SQLite checks what it has not seen yet.
     pub async fn look(
         &mut self,
         world: &World,
         (disk, is_crashed): (Disk, bool),
         (tenants, spared): (&BTreeSet<String>, &BTreeSet<String>),
     ) -> Vec<Look> {
-        let last = self.last.replace(disk.clone()).filter(|_| !is_crashed);
+        let last = self.last.replace(disk.clone());
         let known = std::mem::take(&mut self.rows);
-        let is_known = |tenant: &String| {
-            let is_unchanged =
-                |last: &Disk| files_of(tenant).iter().all(|f| disk.is_unchanged_since(last, f));
-            last.as_ref().is_some_and(is_unchanged)
-        };
+        let is_known = |tenant: &String| is_unchanged(tenant, &disk, last.as_ref());
         let mut looks = Vec::new();
         let mut fork = Fork::new(world, &disk);
         let on_disk = tenants_on(&disk);
         let all: BTreeSet<&String> = on_disk.iter().chain(tenants).collect();
         for tenant in all.into_iter().filter(|tenant| !spared.contains(*tenant)) {
-            let look = match known.get(tenant).filter(|_| is_known(tenant)) {
+            let is_sound = is_unchanged(tenant, &disk, self.sound.get(tenant));
+            let checks = is_crashed && !is_sound && !self.puts_checks_off;
+            let rows = known.get(tenant).filter(|_| !checks && is_known(tenant));
+            let look = match rows {
                 Some(rows) => Look::found(tenant, Arc::clone(rows)),
                 None if on_disk.contains(tenant) => {
                     let known = Arc::make_mut(self.known.entry(tenant.clone()).or_default());
-                    look_at(tenant, (&disk, known), (&mut fork, is_crashed)).await
+                    look_at(tenant, (&disk, known), (&mut fork, checks)).await
                 }
                 None => Look::at_nothing(tenant),
             };
             if let Ok(rows) = &look.rows {
+                if checks && look.damage.is_none() {
+                    self.sound.insert(tenant.clone(), disk.clone());
+                }
                 self.rows.insert(tenant.clone(), Arc::clone(rows));
             }
             looks.push(look);
         }
         fork.end();
         looks
+    }
+
+    /// Has SQLite check every file on `disk` that it has not found sound as it is, but for those that are
+    /// spared. Returns what it says of the first that is damaged, with the tenant.
+    ///
+    /// # Errors
+    /// A file that cannot be opened, and why.
+    pub async fn check(
+        &mut self,
+        world: &World,
+        disk: &Disk,
+        spared: &BTreeSet<String>,
+    ) -> Result<Option<(String, String)>, String> {
+        self.puts_checks_off = false;
+        let mut fork = Fork::new(world, disk);
+        let mut found = Ok(None);
+        for tenant in tenants_on(disk) {
+            if spared.contains(&tenant) || is_unchanged(&tenant, disk, self.sound.get(&tenant)) {
+                continue;
+            }
+            let damage = async { fork::damage(&fork.open(&tenant).await?).await };
+            found = damage.await.map(|damage| Some((tenant.clone(), damage?)));
+            if !matches!(found, Ok(None)) {
+                break;
+            }
+            self.sound.insert(tenant, disk.clone());
+        }
+        fork.end();
+        found
     }
 
     /// What was last found, by the names of the tenants; nothing of what could not be read.
@@ -141,6 +175,11 @@ pub async fn of_file(path: &Path, tenant: &str) -> Result<(TenantRows, Option<St
     Ok((fork::read_rows(&connection, tenant).await?, damage))
 }
 
+/// Whether nothing was written to a tenant's files since `last`.
+fn is_unchanged(tenant: &str, disk: &Disk, last: Option<&Disk>) -> bool {
+    last.is_some_and(|last| files_of(tenant).iter().all(|file| disk.is_unchanged_since(last, file)))
+}
+
 /// The files that make up a tenant's database.
 fn files_of(tenant: &str) -> [String; 3] {
     ["", "-wal", "-journal"].map(|suffix| database_path(tenant) + suffix)
@@ -161,17 +200,17 @@ impl Look {
 async fn look_at(
     tenant: &str,
     (disk, known): (&Disk, &mut Known),
-    (fork, is_crashed): (&mut Fork<'_>, bool),
+    (fork, checks): (&mut Fork<'_>, bool),
 ) -> Look {
     let mut damage = None;
     let by_format = format::read(disk, tenant, known);
     let asks_libsql = by_format.is_err() || READS_TWICE.load(Ordering::Relaxed);
     let rows = async {
-        if !is_crashed && !asks_libsql {
+        if !checks && !asks_libsql {
             return by_format;
         }
         let connection = fork.open(tenant).await?;
-        if is_crashed {
+        if checks {
             damage = fork::damage(&connection).await?;
         }
         if !asks_libsql {

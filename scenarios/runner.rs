@@ -6,10 +6,13 @@
 mod config;
 mod finish;
 mod fork;
+mod known;
 
 pub use config::{changed, config, specs_of};
-pub use fork::{Moment, Recording, record};
+pub use fork::{Moment, Recording, Recovered, record};
 use fork::{Standpoint, Start};
+use known::Joining;
+pub use known::Known;
 
 use crate::change::Change;
 use crate::check::{Going, Judge, PROGRESS_MS, Part, Stop, event_without_its_blob, panics};
@@ -76,7 +79,11 @@ pub fn play_watched(
     let (scenes, told_count) = run.told.take().unwrap_or_else(|| run.told_by_now());
     let Run { story, tally, judge, disk, moved, points, follower, .. } = run;
     let trail = follower.into_trail(tally.struck(&world, &plan.faults));
+    let spent_count = tally.phases.guests().spent_count();
     let mut counts = tally.into_counts(&world);
+    if !plan.fuel.is_empty() {
+        counts.insert(counts::GUESTS_SPENT.to_string(), spent_count);
+    }
     counts.insert(counts::policy(plan.policy.name()), 1);
     counts.insert(counts::reached(counts::OVERTAKEN), points.overtaken_count());
     counts.insert(counts::READINGS.to_string(), judge.reading_count);
@@ -173,6 +180,8 @@ struct Run<'a> {
     standpoints: Option<Vec<Standpoint<'a>>>,
     /// What was kept of the steps, once they are over.
     kept: (Vec<Boundary>, Vec<Standpoint<'a>>),
+    /// The recoveries that it may join, if it is one itself.
+    joining: Option<Joining<'a>>,
 }
 
 impl<'a> Run<'a> {
@@ -203,6 +212,7 @@ impl<'a> Run<'a> {
             told_strikes: world.first_strikes().len(),
             standpoints: None,
             kept: (Vec::new(), Vec::new()),
+            joining: None,
         }
     }
 
@@ -214,6 +224,7 @@ impl<'a> Run<'a> {
                 Verdict::Violated(finding(*violation, self.step_kind))
             }
             Ok(Err(Stop::Broken(why))) => Verdict::HarnessBroken(why),
+            Ok(Err(Stop::Known(number))) => self.known_end(number),
             Err(panic) => {
                 self.told = Some(self.told_by_now());
                 // What the run still had is dropped, as far as that goes without another panic.
@@ -228,6 +239,7 @@ impl<'a> Run<'a> {
             for fault in &self.plan.faults {
                 self.world.arm(fault.clone());
             }
+            self.tally.phases.guests().limit(&self.plan.fuel);
         }
         let clock = self.world.clock();
         clock.set_horizon(clock.monotonic_ms());
@@ -416,13 +428,16 @@ impl<'a> Run<'a> {
 
     fn answered(&mut self, step: &Step, op: Option<OpId>, said: &Said) -> Going {
         self.tell_strikes();
+        self.judge.guests_spent(self.tally.phases.guests().take_spent());
         let words = said.in_words();
         self.world.answer(format!("client {}", step.client), words.as_str());
         self.tally.count(&counts::answer(words.split(' ').next().unwrap_or_default()));
         if let Said::Answer(answer) = said {
             self.tally.answered(step, answer);
         }
-        if step.id != ASIDE {
+        if let Some(joining) = &mut self.joining {
+            joining.answered(step, said);
+        } else if step.id != ASIDE {
             self.follower.answered(step, said);
         }
         // The runner's own reads are many: they are told when they fail.
@@ -541,6 +556,7 @@ impl<'a> Run<'a> {
         bounded(&self.judge, self.points.quiet()).await?;
         self.tell_strikes();
         self.story.replayed(self.tally.phases.take_replays());
+        self.judge.guests_spent(self.tally.phases.guests().take_spent());
         let mut delayed = self.tally.phases.take_delayed(self.world);
         let overtaken_count = self.points.overtaken_count();
         delayed.all |=
@@ -548,6 +564,7 @@ impl<'a> Run<'a> {
         self.judge.delayed(&delayed);
         if self.world.is_running() || self.server.is_none() {
             let quiet = self.judge.quiet().await;
+            self.note_rows();
             self.stand(&BTreeMap::new());
             self.tally.rows(&self.judge.rows(), true);
             for claim in self.judge.broken_claims() {
@@ -571,9 +588,11 @@ impl<'a> Run<'a> {
             self.judge.image_put_back(number);
             self.tally.count(counts::DAMAGE_SWAPS);
         }
+        self.judge.guests_spent(self.tally.phases.guests().take_spent());
         self.judge.boot_ended();
         let before = self.judge.rows();
         let remains = self.judge.look_at_remains().await;
+        self.note_rows();
         let latest_ms = self.judge.latest_clock_ms();
         let torn = remains
             .iter()
@@ -586,7 +605,9 @@ impl<'a> Run<'a> {
             }
         }
         self.tally.crashed(&crashes[self.crash_count..], torn);
-        self.follower.boot_ended(&before, &self.judge.rows());
+        if self.joining.is_none() {
+            self.follower.boot_ended(&before, &self.judge.rows());
+        }
         self.tally.rows(&self.judge.rows(), false);
         self.crash_count = crashes.len();
         self.judge.dead(remains)

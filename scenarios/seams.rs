@@ -6,7 +6,9 @@ use crate::tally::Phases;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use stormglass_platform::Seams;
-use stormglass_platform::seams::{BoxFuture, Clock, Databases, Ids, Point, Points};
+use stormglass_platform::seams::{
+    BoxFuture, Clock, Databases, GuestRun, Ids, Point, Points, Usage,
+};
 use stormglass_sim::{self as sim, Boot, Label, Machine};
 
 /// Where the tenants' files are on the simulated disk.
@@ -91,10 +93,24 @@ impl Points for SimPoints {
             }
         })
     }
+
+    fn guest_fuel(&self, run: GuestRun<'_>) -> Option<u64> {
+        let scope = scope(self.boot.number(), GUEST_START, run.origin);
+        self.phases.guests().begin(scope, run)
+    }
+
+    fn guest_used(&self, run: GuestRun<'_>, fuel: u64, at: Usage) {
+        // Nothing of a dead boot is visible.
+        if self.boot.is_alive() {
+            self.phases.guests().used(run, fuel, at);
+        }
+    }
 }
 
 /// How the labels of points begin at which a guest is computing.
 const GUEST: &str = "guest.";
+/// The first of them.
+const GUEST_START: &str = "guest.start";
 
 /// The scope of the operations after a point: what faults name. What a step leads to is a part of its
 /// scope, such as `step 3/append` and `step 3/put`, and `step 3/outbox/guest` of what its outbox rows do.

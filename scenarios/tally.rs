@@ -4,6 +4,7 @@
 //! anyway. A run that is not counted has the same trace.
 
 use crate::counts::{self, Phase};
+use crate::guests::Guests;
 use crate::http::Answer;
 use crate::plan::{Action, Step};
 use crate::races::Races;
@@ -28,6 +29,7 @@ type Key = (&'static str, OpKind, FileKind);
 pub struct Phases {
     state: Arc<Mutex<PhasesState>>,
     races: Races,
+    guests: Guests,
 }
 
 #[derive(Default)]
@@ -152,6 +154,11 @@ impl Phases {
 
     fn state(&self) -> MutexGuard<'_, PhasesState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What guests have used, and are given.
+    pub fn guests(&self) -> &Guests {
+        &self.guests
     }
 
     /// Who has waited for whom.

@@ -143,6 +143,7 @@ impl Scenario {
             swarm: Some(drawn),
             steps,
             faults,
+            fuel: Vec::new(),
         };
         rare.into_iter().for_each(|rare| rare.settle(&mut plan));
         damage::strike(&mut plan, profile);

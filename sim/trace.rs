@@ -7,6 +7,7 @@
 use crate::disk::Fate;
 use serde::{Serialize, Serializer};
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use twox_hash::XxHash3_128;
 
@@ -80,8 +81,28 @@ impl Digest {
         Digest(XxHash3_128::oneshot(bytes))
     }
 
+    /// XXH3-128 of what `value` feeds to a hasher: equal for equal values, in any process of this build.
+    pub fn of_value(value: &(impl Hash + ?Sized)) -> Digest {
+        let mut digester = Digester(XxHash3_128::new());
+        value.hash(&mut digester);
+        Digest(digester.0.finish_128())
+    }
+
     fn halves(self) -> [u64; 2] {
         [self.0 as u64, (self.0 >> 64) as u64]
+    }
+}
+
+/// What a value feeds is taken in whole; only [`Digest::of_value`] asks for what came of it.
+struct Digester(XxHash3_128);
+
+impl Hasher for Digester {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.write(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0.finish_128() as u64
     }
 }
 

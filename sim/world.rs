@@ -98,14 +98,17 @@ impl World {
     }
 
     /// The hash over everything recorded so far: equal for equal runs, in any process.
+    ///
+    /// # Panics
+    /// In a world that was resumed.
     pub fn fingerprint(&self) -> Digest {
-        self.machine.0.state().trace.as_ref().expect("the main machine has a trace").fingerprint()
+        self.machine.0.state().trace.as_ref().expect("a world that began has a trace").fingerprint()
     }
 
     /// The records so far; none unless [`WorldOptions::keep_trace`] is set.
     pub fn records(&self) -> Vec<Record> {
         let state = self.machine.0.state();
-        state.trace.as_ref().expect("the main machine has a trace").records().to_vec()
+        state.trace.as_ref().map_or_else(Vec::new, |trace| trace.records().to_vec())
     }
 
     /// How many records there are so far, if they are kept.
@@ -123,13 +126,14 @@ impl World {
 
     /// A world of its own that goes on after the machine of this one was at `boundary` and then ended in
     /// `ending`: its clock and its faults stand where they stood, no process runs. It takes this world's place
-    /// in the process: nothing may run in both at once. Its trace begins here, and is not kept.
+    /// in the process: nothing may run in both at once. It has no trace.
     pub fn resume(&self, boundary: &Boundary, disk: Disk) -> World {
-        let label = format!("after {} operations", boundary.op_count);
+        // Not the moment's own: what differs in nothing else is to stay the same.
+        let label = format!("after boot {}", boundary.boot);
         vfs::seed_randomness(self.seed.stream_for("ids", &label).bits() as u32);
         let clock = self.clock().resumed(boundary.clock);
         let empty = Disk::new(disk.options());
-        let machine = Machine::new(self.seed, empty, clock, Some(Trace::new(false)));
+        let machine = Machine::new(self.seed, empty, clock, None);
         machine.0.state().resume(boundary, disk);
         World { machine, seed: self.seed, process: Arc::clone(&self.process) }
     }

@@ -52,6 +52,42 @@ pub struct Point<'a> {
 pub trait Points: Send + Sync {
     /// Ends when the task may go on.
     fn reach<'a>(&'a self, point: Point<'a>) -> BoxFuture<'a, ()>;
+
+    /// The fuel that this run of a guest is given, where that is less than its limit. Asked once, as it begins.
+    fn guest_fuel(&self, _: GuestRun<'_>) -> Option<u64> {
+        None
+    }
+
+    /// This run has used so much fuel, told as it calls the host and as it ends.
+    fn guest_used(&self, _: GuestRun<'_>, _fuel: u64, _at: Usage) {}
+}
+
+/// A run of a guest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GuestRun<'a> {
+    /// For whom.
+    pub tenant: &'a str,
+    /// The type of the entity whose event triggered it.
+    pub entity_type: &'a str,
+    /// The entity's id.
+    pub entity_id: &'a str,
+    /// The event's number.
+    pub sequence_nr: u64,
+    /// The integration's name.
+    pub integration: &'a str,
+    /// As of its points.
+    pub origin: &'a str,
+}
+
+/// When a guest's fuel was looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Usage {
+    /// As it called the host.
+    Call,
+    /// As it ended, in whatever way but the next.
+    End,
+    /// As it ended for want of it.
+    UsedUp,
 }
 
 /// Points that hold nobody up.

@@ -33,6 +33,7 @@ pub use remains::event_without_its_blob;
 
 use crate::change::{Change, model_mode};
 use crate::foreign;
+use crate::guests::Spent;
 use crate::http::Answer;
 use crate::plan::{Action, Plan, Step, Who, entity_id, tenant_name};
 use crate::rows::{Look, Reader};
@@ -63,6 +64,8 @@ pub enum Stop {
     Violated(Box<Violation>),
     /// The harness failed.
     Broken(String),
+    /// What comes then is known: another recovery was here, the one of this number.
+    Known(usize),
 }
 
 /// Whether a run goes on.
@@ -251,6 +254,13 @@ impl<'a> Judge<'a> {
         let op = self.ask(|oracle, now| oracle.send(now, request));
         self.calm.sent(self.world, op);
         Some(op)
+    }
+
+    /// Guests that the plan gave too little fuel have ended for that.
+    pub fn guests_spent(&mut self, spent: Vec<Spent>) {
+        for (key, sequence_nr, integration) in spent {
+            self.oracle.guest_spent(&key, sequence_nr, &integration);
+        }
     }
 
     /// A request got no answer and will get none.

@@ -3,7 +3,7 @@
 //! **Invariant:** what is read stands on a fork of the disk, and each reading says how sure its rows are: of
 //! a dead store, an idle one, or one in which nothing can be overwritten any more.
 
-use super::{Judge, Part, remains};
+use super::{Going, Judge, Part, remains, violated};
 use crate::plan::{Who, entity_number, tenant_number};
 use crate::rows::Look;
 use crate::seams::tenants_on;
@@ -46,6 +46,26 @@ impl Judge<'_> {
         let looks = self.reader.look(self.world, (image, is_dead), (&tenants, &spared)).await;
         (self.watch)(Part::Platform);
         looks
+    }
+
+    /// From now on no file is checked after a crash before [`Judge::files_are_sound`] asks for it.
+    pub fn put_checks_off(&mut self) {
+        self.reader.puts_checks_off = true;
+    }
+
+    /// I14: SQLite finds each file sound that it has not checked as it is, if checks were put off.
+    pub async fn files_are_sound(&mut self) -> Going {
+        if !std::mem::take(&mut self.reader.puts_checks_off) {
+            return Ok(());
+        }
+        let (image, spared) = (self.world.image(), self.oracle.damaged_tenants());
+        let (tenant, damage) = match self.reader.check(self.world, &image, &spared).await {
+            Ok(None) => return Ok(()),
+            Ok(Some((tenant, damage))) => (tenant, Some(damage)),
+            Err(why) => ("a tenant's tables".to_string(), Some(why)),
+        };
+        let look = Look { tenant, damage, rows: Ok(Arc::default()) };
+        remains::whole(look).map_or_else(violated, |_| Ok(()))
     }
 
     /// Reads the tables for a run's own sake, judge or not: the next quiet moment reads them again.

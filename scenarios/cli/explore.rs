@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use stormglass_scenarios::build_info::Build;
 use stormglass_scenarios::bundle::{self, Recorded, Source};
-use stormglass_scenarios::explore::errors::{self, DeviceError};
-use stormglass_scenarios::explore::report::{Found, Report};
+use stormglass_scenarios::explore::errors::{self, Trouble};
+use stormglass_scenarios::explore::report::{Counts, Found, Report};
 use stormglass_scenarios::explore::{Budget, explore, is_explorable};
 use stormglass_scenarios::failure::Paint;
 use stormglass_scenarios::host::{Stopwatch, cores, fresh_seed};
@@ -37,9 +37,10 @@ pub struct Options {
     /// Recoveries at most, with a depth of 2.
     #[arg(long, default_value = "100000", value_name = "N")]
     recoveries_max: u64,
-    /// In place of crashes an error of the device at every disk operation, once and from there on.
+    /// In place of crashes an error of the device at every disk operation, once and from there on; or the end
+    /// of a guest's fuel at every part of what it uses.
     #[arg(long, value_delimiter = ',', conflicts_with_all = ["states", "depth"])]
-    faults: Vec<DeviceError>,
+    faults: Vec<Trouble>,
     /// Processes; as many as there are cores if absent.
     #[arg(long)]
     jobs: Option<NonZero<u64>>,
@@ -192,9 +193,16 @@ impl Options {
                 "not explored {ops} operations of the run's own end: its reads, its minutes, its last restart"
             ));
         }
-        if total.left_out > 0 {
+        if total.left_out > 0 && self.faults.is_empty() {
             let (left_out, states) = (total.left_out, self.states);
             say(format!("left out     {left_out} states: raise --states (now {states})"));
+        }
+        if self.faults.is_empty() {
+            let Counts { joined, .. } = total;
+            let whole = recoveries - joined;
+            say(format!(
+                "to the end   {whole} recoveries; {joined} until they were where another had been"
+            ));
         }
         let (points, violations, kinds) = (total.points, total.violations, failures.len());
         found(format!(

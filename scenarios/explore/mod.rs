@@ -8,15 +8,17 @@
 //! a plan that fails alone. What a budget left out is counted, and never called covered.
 
 pub mod errors;
+mod fuel;
 pub mod matrix;
 mod phases;
 pub mod report;
 
 use crate::plan::{Action, Plan};
-use crate::runner::{self, Moment, Recording};
+use crate::runner::{self, Known, Moment, Recording, Recovered};
 use crate::verdict::{Signature, Verdict};
 use phases::Phases;
 use report::{Found, Report};
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use stormglass_sim::crash_state::within;
 use stormglass_sim::disk::Digests;
@@ -74,7 +76,7 @@ impl Explorer {
     /// All moments of a run that was recorded at this depth.
     fn moments(&mut self, recording: &Recording<'_>, depth: u32) {
         let mut phases = Phases::of(recording, depth);
-        let mut seen = BTreeSet::new();
+        let (mut seen, known) = (BTreeSet::new(), RefCell::default());
         let mut last: Option<Moment<'_>> = None;
         for moment in recording.moments() {
             let phase = phases.at(moment.boundary);
@@ -83,7 +85,7 @@ impl Explorer {
                 last.standpoint == moment.standpoint && moment.boundary.is_same_as(last.boundary)
             };
             if !last.replace(moment).is_some_and(is_same) {
-                self.states(recording, (moment, phase, depth), &mut seen);
+                self.states(recording, (moment, phase, depth), (&mut seen, &known));
             }
         }
     }
@@ -93,13 +95,14 @@ impl Explorer {
         &mut self,
         recording: &Recording<'_>,
         (moment, phase, depth): (Moment<'_>, &'static str, u32),
-        seen: &mut BTreeSet<(usize, Digest)>,
+        (seen, known): (&mut BTreeSet<(usize, Digest)>, &RefCell<Known>),
     ) {
         let boundary = moment.boundary;
         let sector_size_bytes = boundary.disk().options().sector_size_bytes;
         let seed = Seed(boundary.op_count);
         let chosen = within(&boundary.pending(), sector_size_bytes, self.budget.states, seed);
         self.report.at(phase).left_out += chosen.left_out_count as u64;
+        let plan = recording.plan_up_to(moment);
         let losses = chosen.survivors.into_iter().map(Ending::PowerLoss);
         for ending in std::iter::once(Ending::ProcessKill).chain(losses) {
             let disk = boundary.end(&ending);
@@ -121,10 +124,11 @@ impl Explorer {
                 continue;
             }
             self.report.at(phase).recoveries += 1;
-            let plan = recording.plan_of(moment, &ending, &[]);
-            let verdict = recording.go_on(moment, disk.clone(), (&plan, 0));
+            let Recovered { verdict, is_joined } =
+                recording.recover(moment, (&ending, &disk), (&plan, known));
+            self.report.at(phase).joined += u64::from(is_joined);
             let is_sound = verdict == Verdict::Passed;
-            self.found(phase, || plan, verdict);
+            self.found(phase, || recording.plan_of(moment, &ending, &[]), verdict);
             if is_sound && depth < self.budget.depth && is_new_image {
                 self.recovery(recording, moment, (&ending, disk), depth);
             }

@@ -20,7 +20,10 @@ pub struct Counts {
     pub images: u64,
     /// Recoveries that were played and judged.
     pub recoveries: u64,
-    /// Of these, those that broke a promise.
+    /// Of these, those that came to where another had been, and ended as that one did.
+    #[serde(default)]
+    pub joined: u64,
+    /// Recoveries that broke a promise.
     pub violations: u64,
 }
 
@@ -79,6 +82,7 @@ impl Report {
             ours.images = join(ours.images, theirs.images);
             ours.left_out = join(ours.left_out, theirs.left_out);
             ours.recoveries += theirs.recoveries;
+            ours.joined += theirs.joined;
             ours.violations += theirs.violations;
         }
         self.found.extend(other.found);
@@ -93,6 +97,7 @@ impl Report {
             left_out: sum.left_out + one.left_out,
             images: sum.images + one.images,
             recoveries: sum.recoveries + one.recoveries,
+            joined: sum.joined + one.joined,
             violations: sum.violations + one.violations,
         })
     }
@@ -109,7 +114,7 @@ impl Report {
     /// The table that a person reads.
     pub fn in_words(&self) -> Vec<String> {
         let row = |name: &str, counts: &Counts| {
-            let Counts { points, states, left_out, images, recoveries, violations } = counts;
+            let Counts { points, states, left_out, images, recoveries, violations, .. } = counts;
             format!(
                 "{name:<24} {points:>7} {states:>8} {left_out:>9} {images:>8} {recoveries:>11} {violations:>11}"
             )

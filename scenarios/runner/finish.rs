@@ -34,10 +34,12 @@ impl Run<'_> {
         // What is compared at the end must not depend on when an idle actor goes.
         self.overtaking_percent = 0;
         self.world.disarm_all();
+        self.tally.phases.guests().limit_no_more();
         self.world.set_quota(None);
         self.story.tell("check", "faults stop; every entity is read");
         self.visit_everything(Visit::FirstReads).await?;
         self.pass_a_minute().await?;
+        self.join().await?;
         self.story.tell("check", "a minute later every entity is read and written");
         self.visit_everything(Visit::ReadsAndWrites).await?;
         if let Some([ahead_ms, swept_ms]) = self.judge.until_swept().await {
@@ -50,6 +52,7 @@ impl Run<'_> {
             self.judge.has_caught_up(began_ms)?;
         }
         self.come_to_rest().await?;
+        self.join().await?;
         let (before, is_settled) = (self.judge.rows(), self.judge.is_settled());
         self.end_boot(&Ending::ProcessKill);
         self.settle().await?;
@@ -95,6 +98,7 @@ impl Run<'_> {
     async fn visit_everything(&mut self, visit: Visit) -> Going {
         self.be_up().await?;
         self.last_read.clear();
+        self.join().await?;
         for who in self.judge.visited().await {
             let values = vec![("colour".to_string(), Recipe::Words("grey".to_string()))];
             let more = match visit {
@@ -111,6 +115,7 @@ impl Run<'_> {
                     self.judge.unavailable(&step, said)?;
                 }
             }
+            self.join().await?;
         }
         self.settle().await
     }

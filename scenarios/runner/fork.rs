@@ -3,12 +3,15 @@
 //! **Invariant:** what goes on is what a plan with a crash at that moment's address plays from there: the same
 //! disk, clock, faults, boot and judge. Whoever finds something here can say it as a plan.
 
+use super::known::{Joining, Known};
 use super::{ASIDE, Run, runtime};
 use crate::change::Change;
 use crate::check::{Going, Judge};
+use crate::guests::Address;
 use crate::plan::{Action, Plan, Step, Who};
 use crate::tally::Turn;
 use crate::verdict::Verdict;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use stormglass_model::entity::OpId;
 use stormglass_sim::{Boundary, Disk, Effect, Ending, Fault, When, World, WorldError};
@@ -45,6 +48,8 @@ pub struct Recording<'a> {
     standpoints: Vec<Standpoint<'a>>,
     /// What the platform was at.
     pub turns: Vec<Turn>,
+    /// The fuel that guests used which ran for its steps, at each call of the host and at their end.
+    pub fuel: BTreeMap<Address, Vec<u64>>,
     /// Disk operations of its own end, of which no moments are kept.
     pub ops_after: u64,
 }
@@ -81,9 +86,10 @@ impl<'a> Recording<'a> {
         run.keep_no_more();
         let (boundaries, standpoints) = std::mem::take(&mut run.kept);
         let turns = run.tally.phases.take_turns();
+        let fuel = run.tally.phases.guests().of_steps();
         let last = boundaries.last().map_or(0, |last| last.op_count);
         let ops_after = world.op_count() - last;
-        Recording { plan, world, verdict, boundaries, standpoints, turns, ops_after }
+        Recording { plan, world, verdict, boundaries, standpoints, turns, fuel, ops_after }
     }
 
     /// Its moments, in order.
@@ -130,14 +136,60 @@ impl<'a> Recording<'a> {
         plan
     }
 
-    /// What comes of a run of `plan`, made by [`Recording::plan_of`], from a moment on, where the boot ended
-    /// in a way that left `disk`; `after_count` of its steps come then.
-    pub fn go_on(
+    /// The plan that plays up to a moment. It knows of no end there: see [`Recording::plan_of`].
+    pub fn plan_up_to(&self, moment: Moment<'_>) -> Plan {
+        let mut plan = self.plan.clone();
+        plan.steps.truncate(self.standpoints[moment.standpoint].next_step);
+        plan
+    }
+
+    /// What comes of a recovery after the boot ended in this way, which left `disk`, at a moment up to which
+    /// `plan` plays. It is played until it comes to where one of those that are known has been, and to its end if it
+    /// never does. What is found is what a plan finds that is played from there.
+    pub fn recover(
         &self,
         at: Moment<'_>,
-        disk: Disk,
-        (plan, after_count): (&Plan, usize),
+        (ending, disk): (&Ending, &Disk),
+        (plan, known): (&Plan, &RefCell<Known>),
+    ) -> Recovered {
+        let world = self.world.resume(at.boundary, disk.clone());
+        let standpoint = &self.standpoints[at.standpoint];
+        let mut run = self.run_from(at, &world, (plan, 0));
+        run.next_step = plan.steps.len();
+        run.joining = Some(Joining::new(known, at.standpoint));
+        run.judge.put_checks_off();
+        let short = run.verdict(&runtime(plan), Start::After(standpoint));
+        let (passed, joined) = run.joining.take().expect("it was set above").into_passed();
+        let verdict = match &short {
+            Verdict::Passed => short,
+            _ if joined.is_some() => short,
+            _ => self.in_full(at, (ending, disk), &short),
+        };
+        known.borrow_mut().add(passed, verdict.clone());
+        Recovered { verdict, is_joined: joined.is_some() }
+    }
+
+    /// The same without any short cut: what is found is told as a plan finds it.
+    fn in_full(
+        &self,
+        at: Moment<'_>,
+        (ending, disk): (&Ending, &Disk),
+        short: &Verdict,
     ) -> Verdict {
+        let plan = self.plan_of(at, ending, &[]);
+        let verdict = self.go_on(at, disk.clone(), (&plan, 0));
+        if verdict != Verdict::Passed {
+            return verdict;
+        }
+        let found = short.in_words();
+        Verdict::HarnessBroken(format!(
+            "a recovery that passes in full finds on the short way: {found}"
+        ))
+    }
+
+    /// What comes of a run of `plan`, made by [`Recording::plan_of`], from a moment on, where the boot ended
+    /// in a way that left `disk`; `after_count` of its steps come then.
+    fn go_on(&self, at: Moment<'_>, disk: Disk, (plan, after_count): (&Plan, usize)) -> Verdict {
         let world = self.world.resume(at.boundary, disk);
         let standpoint = &self.standpoints[at.standpoint];
         let mut run = self.run_from(at, &world, (plan, after_count));
@@ -174,6 +226,14 @@ impl<'a> Recording<'a> {
         run.next_step = plan.steps.len() - after_count - usize::from(waits);
         run
     }
+}
+
+/// What came of a recovery.
+pub struct Recovered {
+    /// How it ended.
+    pub verdict: Verdict,
+    /// It came to where another recovery had been, and ended as that one did.
+    pub is_joined: bool,
 }
 
 /// The kind of a step that ends a boot.

@@ -4,7 +4,11 @@
 //! not understand is an error when its table is read, and none before.
 
 use super::ReadError;
-use std::sync::OnceLock;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+/// Texts of tables that are remembered.
+const TEXTS_MAX: usize = 256;
 
 /// Where a column's value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,12 +34,23 @@ pub(super) struct Columns {
 
 impl Columns {
     /// Those of `sqlite_schema` itself.
-    pub fn of_schema() -> Columns {
+    pub fn of_schema() -> Arc<Columns> {
         Columns::new(b"CREATE TABLE sqlite_schema(type, name, tbl_name, rootpage, sql)")
     }
 
-    pub fn new(sql: &[u8]) -> Columns {
-        Columns { sql: sql.to_vec(), parsed: OnceLock::new() }
+    /// Those that `sql` declares. What a text says is read once in a process, as long as there are few texts.
+    pub fn new(sql: &[u8]) -> Arc<Columns> {
+        static KNOWN: Mutex<BTreeMap<Vec<u8>, Arc<Columns>>> = Mutex::new(BTreeMap::new());
+        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(columns) = known.get(sql) {
+            return Arc::clone(columns);
+        }
+        if known.len() >= TEXTS_MAX {
+            known.clear();
+        }
+        let fresh = Arc::new(Columns { sql: sql.to_vec(), parsed: OnceLock::new() });
+        known.insert(sql.to_vec(), Arc::clone(&fresh));
+        fresh
     }
 
     fn parsed(&self) -> &Result<Vec<(String, Column)>, ReadError> {

@@ -51,8 +51,6 @@ fn malformed(what: impl Into<String>) -> ReadError {
 #[derive(Clone, Default)]
 pub struct Memory {
     log: SeenLog,
-    /// Columns by the text that declares them, those of `sqlite_schema` by none.
-    columns: BTreeMap<Vec<u8>, Arc<Columns>>,
     records: Records,
 }
 
@@ -85,13 +83,11 @@ impl<'a> Tables<'a> {
         path: &str,
         memory: &'a mut Memory,
     ) -> Result<Tables<'a>, ReadError> {
-        let Memory { log, columns, records } = memory;
+        let Memory { log, records } = memory;
         let pages = Pages::open(disk, path, log)?;
         let mut tables = BTreeMap::new();
         if !pages.is_empty() {
-            let schema =
-                columns.entry(Vec::new()).or_insert_with(|| Arc::new(Columns::of_schema()));
-            let schema = Arc::clone(schema);
+            let schema = Columns::of_schema();
             let names = ["type", "name", "rootpage", "sql"];
             read_rows(&pages, &Table { root: 1, columns: schema }, &names, |row| {
                 if row.bytes(0)? != b"table" {
@@ -100,15 +96,7 @@ impl<'a> Tables<'a> {
                 let name = row.text(1)?.to_string();
                 let root = u32::try_from(row.integer(2)?).unwrap_or(0);
                 let sql = row.bytes(3)?;
-                let known = match columns.get(sql) {
-                    Some(known) => Arc::clone(known),
-                    None => {
-                        let fresh = Arc::new(Columns::new(sql));
-                        columns.insert(sql.to_vec(), Arc::clone(&fresh));
-                        fresh
-                    }
-                };
-                tables.insert(name, Table { root, columns: known });
+                tables.insert(name, Table { root, columns: Columns::new(sql) });
                 Ok::<(), ReadError>(())
             })?;
         }

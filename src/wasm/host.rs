@@ -12,7 +12,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use wasmtime::{Caller, Engine, Linker, ResourceLimiter};
 
 use crate::defect;
-use crate::seams::{Point, Seams};
+use crate::seams::{GuestRun, Point, Seams, Usage};
+use crate::store::EntityKey;
 
 /// No such field.
 const NO_SUCH_FIELD: i32 = -1;
@@ -40,6 +41,10 @@ pub(super) struct Errand {
     pub tenant: String,
     pub entity: String,
     pub origin: String,
+    /// The run, as [`GuestRun`] names it.
+    pub of: (EntityKey, u64, String),
+    /// What it may use in all.
+    pub fuel: u64,
     /// The reading of the monotonic clock at which its time is over.
     pub deadline_ms: u64,
     /// What `host_get_context` gives.
@@ -54,6 +59,19 @@ impl Errand {
     pub async fn reach(&self, label: &'static str) {
         let Self { tenant, entity, origin, .. } = self;
         self.seams.points.reach(Point { label, tenant, entity, origin }).await;
+    }
+
+    /// The run, as its seam knows it.
+    pub fn run(&self) -> GuestRun<'_> {
+        let (EntityKey { entity_type, entity_id }, sequence_nr, integration) = &self.of;
+        let (tenant, origin, sequence_nr) = (&self.tenant, &self.origin, *sequence_nr);
+        GuestRun { tenant, entity_type, entity_id, sequence_nr, integration, origin }
+    }
+
+    /// Tells how much fuel is used when so much is left.
+    pub fn tell(&self, left: wasmtime::Result<u64>, at: Usage) {
+        let used = self.fuel.saturating_sub(left.unwrap_or(0));
+        self.seams.points.guest_used(self.run(), used, at);
     }
 
     pub fn is_late(&self) -> bool {
@@ -146,6 +164,7 @@ async fn called(
     work: impl FnOnce(&mut Caller<'_, Guest>) -> i32 + Send,
 ) -> wasmtime::Result<i32> {
     let errand = Arc::clone(&guest.data().errand);
+    errand.tell(guest.get_fuel(), Usage::Call);
     errand.in_call.store(true, Ordering::Relaxed);
     errand.reach("guest.call").await;
     errand.in_call.store(false, Ordering::Relaxed);

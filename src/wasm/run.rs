@@ -15,9 +15,11 @@ use super::context;
 use super::host::{Ended, Errand, Guest};
 use super::modules::Usable;
 use super::outcome::{Failure, Outcome};
-use crate::entity::Recalled;
+use crate::entity::{EntityState, Recalled};
 use crate::probe;
+use crate::seams::Usage;
 use crate::spec::Integration;
+use crate::store::EntityKey;
 use crate::tenant::Tenant;
 
 /// A run whose time has begun.
@@ -50,17 +52,25 @@ impl<'a> Run<'a> {
         let _slot = Arc::clone(module.slots).acquire_owned().await.expect("nobody closes it");
         let entity = format!("{}('{}')", recalled.state.entity_type, recalled.state.entity_id);
         let tenant = &self.tenant.name;
+        let EntityState { entity_type, entity_id, sequence_nr, .. } = &recalled.state;
+        let key = EntityKey { entity_type: entity_type.clone(), entity_id: entity_id.clone() };
+        let of = (key, *sequence_nr, self.integration.name.clone());
         let (context, fields) = context::prepare(tenant, self.integration, recalled);
-        let errand = Arc::new(Errand {
+        let mut errand = Errand {
             seams: core.seams.clone(),
             tenant: tenant.clone(),
             entity,
             origin: self.origin.to_owned(),
+            of,
+            fuel: core.guests.fuel,
             deadline_ms: self.deadline_ms,
             context,
             fields,
             in_call: AtomicBool::new(false),
-        });
+        };
+        let given = core.seams.points.guest_fuel(errand.run());
+        errand.fuel = given.unwrap_or(errand.fuel).min(errand.fuel);
+        let errand = Arc::new(errand);
         errand.reach("guest.start").await;
         let outcome = if errand.is_late() {
             Outcome::Failure(Failure::Timeout)
@@ -87,7 +97,7 @@ impl<'a> Run<'a> {
         };
         let mut store = Store::new(module.engine, guest);
         store.limiter(|guest| guest);
-        store.set_fuel(limits.fuel).expect("the engine counts fuel");
+        store.set_fuel(errand.fuel).expect("the engine counts fuel");
         let sliced = store.fuel_async_yield_interval(Some(limits.slice_fuel));
         sliced.expect("a slice is not 0");
         let length = i32::try_from(errand.context.len()).unwrap_or(i32::MAX);
@@ -115,9 +125,10 @@ impl<'a> Run<'a> {
             }
         };
         let Some(ended) = ended else { return Outcome::Failure(Failure::Timeout) };
-        let used = limits.fuel.saturating_sub(store.get_fuel().unwrap_or(0));
-        tracing::debug!(entity = errand.entity, fuel = used, "guest ended");
-        self.outcome(ended, store.data())
+        let outcome = self.outcome(ended, store.data());
+        let is_used_up = matches!(outcome, Outcome::Failure(Failure::Fuel));
+        errand.tell(store.get_fuel(), if is_used_up { Usage::UsedUp } else { Usage::End });
+        outcome
     }
 
     fn outcome(&self, ended: wasmtime::Result<i32>, guest: &Guest) -> Outcome {
