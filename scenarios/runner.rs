@@ -6,10 +6,12 @@
 mod config;
 mod finish;
 mod fork;
+pub mod look;
 
 pub use config::{changed, config, specs_of};
 pub use fork::{Moment, Recording, record};
 use fork::{Standpoint, Start};
+use look::{Look, LookedAt};
 
 use crate::change::Change;
 use crate::check::{Going, Judge, PROGRESS_MS, Part, Stop, event_without_its_blob, panics};
@@ -65,15 +67,24 @@ pub fn play_watched(
     options: PlayOptions,
     watch: &dyn Fn(Part),
 ) -> Result<Played, WorldError> {
+    play_looked_at(plan, options, watch, None).map(|looked_at| looked_at.played)
+}
+
+fn play_looked_at(
+    plan: &Plan,
+    options: PlayOptions,
+    watch: &dyn Fn(Part),
+    look: Option<Look<'_>>,
+) -> Result<LookedAt, WorldError> {
     let PlayOptions { keep_trace, checks } = options;
     let world = world(plan, keep_trace)?;
     let judge = Judge::new(&world, plan, (checks, watch));
-    let mut run = Run::new(plan, &world, judge);
+    let mut run = Run { look, ..Run::new(plan, &world, judge) };
     let threads = Threads::now();
     let verdict = run.verdict(&runtime(plan), Start::Beginning);
     // Whatever else was found, nobody can be accused of it.
     let verdict = threads.started().map_or(verdict, Verdict::HarnessBroken);
-    let Run { story, tally, judge, disk, moved, points, follower, .. } = run;
+    let Run { story, tally, judge, disk, moved, points, follower, was_left, .. } = run;
     let trail = follower.into_trail(tally.struck(&world, &plan.faults));
     let mut counts = tally.into_counts(&world);
     counts.insert(counts::policy(plan.policy.name()), 1);
@@ -92,7 +103,8 @@ pub fn play_watched(
         counts,
         trail,
     };
-    Ok(Played { outcome, story: story.into_lines(), records: world.records(), disk, moved })
+    let (story, records) = (story.into_lines(), world.records());
+    Ok(LookedAt { played: Played { outcome, story, records, disk, moved }, was_left })
 }
 
 /// The world of a run of `plan` that begins.
@@ -167,6 +179,9 @@ struct Run<'a> {
     standpoints: Option<Vec<Standpoint<'a>>>,
     /// What was kept of the steps, once they are over.
     kept: (Vec<Boundary>, Vec<Standpoint<'a>>),
+    /// Whoever looks on.
+    look: Option<Look<'a>>,
+    was_left: bool,
 }
 
 impl<'a> Run<'a> {
@@ -195,6 +210,8 @@ impl<'a> Run<'a> {
             has_begun: true,
             standpoints: None,
             kept: (Vec::new(), Vec::new()),
+            look: None,
+            was_left: false,
         }
     }
 
@@ -264,6 +281,7 @@ impl<'a> Run<'a> {
             let group = &rest[..1 + more];
             self.has_begun = false;
             self.be_up().await?;
+            self.pause(group)?;
             (self.next_step, self.has_begun) = (self.next_step + group.len(), true);
             self.stand(&BTreeMap::new());
             self.step_kind = step_kind(&first.action);
@@ -282,7 +300,7 @@ impl<'a> Run<'a> {
                 self.judge.image_kept();
             }
         }
-        Ok(())
+        self.pause(&[])
     }
 
     /// The platform's configuration in force.
