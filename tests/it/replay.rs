@@ -256,5 +256,5 @@ fn a_run_by_key_can_be_left_and_shows_what_the_model_knows() {
     // What stands before --until is asked for, what comes after is not.
     let both = stepped(&plan, &["--until", "2", "--out", words(&out)], "\n\n\n\n");
     let told = out_of(&both);
-    assert!(told.contains("\nstopped      before step 2 "), "{told}");
+    assert!(told.contains("\nstopped      before at once: step 2 "), "{told}");
 }
