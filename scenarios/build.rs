@@ -36,6 +36,10 @@ fn main() {
     println!("cargo::rustc-env=STORMGLASS_RUSTC={}", version.trim());
     let target = env::var("TARGET").unwrap_or_default();
     println!("cargo::rustc-env=STORMGLASS_TARGET={target}");
+    for name in ["libsql", "wasmtime"] {
+        let variable = format!("STORMGLASS_{}", name.to_uppercase());
+        println!("cargo::rustc-env={variable}={}", locked(name));
+    }
     let (of_damage, others): (Vec<_>, Vec<_>) = probes().into_iter().partition(|(_, of)| *of);
     let names = |probes: Vec<(String, bool)>| probes.into_iter().map(|(name, _)| name).collect();
     let (of_damage, others): (Vec<String>, Vec<String>) = (names(of_damage), names(others));
@@ -46,6 +50,14 @@ fn main() {
     );
     let out = env::var("OUT_DIR").expect("cargo names a folder for what is built");
     fs::write(Path::new(&out).join("probes.rs"), text).expect("that folder can be written");
+}
+
+/// The version of a dependency, as it is locked.
+fn locked(name: &str) -> String {
+    let lock = fs::read_to_string(LOCK).expect("the lock file is part of the checkout");
+    let entry = format!("name = \"{name}\"\nversion = \"");
+    let version = lock.split_once(&entry).and_then(|(_, rest)| rest.split_once('"'));
+    version.map_or("unknown", |(version, _)| version).to_string()
 }
 
 /// getrandom 0.2 makes a raw system call, which madsim does not see: a run with such a draw is another run in every

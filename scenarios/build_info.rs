@@ -12,6 +12,9 @@ const UNKNOWN: &str = "unknown";
 /// What follows a commit when the checkout has changes beside it.
 const WITH_CHANGES: &str = " with changes";
 
+/// Digits of a commit that a person is shown.
+const COMMIT_SHOWN: usize = 10;
+
 /// The build of this program.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Build {
@@ -28,6 +31,12 @@ pub struct Build {
     pub target: String,
     /// SQLite's version and source id.
     pub sqlite: String,
+    /// The version of libsql.
+    #[serde(default)]
+    pub libsql: String,
+    /// The version of wasmtime.
+    #[serde(default)]
+    pub wasmtime: String,
 }
 
 impl Build {
@@ -42,12 +51,25 @@ impl Build {
             rustc: env!("STORMGLASS_RUSTC").to_string(),
             target: env!("STORMGLASS_TARGET").to_string(),
             sqlite: sqlite().unwrap_or_else(|| UNKNOWN.to_string()),
+            libsql: env!("STORMGLASS_LIBSQL").to_string(),
+            wasmtime: env!("STORMGLASS_WASMTIME").to_string(),
         }
     }
 
+    /// The commit and what a run rests on, in a line.
+    pub fn brief(&self) -> String {
+        let (commit, changes) = self.commit.split_once(' ').unwrap_or((&self.commit, ""));
+        let commit: String = commit.chars().take(COMMIT_SHOWN).collect();
+        let commit = [commit.as_str(), changes].join(" ");
+        let rustc: Vec<&str> = self.rustc.split(' ').take(2).collect();
+        let Build { libsql, wasmtime, .. } = self;
+        let (commit, rustc) = (commit.trim_end(), rustc.join(" "));
+        format!("{commit}, {rustc}, libsql {libsql}, wasmtime {wasmtime}")
+    }
+
     /// The parts, by the names that a person knows them by.
-    fn parts(&self) -> [(&'static str, &str); 6] {
-        let Build { version, commit, lock, rustc, target, sqlite } = self;
+    fn parts(&self) -> [(&'static str, &str); 8] {
+        let Build { version, commit, lock, rustc, target, sqlite, libsql, wasmtime } = self;
         [
             ("harness", version),
             ("commit", commit),
@@ -55,6 +77,8 @@ impl Build {
             ("rustc", rustc),
             ("target", target),
             ("SQLite", sqlite),
+            ("libsql", libsql),
+            ("wasmtime", wasmtime),
         ]
     }
 

@@ -4,8 +4,11 @@
 //! one replaces it in the same way.
 
 use crate::build_info::Build;
+use crate::determinism::{self, Comparison};
+use crate::failure::{Failure, Paint};
 use crate::plan::{Plan, PlanError};
 use crate::runner::{self, PlayOptions};
+use crate::shrink::Shrinking;
 use crate::sql::{self, Script};
 use crate::verdict::{Outcome, Played, Signature, Verdict};
 use serde::{Deserialize, Serialize};
@@ -22,7 +25,7 @@ pub const SCRIPT: &str = "script.json";
 pub const TRACE: &str = "trace.jsonl";
 /// The second trace's file, of a run that came out otherwise in another process.
 pub const SECOND_TRACE: &str = "trace-second.jsonl";
-/// The story's file: what `run` prints.
+/// The story's file: the failure as a person is told it.
 pub const STORY: &str = "story.txt";
 /// The file that says what was found.
 pub const OUTCOME: &str = "outcome.json";
@@ -93,8 +96,12 @@ pub struct Recorded {
     pub outcome: Outcome,
     /// The command that plays the seed again.
     pub reproduce: String,
-    /// How much was dropped from the plan, in words; nothing before it is pruned.
-    pub pruned: Option<String>,
+    /// How much of the plan is left; nothing before it is shrunk.
+    #[serde(default)]
+    pub shrunk: Option<Shrinking>,
+    /// Whether two fresh processes have left equal traces of it.
+    #[serde(default)]
+    pub is_confirmed: bool,
     /// The build that found it.
     pub build: Build,
 }
@@ -181,8 +188,9 @@ pub fn write_plain(folder: &Path, source: &Source, recorded: &Recorded) -> io::R
     put_in_place(&draft, folder)
 }
 
-/// Writes a whole bundle: with what the run leaves, which is played once more in this process for that. Without,
-/// and nothing is returned, where its end would take this process along.
+/// Writes a whole bundle: with what the run leaves, which is played once more in this process for that, and by
+/// two fresh processes of `program` that must leave equal traces. Without, and no run is returned, where its end
+/// would take this process along. Also returned is what was recorded.
 ///
 /// # Errors
 /// What the host says, or that there can be no world.
@@ -190,15 +198,38 @@ pub fn write_played(
     folder: &Path,
     source: &Source,
     recorded: &Recorded,
-) -> io::Result<Option<Played>> {
+    program: &Path,
+) -> io::Result<(Recorded, Option<Played>)> {
     if !is_judged(&recorded.outcome.verdict) {
-        return write_plain(folder, source, recorded).map(|()| None);
+        return write_plain(folder, source, recorded).map(|()| (recorded.clone(), None));
     }
     let played = source.play(true).map_err(io::Error::other)?;
     let draft = draft_of(folder)?;
     write_remains(&draft, source, &played)?;
-    finish(&draft, folder, recorded)?;
-    Ok(Some(played))
+    let recorded = confirmed(&draft, recorded, program)?;
+    finish(&draft, folder, &recorded)?;
+    Ok((recorded, Some(played)))
+}
+
+/// Has two fresh processes replay a draft. Where they part nobody is accused but the harness.
+///
+/// # Errors
+/// What the host says.
+pub fn confirmed(draft: &Path, recorded: &Recorded, program: &Path) -> io::Result<Recorded> {
+    write_recorded(draft, recorded)?;
+    let arguments = ["replay".to_string(), draft.display().to_string(), "--trace".to_string()];
+    let recorded = recorded.clone();
+    let compared = determinism::compare(program, &arguments)?;
+    let Some(why) = compared.why_broken() else {
+        return Ok(Recorded { is_confirmed: true, ..recorded });
+    };
+    if let Comparison::Differ(_) = compared.comparison {
+        let [first, second] = &compared.traces;
+        fs::write(draft.join(TRACE), first)?;
+        fs::write(draft.join(SECOND_TRACE), second)?;
+    }
+    let outcome = Outcome { verdict: Verdict::HarnessBroken(why), ..recorded.outcome.clone() };
+    Ok(recorded.with_outcome(outcome))
 }
 
 /// Writes what a run left into a folder that is still a draft: everything but the outcome.
@@ -213,10 +244,7 @@ pub fn write_remains(draft: &Path, source: &Source, played: &Played) -> io::Resu
         writeln!(trace, "{}", serde_json::to_string(record)?)?;
     }
     trace.flush()?;
-    let mut story: String = played.story.iter().map(|line| format!("  {line}\n")).collect();
-    story += &format!("\n{}  {}\n", source.scenario(), played.outcome.verdict.in_words());
-    story += &played.moved.iter().map(|fault| format!("moved  {fault:?}\n")).collect::<String>();
-    fs::write(draft.join(STORY), story)?;
+    fs::write(draft.join(STORY), played.story.join("\n"))?;
     write_disk(draft, played).map(drop)
 }
 
@@ -272,12 +300,20 @@ pub fn write_traces(
     finish(&draft, folder, recorded)
 }
 
-/// Completes a draft with its outcome and puts it into its place.
+/// Completes a draft with its outcome, its story as it is told, and puts it into its place.
 ///
 /// # Errors
 /// What the host says.
 pub fn finish(draft: &Path, folder: &Path, recorded: &Recorded) -> io::Result<()> {
     write_recorded(draft, recorded)?;
+    let file = draft.join(STORY);
+    let story = fs::read_to_string(&file).unwrap_or_default();
+    let story: Vec<String> = story.lines().map(str::to_string).collect();
+    let told = match Failure::of_bundle(folder, recorded, &story) {
+        Some(failure) => failure.told(Paint::PLAIN),
+        None => format!("{}\n\n{}\n", story.join("\n"), recorded.outcome.verdict.in_words()),
+    };
+    fs::write(file, told)?;
     put_in_place(draft, folder)
 }
 
@@ -356,7 +392,8 @@ mod tests {
                 trail: Default::default(),
             },
             reproduce: "cargo stormglass run --seed 0x1".to_string(),
-            pruned: None,
+            shrunk: None,
+            is_confirmed: false,
             build: Build::default(),
         }
     }
@@ -373,11 +410,14 @@ mod tests {
             assert_eq!(read(&folder).unwrap(), (source.clone(), Some(recorded.clone())));
 
             // A better one takes its place, and nothing is left beside it.
-            let pruned = Recorded { pruned: Some("less".to_string()), ..recorded };
+            let shrunk = Shrinking { steps: (3, 1), faults: (0, 0), run_count: 1, host_ms: 1 };
+            let better = Recorded { shrunk: Some(shrunk), ..recorded };
             let draft = draft_of(&folder).unwrap();
             write_remains(&draft, &source, &source.play(true).unwrap()).unwrap();
-            finish(&draft, &folder, &pruned).unwrap();
-            assert_eq!(read(&folder).unwrap(), (source, Some(pruned)));
+            finish(&draft, &folder, &better).unwrap();
+            assert_eq!(read(&folder).unwrap(), (source, Some(better)));
+            let story = fs::read_to_string(folder.join(STORY)).unwrap();
+            assert!(story.starts_with("FAIL ") && story.contains("  shrunk     3 steps to 1, "));
             assert!(folder.join(TRACE).is_file() && folder.join(STORY).is_file());
             assert!(!draft.exists() && !folder.with_extension("old").exists());
         }

@@ -57,7 +57,7 @@ impl Campaign {
         }
         let mut sample = Sample::default();
         let findings = Findings::new(&self.what, &self.folder, &crew);
-        let pruned = findings.while_playing(|found| {
+        let improved = findings.while_playing(|found| {
             crew.play_all(self.seeds.clone().map(Seed), self.jobs, |ended| {
                 let kept = folder
                     .keep(self.what.scenario(ended.seed), &ended)
@@ -79,7 +79,7 @@ impl Campaign {
         if let Some(error) = summary.trouble.take() {
             return Err(error);
         }
-        summary.pruned = pruned;
+        summary.improved = improved;
         if !crew.is_stopped() {
             let mut twins = twins::play(&crew, self.jobs, summary.ends())?;
             twins.look_closer(&self.what, &self.folder, findings::broken_name)?;

@@ -99,7 +99,7 @@ impl Command {
             Command::Run(options) => run::run(options),
             Command::Campaign(options) => campaign::run(options),
             Command::Replay(options) => replay::run(options),
-            Command::Shrink(options) => Done::new(shrink::run(options)?, ()),
+            Command::Shrink(options) => shrink::run(options),
             Command::CheckDeterminism(options) => determinism::run(options),
             Command::Explore(options) => explore::run(options),
             Command::Defects(options) => defects::run(options),

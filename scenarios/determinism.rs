@@ -220,7 +220,8 @@ pub fn keep(
             "cargo stormglass {} --seed {seed}",
             what.arguments("check-determinism").join(" ")
         ),
-        pruned: None,
+        shrunk: None,
+        is_confirmed: false,
         build: Build::this(),
         outcome: outcome.clone(),
     };

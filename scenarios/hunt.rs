@@ -5,10 +5,10 @@
 //! it are all played, but those with a dishonest fault where the defect has nothing to do with damage. Equal
 //! ranges end in equal findings.
 
-use crate::campaign::findings::{in_words, prune_in};
 use crate::defects;
 use crate::host::Stopwatch;
 use crate::plan::Plan;
+use crate::shrink::{Shrinking, shrink_in};
 use crate::verdict::{Signature, Verdict};
 use crate::what::What;
 use crate::workers::{Crew, Order};
@@ -88,22 +88,23 @@ fn is_set_aside(what: &What, seed: Seed, own: &[String]) -> bool {
     !is_of_damage && is_dishonest()
 }
 
-/// The pruned plan of a seed that finds a defect, with words about the pruning.
+/// The shrunk plan of a seed that finds a defect, and what it took.
 ///
 /// # Errors
 /// Why there is none to be kept: it must fail with the defect and pass without.
-pub fn plan_of(defect: &str, seed: Seed, found: &Verdict) -> Result<(Plan, String), String> {
+pub fn plan_of(defect: &str, seed: Seed, found: &Verdict) -> Result<(Plan, Shrinking), String> {
     let told = |error: io::Error| error.to_string();
     let what = What::with_defect(Some(defect));
     let source = what.source(seed)?;
     let plan = source.plan().ok_or("a script is no plan")?;
     let signature = Signature::of(found).ok_or("it passed")?;
     let crew = what.crew().map_err(told)?;
-    let pruned = prune_in(&mut crew.solo(), plan, &signature).map_err(told)?;
-    let without = |crew: Crew| crew.solo().play(&Order::plan(&pruned.plan));
+    let (rest, shrunk) =
+        shrink_in(&mut crew.solo(), plan, &signature, &mut |_, _| {}).map_err(told)?;
+    let without = |crew: Crew| crew.solo().play(&Order::plan(&rest));
     let healthy = What::with_defect(None).crew().and_then(without).map_err(told)?;
     match healthy.map(|outcome| outcome.verdict) {
-        Some(Verdict::Passed) => Ok((pruned.plan.clone(), in_words(plan, &pruned))),
+        Some(Verdict::Passed) => Ok((rest, shrunk)),
         Some(other) => Err(format!("its plan fails without the defect: {}", other.in_words())),
         None => Err("interrupted".to_string()),
     }

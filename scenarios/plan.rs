@@ -203,11 +203,15 @@ impl Plan {
         if let Some(specs) = &plan.specs {
             crate::runner::specs_of(specs).map_err(|why| PlanError::Spec(why.to_string()))?;
         }
-        plan.check_numbers()?;
+        plan.check()?;
         Ok(plan)
     }
 
-    fn check_numbers(&self) -> Result<(), PlanError> {
+    /// Whether a run can have these settings, changes and step numbers.
+    ///
+    /// # Errors
+    /// [`PlanError`], with what no run can have.
+    pub fn check(&self) -> Result<(), PlanError> {
         let settings = [
             ("sector_size_bytes", u64::from(self.disk.sector_size_bytes)),
             ("sweep_batch", self.sweep_batch),

@@ -255,6 +255,7 @@ impl<'a> Run<'a> {
                 stopped
             }
         };
+        self.story.replayed(self.tally.phases.take_replays());
         self.disk = played.is_err().then(|| self.world.image());
         self.end().await;
         madsim::runtime::Handle::current().kill(driver.id());
@@ -327,7 +328,7 @@ impl<'a> Run<'a> {
             self.server = Some(started.map_err(|error| Stop::Broken(error.to_string()))?);
             self.judge.boot_started()?;
             self.stand(&BTreeMap::new());
-            self.story.tell(&format!("boot {number}"), "server up");
+            self.story.boot(number);
             self.settle().await?;
         }
         Ok(())
@@ -530,6 +531,7 @@ impl<'a> Run<'a> {
     /// Waits until nothing moves, buries a dead boot, and has the judge look.
     async fn settle(&mut self) -> Going {
         bounded(&self.judge, self.points.quiet()).await?;
+        self.story.replayed(self.tally.phases.take_replays());
         let mut delayed = self.tally.phases.take_delayed(self.world);
         let overtaken_count = self.points.overtaken_count();
         delayed.all |=

@@ -3,18 +3,30 @@
 use crate::plan::Step;
 use crate::runner::ASIDE;
 use crate::translate;
+use std::collections::BTreeSet;
 use stormglass_sim::{Clock, Crash, Ending, Survivors};
 
 /// The lines of a story.
 pub struct Story {
     clock: Clock,
     lines: Vec<String>,
+    /// The line of the boot that runs, and what was replayed in it.
+    boot: Option<(usize, Replays)>,
+}
+
+/// What a boot has made of its journals.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Replays {
+    /// Actors that were made from their journals.
+    pub actors: BTreeSet<String>,
+    /// Those among them for which blobs were put.
+    pub restored: BTreeSet<String>,
 }
 
 impl Story {
     /// An empty story with the times of `clock`.
     pub fn new(clock: Clock) -> Story {
-        Story { clock, lines: Vec::new() }
+        Story { clock, lines: Vec::new(), boot: None }
     }
 
     /// Tells of one step and what came of it.
@@ -51,6 +63,24 @@ impl Story {
         self.tell("crash", &format!("{how}, after disk op {}{place}", crash.op));
     }
 
+    /// Tells of a boot that is up.
+    pub fn boot(&mut self, number: u32) {
+        // What a first boot reads is not there yet.
+        self.boot = (number > 1).then(|| (self.lines.len(), Replays::default()));
+        self.tell(&format!("boot {number}"), "server up");
+    }
+
+    /// Adds what was replayed to the line of the boot that runs.
+    pub fn replayed(&mut self, more: Replays) {
+        let Some((at, replays)) = &mut self.boot else { return };
+        let before = replays.in_words();
+        replays.actors.extend(more.actors);
+        replays.restored.extend(more.restored);
+        let line = &mut self.lines[*at];
+        line.truncate(line.len() - before.len());
+        *line += &replays.in_words();
+    }
+
     /// Tells of anything else.
     pub fn tell(&mut self, head: &str, text: &str) {
         let ms = self.clock.monotonic_ms();
@@ -66,6 +96,20 @@ impl Story {
     /// The lines.
     pub fn into_lines(self) -> Vec<String> {
         self.lines
+    }
+}
+
+impl Replays {
+    fn in_words(&self) -> String {
+        let restored = match self.restored.len() {
+            0 => "none".to_string(),
+            count => count.to_string(),
+        };
+        match self.actors.len() {
+            0 => String::new(),
+            1 => format!(", 1 actor replayed, blobs put back for {restored}"),
+            count => format!(", {count} actors replayed, blobs put back for {restored}"),
+        }
     }
 }
 

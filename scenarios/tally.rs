@@ -7,6 +7,7 @@ use crate::counts::{self, Phase};
 use crate::http::Answer;
 use crate::plan::{Action, Step};
 use crate::races::Races;
+use crate::story::Replays;
 use crate::trail::{Place, Struck};
 use crate::translate;
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,6 +44,8 @@ struct PhasesState {
     /// The tenant of the last point: what follows it is done for this one.
     tenant: String,
     delayed: Delayed,
+    /// What was replayed since the runner last asked.
+    replays: Replays,
     /// From which disk operation on it is at what, while turns are kept.
     turns: Option<Vec<Turn>>,
 }
@@ -88,7 +91,7 @@ impl Phases {
     pub fn point(&self, machine: &Machine, point: &Point<'_>) {
         let mut state = self.state();
         let who = format!("{} {}", point.tenant, point.entity);
-        let last = state.last_points.insert(who, point.label).unwrap_or_default();
+        let last = state.last_points.insert(who.clone(), point.label).unwrap_or_default();
         let work = match point.label {
             "store.sweep" if point.origin == "sweeper" => Some(counts::SWEEPS),
             "store.sweep" => Some(counts::SWEEPS_ASKED),
@@ -96,6 +99,11 @@ impl Phases {
             "guest.slice" => Some(counts::GUEST_SLICES),
             _ => None,
         };
+        match point.label {
+            "store.journal" => drop(state.replays.actors.insert(who)),
+            "store.put" if last == "store.blobs" => drop(state.replays.restored.insert(who)),
+            _ => {}
+        }
         if let Some(work) = work {
             *state.work.entry(work).or_default() += 1;
         }
@@ -112,6 +120,11 @@ impl Phases {
         };
         state.turn(machine, phase);
         point.tenant.clone_into(&mut state.tenant);
+    }
+
+    /// What was replayed since the last call.
+    pub fn take_replays(&self) -> Replays {
+        std::mem::take(&mut self.state().replays)
     }
 
     /// From now on keeps each turn.

@@ -29,7 +29,7 @@ pub struct What {
     /// The write protocol, in place of the one that the seed draws.
     #[arg(long)]
     pub protocol: Option<Protocol>,
-    /// A known defect to plant in the platform.
+    /// A known defect to plant in the platform, or several: `a+b`.
     #[arg(long)]
     pub defect: Option<String>,
 }

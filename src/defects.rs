@@ -1,4 +1,4 @@
-//! Small wrong turns that a harness must find, one at a time, and counters of places reached.
+//! Small wrong turns that a harness must find, one at a time or some together, and counters of places reached.
 //!
 //! **Invariant:** without the feature `defects` every `defect!` is the constant `false`, and
 //! without `probes` every `probe!` is nothing: a deployed platform contains no name from this file.
@@ -62,12 +62,12 @@ macro_rules! probe {
 
 #[cfg(feature = "defects")]
 mod switch {
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::atomic::{AtomicU64, Ordering};
 
     use super::Defect;
 
-    /// 0 is none, otherwise the index in [`KNOWN`] plus one.
-    static ACTIVE: AtomicU32 = AtomicU32::new(0);
+    /// A bit for each of [`KNOWN`], in their order; they are less than 64.
+    static ACTIVE: AtomicU64 = AtomicU64::new(0);
 
     const fn defect(
         name: &'static str,
@@ -159,27 +159,25 @@ mod switch {
         defect("no-barrier", "an append in doubt is only read again", &["I11"]),
     ];
 
-    /// Switches one defect on, and every other off.
+    /// Switches one defect on, or several whose names a `+` joins, and every other off.
     ///
     /// # Errors
-    /// The name, when no defect has it.
-    pub fn set(name: Option<&str>) -> Result<(), String> {
-        let number = match name {
-            None => 0,
-            Some(name) => KNOWN
-                .iter()
-                .position(|defect| defect.name == name)
-                .and_then(|index| u32::try_from(index + 1).ok())
-                .ok_or_else(|| name.to_owned())?,
-        };
-        ACTIVE.store(number, Ordering::Relaxed);
+    /// The first name that no defect has.
+    pub fn set(names: Option<&str>) -> Result<(), String> {
+        let mut active = 0;
+        for name in names.into_iter().flat_map(|names| names.split('+')) {
+            let at = KNOWN.iter().position(|defect| defect.name == name);
+            active |= 1 << at.ok_or_else(|| name.to_owned())?;
+        }
+        ACTIVE.store(active, Ordering::Relaxed);
         Ok(())
     }
 
-    /// Whether this defect is the one that is switched on.
+    /// Whether this defect is one of those that are switched on.
     pub fn is_on(name: &str) -> bool {
         let active = ACTIVE.load(Ordering::Relaxed);
-        active != 0 && KNOWN[active as usize - 1].name == name
+        let is_active = |at: usize| active & (1 << at) != 0;
+        active != 0 && KNOWN.iter().position(|defect| defect.name == name).is_some_and(is_active)
     }
 }
 

@@ -1,16 +1,16 @@
-//! The failures of a campaign: a bundle a signature, written at once and pruned beside the campaign.
+//! The failures of a campaign: a bundle a signature, written at once and shrunk beside the campaign.
 //!
-//! **Invariant:** a failure's plan is on the host's disk before the next run is looked at. Pruning only ever
+//! **Invariant:** a failure's plan is on the host's disk before the next run is looked at. Shrinking only ever
 //! replaces a whole bundle by another that fails in the same way.
 
 use crate::build_info::Build;
 use crate::bundle::{self, Recorded, Source};
-use crate::plan::Plan;
-use crate::prune::{self, Pruned, TRIES_MAX};
+use crate::shrink::shrink_in;
 use crate::verdict::{Signature, Verdict};
 use crate::what::What;
 use crate::workers::{Crew, Ended, Order, Run, Solo};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Sender};
@@ -32,7 +32,7 @@ pub struct Found<'a> {
     findings: &'a Findings<'a>,
     seen: BTreeSet<String>,
     broken_count: usize,
-    to_prune: Sender<Failure>,
+    to_shrink: Sender<Failure>,
     build: Option<Build>,
 }
 
@@ -49,39 +49,42 @@ impl<'a> Findings<'a> {
         Findings { what, folder, crew }
     }
 
-    /// Has `play` show its runs while others are pruned beside it. Returns what was pruned, in words by
-    /// the bundle's name, and ends when all is.
+    /// Has `play` show its runs while others are shrunk beside it. Returns what became of each, by the bundle's
+    /// name, and ends when all is.
     pub fn while_playing(
         &self,
         play: impl FnOnce(&mut Found) -> io::Result<()>,
-    ) -> io::Result<BTreeMap<String, String>> {
-        let (to_prune, failures) = mpsc::channel::<Failure>();
+    ) -> io::Result<BTreeMap<String, Improved>> {
+        let (to_shrink, failures) = mpsc::channel::<Failure>();
         thread::scope(|scope| {
-            let pruner = scope.spawn(move || {
-                let mut pruned = BTreeMap::new();
+            let shrinker = scope.spawn(move || {
+                let mut improved = BTreeMap::new();
                 for failure in failures {
                     let name = failure.folder.file_name().unwrap_or_default();
                     let name = name.to_string_lossy().into_owned();
                     // The failure is kept as it was found, whatever becomes of this.
-                    let words = self.improve(failure);
-                    pruned.insert(name, words.unwrap_or_else(|why| format!("not pruned: {why}")));
+                    let one = self.improve(failure).unwrap_or_else(Improved::not);
+                    improved.insert(name, one);
                 }
-                pruned
+                improved
             });
             let (seen, broken_count) = (BTreeSet::new(), 0);
-            let mut found = Found { findings: self, seen, broken_count, to_prune, build: None };
+            let mut found = Found { findings: self, seen, broken_count, to_shrink, build: None };
             let played = play(&mut found);
             drop(found);
-            let pruned = pruner.join().map_err(|_| io::Error::other("pruning panicked"))?;
-            played.map(|()| pruned)
+            let improved = shrinker.join().map_err(|_| io::Error::other("shrinking panicked"))?;
+            played.map(|()| improved)
         })
     }
 
     /// Plays the failure once more for its trace, its story and its disk, then with ever less of it.
-    fn improve(&self, failure: Failure) -> io::Result<String> {
+    fn improve(&self, failure: Failure) -> io::Result<Improved> {
         let Failure { seed, source, recorded, folder } = failure;
-        let Some(signature) = recorded.signature.clone() else { return Ok(String::new()) };
+        let Some(signature) = recorded.signature.clone() else {
+            return Ok(Improved::not("it has no signature"));
+        };
         let mut solo = self.crew.solo();
+        // What was recorded, if it failed so again.
         let remains = |solo: &mut Solo<'_>, run: Run, recorded: Recorded| {
             let draft = bundle::draft_of(&folder)?;
             let outcome = solo.play(&Order { run, bundle: Some(draft.clone()) })?;
@@ -89,24 +92,54 @@ impl<'a> Findings<'a> {
                 .filter(|outcome| Signature::of(&outcome.verdict).as_ref() == Some(&signature))
             {
                 Some(outcome) => {
-                    bundle::finish(&draft, &folder, &recorded.with_outcome(outcome))?;
-                    Ok::<_, io::Error>(true)
+                    let recorded = recorded.with_outcome(outcome);
+                    let recorded = bundle::confirmed(&draft, &recorded, &self.crew.program)?;
+                    bundle::finish(&draft, &folder, &recorded)?;
+                    Ok::<_, io::Error>(Some(recorded))
                 }
-                None => bundle::remove(&draft).map(|()| false),
+                None => bundle::remove(&draft).map(|()| None),
             }
         };
-        if !remains(&mut solo, Run::Seed(seed), recorded.clone())? {
-            return Ok(
-                "not pruned: it was interrupted, or ended otherwise when it was played once more"
-                    .into(),
-            );
+        let Some(whole) = remains(&mut solo, Run::Seed(seed), recorded.clone())? else {
+            return Ok(Improved::not(
+                "it was interrupted, or ended otherwise when it was played once more",
+            ));
+        };
+        let Some(plan) = source.plan() else {
+            return Improved::of(&folder, &whole, "a script, not shrunk".to_string());
+        };
+        if let Verdict::HarnessBroken(_) = whole.outcome.verdict {
+            return Improved::of(&folder, &whole, "not shrunk".to_string());
         }
-        let Some(plan) = source.plan() else { return Ok("a script, not pruned".to_string()) };
-        let pruned = prune_in(&mut solo, plan, &signature)?;
-        let words = in_words(plan, &pruned);
-        let recorded = Recorded { pruned: Some(words.clone()), ..recorded };
-        remains(&mut solo, Run::Plan(Box::new(pruned.plan)), recorded)?;
-        Ok(words)
+        let (plan, shrunk) = shrink_in(&mut solo, plan, &signature, &mut |_, _| {})?;
+        let recorded = Recorded { shrunk: Some(shrunk), ..recorded };
+        let recorded = remains(&mut solo, Run::Plan(Box::new(plan)), recorded)?;
+        Improved::of(&folder, recorded.as_ref().unwrap_or(&whole), shrunk.to_string())
+    }
+}
+
+/// What became of a failure that was kept.
+#[derive(Clone, Debug, Default)]
+pub struct Improved {
+    /// How much of its plan is left, in words.
+    pub words: String,
+    /// The failure as a person is told it.
+    pub story: String,
+    /// Why it accuses nobody: two processes have made other runs of it.
+    pub broken: Option<String>,
+}
+
+impl Improved {
+    fn not(why: impl std::fmt::Display) -> Improved {
+        Improved { words: format!("not shrunk: {why}"), ..Improved::default() }
+    }
+
+    fn of(folder: &Path, recorded: &Recorded, words: String) -> io::Result<Improved> {
+        let broken = match &recorded.outcome.verdict {
+            Verdict::HarnessBroken(why) => Some(why.clone()),
+            _ => None,
+        };
+        Ok(Improved { words, story: fs::read_to_string(folder.join(bundle::STORY))?, broken })
     }
 }
 
@@ -134,14 +167,15 @@ impl Found<'_> {
             signature: Some(signature),
             outcome: outcome.clone(),
             reproduce: what.command(*seed),
-            pruned: None,
+            shrunk: None,
+            is_confirmed: false,
             build: self.build.get_or_insert_with(Build::this).clone(),
         };
         let folder = folder.join(name);
         bundle::write_plain(&folder, &source, &recorded)?;
         if bundle::is_judged(&outcome.verdict) {
-            // Nobody listens when pruning has panicked, which is told at the end.
-            let _ = self.to_prune.send(Failure { seed: *seed, source, recorded, folder });
+            // Nobody listens when shrinking has panicked, which is told at the end.
+            let _ = self.to_shrink.send(Failure { seed: *seed, source, recorded, folder });
         }
         Ok(())
     }
@@ -159,33 +193,4 @@ pub fn bundle_name(seed: Seed, verdict: &Verdict, signature: &Signature) -> Stri
 /// The folder of a run that accuses nobody.
 pub fn broken_name(seed: Seed) -> String {
     format!("broken-{seed}")
-}
-
-/// Prunes a plan that fails with `signature`, in worker processes.
-///
-/// # Errors
-/// When a process cannot be started.
-pub fn prune_in(solo: &mut Solo<'_>, plan: &Plan, signature: &Signature) -> io::Result<Pruned> {
-    let mut trouble = None;
-    let pruned = prune::prune(plan, TRIES_MAX, &mut |tried| match solo.play(&Order::plan(tried)) {
-        Ok(outcome) => {
-            outcome.map(|outcome| Signature::of(&outcome.verdict).as_ref() == Some(signature))
-        }
-        Err(error) => {
-            trouble = Some(error);
-            None
-        }
-    });
-    trouble.map_or(Ok(pruned), Err)
-}
-
-/// How much of a plan is left.
-pub fn in_words(whole: &Plan, pruned: &Pruned) -> String {
-    let Pruned { plan, try_count } = pruned;
-    let counts = |whole: usize, rest: usize, what: &str| format!("{whole} {what} to {rest}");
-    format!(
-        "{}, {} ({try_count} runs)",
-        counts(whole.steps.len(), plan.steps.len(), "steps"),
-        counts(whole.faults.len(), plan.faults.len(), "faults"),
-    )
 }

@@ -4,7 +4,7 @@
 //! ended. Which of equal failures became a bundle, and when the canary was found, is the host's doing.
 
 use super::canary::Canary;
-use super::findings::{broken_name, bundle_name};
+use super::findings::{Improved, broken_name, bundle_name};
 use super::matters::Matters;
 use super::shares::Shares;
 use super::twins::Twins;
@@ -24,6 +24,9 @@ const EXIT_INTERRUPTED: u8 = 130;
 /// The exit code of a harness that does not work.
 const EXIT_BROKEN: u8 = 3;
 
+/// Failures that are told in full.
+const STORIES_MAX: usize = 5;
+
 /// How a summary is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Told {
@@ -38,8 +41,8 @@ pub enum Told {
 pub struct Summary {
     /// What became of the canary, where there was one.
     pub canary: Option<Canary>,
-    /// How much of each bundle's plan is left, by the bundle's name.
-    pub pruned: BTreeMap<String, String>,
+    /// What became of each bundle beside the campaign, by the bundle's name.
+    pub improved: BTreeMap<String, Improved>,
     /// The host's time.
     pub elapsed: Duration,
     /// Whether somebody interrupted it.
@@ -124,7 +127,8 @@ impl Summary {
     fn broken_count(&self) -> usize {
         let is_missed = usize::from(self.canary == Some(Canary::Missed));
         let is_blind = usize::from(self.is_blind());
-        self.broken.len() + self.twins.different.len() + is_missed + is_blind
+        let parted = self.improved.values().filter(|one| one.broken.is_some()).count();
+        self.broken.len() + self.twins.different.len() + parted + is_missed + is_blind
     }
 
     fn coverage(&self) -> Coverage {
@@ -160,6 +164,9 @@ impl Summary {
             Told::Whole => self.happenings(),
         };
         lines.extend(self.findings());
+        if told == Told::Whole {
+            lines.extend(self.stories());
+        }
         if told == Told::Whole || self.is_blind() {
             lines.extend(self.lacking());
         }
@@ -230,8 +237,10 @@ impl Summary {
             lines.push(format!("VIOLATED {signature}"));
             lines.push(format!("  seeds      {}, the first {first}", seeds.len()));
             lines.push(format!("  bundle     {}", self.folder.join(name).display()));
-            let pruned = self.pruned.get(name).map(|words| format!("  pruned     {words}"));
-            lines.extend(pruned);
+            let improved = self.improved.get(name);
+            lines.extend(improved.map(|one| format!("  shrunk     {}", one.words)));
+            let broken = improved.and_then(|one| one.broken.as_ref());
+            lines.extend(broken.map(|why| format!("HARNESS BROKEN bundle {name}   {why}")));
         }
         for (seed, why) in self.all_broken() {
             lines.push(format!("HARNESS BROKEN seed {seed}   {why}"));
@@ -256,6 +265,21 @@ impl Summary {
         lines
     }
 
+    /// The first failures as a person is told them; those after them have theirs in their bundles.
+    fn stories(&self) -> Vec<String> {
+        let stories = self.improved.values().filter(|one| !one.story.is_empty());
+        let mut lines: Vec<String> =
+            stories.take(STORIES_MAX).map(|one| format!("\n{}", one.story)).collect();
+        if self.improved.len() > STORIES_MAX {
+            let more = self.improved.len() - STORIES_MAX;
+            lines.push(format!(
+                "{more} more are told in {} of their bundles\n",
+                crate::bundle::STORY
+            ));
+        }
+        lines
+    }
+
     /// The runs that accuse nobody, and those that other processes made otherwise.
     fn all_broken(&self) -> impl Iterator<Item = (Seed, String)> {
         let broken = self.broken.iter().map(|(seed, why)| (*seed, why.clone()));
@@ -272,7 +296,7 @@ impl Summary {
                 "seed_count": seeds.len(),
                 "first_seed": seeds.first().map(|(seed, _)| seed.to_string()),
                 "bundle": self.folder.join(name),
-                "pruned": self.pruned.get(name),
+                "shrunk": self.improved.get(name).map(|one| &one.words),
             })
         });
         let broken = self.all_broken().map(|(seed, why)| (seed.to_string(), why));

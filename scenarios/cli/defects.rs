@@ -1,7 +1,7 @@
 //! `defects`: the known defects, and how long each takes to find.
 
 use super::shrink::in_checkout;
-use super::told::{Done, found, progress};
+use super::told::{Done, found, progress, say};
 use super::{EXIT_BROKEN, EXIT_INTERRUPTED, Error, stopped_by_ctrl_c};
 use clap::Args;
 use serde_json::{Value, json};
@@ -11,8 +11,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use stormglass_scenarios::host::{cores, fresh_seed};
 use stormglass_scenarios::hunt::{self, Hunt};
+use stormglass_scenarios::plan::{Action, Plan};
+use stormglass_scenarios::shrink::Shrinking;
 use stormglass_scenarios::verdict::{Signature, Verdict};
-use stormglass_sim::Seed;
+use stormglass_sim::{Effect, Seed};
 
 pub use stormglass_scenarios::defects::plant;
 
@@ -39,7 +41,10 @@ pub struct Options {
     /// Processes that play at once. One a core if absent.
     #[arg(long, requires = "find")]
     jobs: Option<NonZero<usize>>,
-    /// Prunes the first finding's plan and writes it to tests/defects, where `cargo test` plays it.
+    /// Shrinks the first finding's plan, and says how small it became and how long that took.
+    #[arg(long, requires = "find")]
+    shrink: bool,
+    /// Shrinks it, and writes it to tests/defects, where `cargo test` plays it.
     #[arg(long, requires = "find")]
     save: bool,
 }
@@ -80,9 +85,9 @@ pub fn run(options: &Options) -> Result<Done, Error> {
         "{:<22} {:<16} {:>6} {:>8}  first violation",
         "defect", "seeds from", "seeds", "seconds"
     ));
-    let (mut failed, mut worst, mut hunts) = (Vec::new(), 0, Vec::new());
+    let (mut failed, mut worst, mut sizes, mut hunts) = (Vec::new(), 0, Vec::new(), Vec::new());
     for name in &names {
-        let code = find(options, name, (first, &stop), &mut hunts)?;
+        let code = find(options, name, (first, &stop), (&mut hunts, &mut sizes))?;
         worst = worst.max(code);
         if code != 0 {
             failed.push(name.as_str());
@@ -100,9 +105,75 @@ pub fn run(options: &Options) -> Result<Done, Error> {
     if !failed.is_empty() {
         found(format!("not so: {}", failed.join(", ")));
     }
-    let result =
-        json!({ "asked": names, "found_count": found_count, "not_found": failed, "hunts": hunts });
+    if !sizes.is_empty() {
+        say(format!("\n{}", table(&sizes).join("\n")));
+    }
+    let sizes: Vec<_> = sizes.iter().map(Size::as_json).collect();
+    let result = json!({
+        "asked": names,
+        "found_count": found_count,
+        "not_found": failed,
+        "hunts": hunts,
+        "shrunk": sizes,
+    });
     Done::new(worst, result)
+}
+
+/// A defect's plan as it is left: what is left of it, and the crashes in it.
+struct Size {
+    name: String,
+    shrunk: Shrinking,
+    crash_count: usize,
+}
+
+impl Size {
+    fn of(name: &str, plan: &Plan, shrunk: Shrinking) -> Size {
+        let strikes = plan.faults.iter().filter(|fault| matches!(fault.effect, Effect::Crash(_)));
+        let ends = plan.steps.iter().filter(|step| matches!(step.action, Action::Crash { .. }));
+        Size { name: name.to_string(), shrunk, crash_count: strikes.count() + ends.count() }
+    }
+
+    fn as_json(&self) -> Value {
+        json!({ "defect": self.name, "shrunk": self.shrunk, "crash_count": self.crash_count })
+    }
+}
+
+/// A line a defect, and the medians.
+fn table(sizes: &[Size]) -> Vec<String> {
+    let head = ["defect", "steps", "faults", "crashes", "runs", "seconds"].map(str::to_string);
+    let line = |[name, steps, faults, crashes, runs, seconds]: [String; 6]| {
+        format!("{name:<22} {steps:>10} {faults:>10} {crashes:>8} {runs:>6} {seconds:>8}")
+    };
+    let mut lines = vec![line(head)];
+    for Size { name, shrunk, crash_count } in sizes {
+        let Shrinking { steps, faults, run_count, host_ms } = shrunk;
+        lines.push(line([
+            name.clone(),
+            format!("{} to {}", steps.0, steps.1),
+            format!("{} to {}", faults.0, faults.1),
+            crash_count.to_string(),
+            run_count.to_string(),
+            format!("{:.1}", *host_ms as f64 / 1e3),
+        ]));
+    }
+    let ranked = |rank: fn(usize) -> usize, of: &dyn Fn(&Size) -> u64| {
+        let mut all: Vec<u64> = sizes.iter().map(of).collect();
+        all.sort_unstable();
+        all.get(rank(all.len())).copied().unwrap_or(0)
+    };
+    for (name, rank) in
+        [("median", (|len| len / 2) as fn(usize) -> usize), ("largest", |len| len - 1)]
+    {
+        lines.push(line([
+            name.to_string(),
+            ranked(rank, &|size| size.shrunk.steps.1 as u64).to_string(),
+            ranked(rank, &|size| size.shrunk.faults.1 as u64).to_string(),
+            ranked(rank, &|size| size.crash_count as u64).to_string(),
+            ranked(rank, &|size| size.shrunk.run_count).to_string(),
+            format!("{:.1}", ranked(rank, &|size| size.shrunk.host_ms) as f64 / 1e3),
+        ]));
+    }
+    lines
 }
 
 /// Hunts one defect in every range. The exit code: 0 if it was found in all, by its own promises.
@@ -110,7 +181,7 @@ fn find(
     options: &Options,
     name: &str,
     (first, stop): (Seed, &Arc<AtomicBool>),
-    told: &mut Vec<Value>,
+    (told, sizes): (&mut Vec<Value>, &mut Vec<Size>),
 ) -> Result<u8, Error> {
     let (invariants, jobs) =
         (hunt::invariants_of(name), options.jobs.map_or_else(cores, NonZero::get));
@@ -139,7 +210,12 @@ fn find(
     let own = hunts.iter().filter(|hunt| hunt.is_own(&invariants));
     let first = own.filter_map(|hunt| hunt.found.as_ref()).next();
     let is_kept = match first {
-        Some((seed, verdict)) if options.save => save(name, *seed, verdict)?,
+        Some((seed, verdict)) if options.save || options.shrink => {
+            let size = shrink(options, name, (*seed, verdict))?;
+            let is_kept = size.is_some();
+            sizes.extend(size);
+            is_kept
+        }
         _ => true,
     };
     let is_broken = |hunt: &Hunt| matches!(hunt.found, Some((_, Verdict::HarnessBroken(_))));
@@ -189,18 +265,25 @@ fn hunt_as_json(name: &str, hunt: &Hunt, invariants: &[String]) -> Value {
     })
 }
 
-fn save(name: &str, seed: Seed, verdict: &Verdict) -> Result<bool, Error> {
-    match hunt::plan_of(name, seed, verdict) {
-        Ok((plan, words)) => {
-            let path = in_checkout(DEFECTS)?.join(format!("{name}.json"));
-            fs::write(&path, plan.to_json() + "\n")
-                .map_err(|error| format!("{}: {error}", path.display()))?;
-            progress(format!("{name:<22} kept in {}: {words}", path.display()));
-            Ok(true)
-        }
+/// Shrinks the plan of a finding, and keeps it if that was asked for; nothing when it is none to be kept.
+fn shrink(
+    options: &Options,
+    name: &str,
+    (seed, verdict): (Seed, &Verdict),
+) -> Result<Option<Size>, Error> {
+    let (plan, shrunk) = match hunt::plan_of(name, seed, verdict) {
+        Ok(found) => found,
         Err(why) => {
             progress(format!("{name:<22} NOT KEPT: {why}"));
-            Ok(false)
+            return Ok(None);
         }
+    };
+    progress(format!("{name:<22} {:<16} {shrunk}", "shrunk"));
+    if options.save {
+        let path = in_checkout(DEFECTS)?.join(format!("{name}.json"));
+        fs::write(&path, plan.to_json() + "\n")
+            .map_err(|error| format!("{}: {error}", path.display()))?;
+        progress(format!("{name:<22} {:<16} {}", "kept", path.display()));
     }
+    Ok(Some(Size::of(name, &plan, shrunk)))
 }

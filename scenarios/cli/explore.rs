@@ -2,7 +2,6 @@
 
 mod matrix;
 
-use super::run::reproduce;
 use super::told::{Done, found, say};
 use super::{EXIT_BROKEN, Error, FINDINGS};
 use clap::Args;
@@ -15,6 +14,7 @@ use stormglass_scenarios::bundle::{self, Recorded, Source};
 use stormglass_scenarios::explore::errors::{self, DeviceError};
 use stormglass_scenarios::explore::report::{Found, Report};
 use stormglass_scenarios::explore::{Budget, explore, is_explorable};
+use stormglass_scenarios::failure::Paint;
 use stormglass_scenarios::host::{Stopwatch, cores, fresh_seed};
 use stormglass_scenarios::verdict::Verdict;
 use stormglass_scenarios::what::What;
@@ -174,10 +174,17 @@ impl Options {
         report.in_words().iter().for_each(say);
         say("");
         for (failure, folder) in &failures {
-            let folder = folder.display();
-            found(failure.verdict.in_words());
-            found(format!("  bundle     {folder}"));
-            found(format!("  {}", reproduce(&format!("cargo stormglass replay {folder}"))));
+            match &failure.verdict {
+                Verdict::Violated(_) => {
+                    // The bundle was written a moment ago.
+                    let story =
+                        std::fs::read_to_string(folder.join(bundle::STORY)).unwrap_or_default();
+                    let paint = Paint::of_stdout();
+                    story.lines().for_each(|line| found(paint.line(line)));
+                }
+                other => found(other.in_words()),
+            }
+            found(format!("bundle       {}\n", folder.display()));
         }
         let (total, ops) = (report.total(), report.ops_after);
         if ops > 0 {
@@ -226,25 +233,26 @@ impl Options {
             defect: self.what.defect.clone(),
             signature: None,
             reproduce: format!("cargo stormglass replay {}", folder.display()),
-            pruned: None,
+            shrunk: None,
+            is_confirmed: false,
             build: Build::this(),
             outcome: outcome.clone(),
         };
         let recorded = recorded.with_outcome(outcome);
         let is_same = recorded.signature.as_ref() == Some(&found.signature);
-        let code = match &found.verdict {
-            Verdict::HarnessBroken(_) => EXIT_BROKEN,
-            _ if is_same => 1,
-            _ => {
+        let (recorded, _) = bundle::write_played(&folder, &source, &recorded, &crew.program)?;
+        let code = match (&found.verdict, &recorded.outcome.verdict) {
+            (Verdict::HarnessBroken(_), _) => EXIT_BROKEN,
+            (_, Verdict::Violated(_)) if is_same => 1,
+            (_, ended) => {
                 eprintln!(
                     "HARNESS BROKEN played alone the plan of {} ends with: {}",
                     found.signature,
-                    recorded.outcome.verdict.in_words()
+                    ended.in_words()
                 );
                 EXIT_BROKEN
             }
         };
-        bundle::write_played(&folder, &source, &recorded)?;
         Ok((code, folder))
     }
 }

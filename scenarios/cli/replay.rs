@@ -32,7 +32,7 @@ pub struct Options {
     /// The folder for what `--until` and q leave; beneath findings/ if absent.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// A known defect to plant in the platform. A bundle's own if absent.
+    /// A known defect to plant in the platform, or several: `a+b`. A bundle's own if absent.
     #[arg(long)]
     defect: Option<String>,
 }

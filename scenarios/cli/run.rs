@@ -7,13 +7,15 @@ use serde_json::{Value, json};
 use std::io::{self, Write};
 use std::num::NonZero;
 use std::ops::ControlFlow;
+use stormglass_scenarios::build_info::Build;
 use stormglass_scenarios::bundle::Source;
 use stormglass_scenarios::counts;
+use stormglass_scenarios::failure::{Failure, Paint};
 use stormglass_scenarios::host::{cores, fresh_seed};
 use stormglass_scenarios::lines::wrapped;
-use stormglass_scenarios::threads;
 use stormglass_scenarios::verdict::{Outcome, Played, Verdict};
 use stormglass_scenarios::what::What;
+use stormglass_scenarios::{scenario, threads};
 use stormglass_sim::Seed;
 
 #[derive(Args)]
@@ -60,7 +62,11 @@ pub fn run(options: &Options) -> Result<Done, Error> {
     tell_settings(&what.source(seed)?, options.trace)?;
     let played = what.play(seed, options.trace)?;
     let command = what.command(seed);
-    let last = [reproduce(&command)];
+    let mut last = vec![reproduce(&command)];
+    if matches!(played.outcome.verdict, Verdict::Violated(_)) && name != scenario::SQL {
+        let shrink = format!("{} --seed {seed}", what.arguments("shrink").join(" "));
+        last.push(format!("minimal      cargo stormglass {shrink}"));
+    }
     tell(name, &format!("seed {seed}"), &played, options.trace, &last)?;
     let mut result = as_json(name, &played)?;
     result["seed"] = json!(seed.to_string());
@@ -96,17 +102,27 @@ pub fn tell(
     let head = format!("{scenario}  {name}  {}", verdict.in_words());
     let rest = format!("{op_count} disk operations, tables read {readings} times");
     let rest = format!("{rest}\nfingerprint  {fingerprint}\n{}", last.join("\n"));
-    if !trace {
-        played.story.iter().for_each(|line| say(format!("  {line}")));
-        say("");
-        found(head);
-        say(rest);
-    } else if manner() != Manner::Json {
-        let mut out = io::stdout().lock();
-        for record in &played.records {
-            writeln!(out, "{}", serde_json::to_string(record)?)?;
+    if trace {
+        if manner() != Manner::Json {
+            let mut out = io::stdout().lock();
+            for record in &played.records {
+                writeln!(out, "{}", serde_json::to_string(record)?)?;
+            }
         }
         eprintln!("\n{head}\n{rest}");
+        return Ok(verdict.exit_code());
+    }
+    match Failure::of(scenario, name, &played.outcome, (&played.story, &Build::this())) {
+        Some(failure) => {
+            found(failure.told(Paint::of_stdout()).trim_end_matches('\n'));
+            found(last.join("\n"));
+        }
+        None => {
+            played.story.iter().for_each(|line| say(format!("  {line}")));
+            say("");
+            found(head);
+            say(rest);
+        }
     }
     Ok(verdict.exit_code())
 }

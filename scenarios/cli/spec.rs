@@ -126,7 +126,7 @@ fn drive(options: &DriveOptions) -> Result<Done, Error> {
         let findings = Findings::new(&what, &folder, &crew);
         let mut report = Report::new(&file.display().to_string());
         let mut trouble = None;
-        let pruned = findings.while_playing(|found| {
+        let improved = findings.while_playing(|found| {
             crew.play_all(seeds.clone().map(Seed), jobs, |ended| {
                 report.add(ended.seed, &ended.outcome);
                 match found.look_at(&ended) {
@@ -141,11 +141,12 @@ fn drive(options: &DriveOptions) -> Result<Done, Error> {
         trouble.map_or(Ok(()), Err)?;
         found(report.to_string().trim_end_matches('\n'));
         let mut bundles = Vec::new();
-        for (bundle, words) in pruned {
+        for (bundle, one) in improved {
             let bundle = folder.join(bundle);
             let command = format!("cargo stormglass replay {}", bundle.display());
+            let words = one.words;
             found(format!("  replay       {command}  ({words})"));
-            bundles.push(json!({ "bundle": bundle, "pruned": words }));
+            bundles.push(json!({ "bundle": bundle, "shrunk": words }));
         }
         worst = worst.max(report.exit_code());
         let mut told = report.to_json();

@@ -8,7 +8,17 @@ use proptest::sample::select;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use std::fmt::Debug;
+use std::sync::atomic::{AtomicU64, Ordering};
 use stormglass_sim::Seed;
+
+/// Which generator draws; 0 is the one there is.
+static GENERATOR: AtomicU64 = AtomicU64::new(0);
+
+/// From now on seeds make other plans in this process, as they do after a change of the generator. For the test that
+/// plans outlive such changes.
+pub fn use_other_generator(number: u64) {
+    GENERATOR.store(number, Ordering::Relaxed);
+}
 
 /// One purpose's draws.
 pub struct Draw(TestRunner);
@@ -17,7 +27,10 @@ impl Draw {
     /// The draws of `seed` for `purpose`.
     pub fn new(seed: Seed, purpose: &str) -> Draw {
         let mut key = [0; 32];
-        seed.stream(purpose).fill(&mut key);
+        match GENERATOR.load(Ordering::Relaxed) {
+            0 => seed.stream(purpose).fill(&mut key),
+            other => seed.stream_for(purpose, &format!("generator {other}")).fill(&mut key),
+        }
         let random = TestRng::from_seed(RngAlgorithm::ChaCha, &key);
         Draw(TestRunner::new_with_rng(Config::default(), random))
     }

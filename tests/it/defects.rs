@@ -1,9 +1,9 @@
 //! The harness's own test: wrong turns of the platform are found, each by a promise that it breaks.
 //!
-//! `tests/defects/` has a plan for each, pruned to what it takes. Where the platform's behaviour has moved
+//! `tests/defects/` has a plan for each, shrunk to what it takes. Where the platform's behaviour has moved
 //! one, find it again: `cargo stormglass defects --find NAME --save`.
 
-use crate::command::{Ran, line, passed, plans_in, stormglass};
+use crate::command::{Ran, broken, line, passed, plans_in, stormglass};
 use std::collections::BTreeSet;
 use stormglass_scenarios::{defects, hunt};
 
@@ -20,8 +20,8 @@ fn every_plan_finds_its_defect_and_passes_without_it() {
         let path = path.to_str().expect("a path of plain letters");
         let Ran { code, out, err } = stormglass(&["replay", path, "--defect", &defect]);
         assert_eq!(code, Some(1), "{defect} is found\n{out}{err}");
-        let (_, violated) = out.split_once("  VIOLATED ").expect("a line with the finding");
-        let invariant = violated.split(' ').next().expect("a split has a first part").to_string();
+        let promise = broken(&out);
+        let invariant = promise.split(' ').next().expect("a split has a first part").to_string();
         let own = hunt::invariants_of(&defect);
         assert!(own.contains(&invariant), "{defect} broke {invariant}, not {own:?}\n{out}");
         assert!(!out.contains("\nmoved "), "{defect}: a fault of its plan never strikes\n{out}");

@@ -88,7 +88,7 @@ fn a_campaign_a_replay_of_its_bundle_and_a_shrink() {
     assert_eq!(replay["result"]["defect"], "replay-drops-blobs");
     assert_eq!(replay["result"]["recorded"]["signature"], failures[0]["signature"]);
     let shrink = told(&["shrink", bundle], 1);
-    assert_eq!(shrink["result"]["signature"], failures[0]["signature"]);
+    assert_eq!(shrink["result"]["recorded"]["signature"], failures[0]["signature"]);
     told(&["replay", shrink["result"]["bundle"].as_str().expect("a path")], 1);
     // Nothing is found of a run that passes.
     told(&["shrink", "--seed", "16", "--scenario", "overflow"], 0);

@@ -29,6 +29,7 @@ mod provision;
 mod refused;
 mod replay;
 mod seeds;
+mod shrinking;
 mod specs;
 mod stories;
 mod sweeps;

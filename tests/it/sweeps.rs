@@ -53,8 +53,7 @@ fn breaks(invariant: &str, place: &str, defect: &str, plan: &Plan) {
     assert_eq!(sound.code, Some(0), "{}", sound.out);
     let broken = stormglass(&["replay", path, "--defect", defect]);
     assert_eq!(broken.code, Some(1), "{}", broken.out);
-    let verdict = broken.out.split_once("VIOLATED ").expect("a finding").1;
-    let first = verdict.lines().next().expect("a line");
+    let first = crate::command::broken(&broken.out);
     assert!(first.starts_with(&format!("{invariant} ")), "{first}");
     assert!(first.ends_with(place), "{first}");
 }

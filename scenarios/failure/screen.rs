@@ -1,0 +1,104 @@
+//! Lines of a screen: 100 columns, and colour where a person watches.
+//!
+//! **Invariant:** colour is put around what is there; without it the text is the same.
+
+use std::io::{self, IsTerminal};
+
+/// Columns of a screen.
+pub const WIDTH: usize = 100;
+/// Where the words of a row begin.
+const ROW: usize = 13;
+/// Where what follows in a line of a story is set in.
+const STORY: usize = 28;
+
+/// Words behind a head, set in.
+pub fn row(head: &str, words: &str) -> Vec<String> {
+    wrapped(&format!("  {head:<10} {}", super::diff::shortened(words)), ROW)
+}
+
+/// A line of a story on as many lines as it needs.
+pub fn of_story(line: &str) -> Vec<String> {
+    let line = format!("  {line}");
+    let (head, rest) = match line.char_indices().nth(STORY - 2) {
+        Some((at, _)) => line.split_at(at),
+        None => (line.as_str(), ""),
+    };
+    let parts: Vec<&str> =
+        rest.split("  ").map(str::trim).filter(|part| !part.is_empty()).collect();
+    let line = match parts[..] {
+        [client, step, outcome] => format!("{head}{client:<8}  {step:<42}  {outcome}"),
+        _ => format!("{head}{}", parts.join("  ")),
+    };
+    if line.chars().count() <= WIDTH {
+        return vec![line];
+    }
+    // The columns give way where there is too much to tell.
+    wrapped(&format!("{head}{}", parts.join("  ")), STORY)
+}
+
+/// A line on as many lines as it needs, each further one set in. A word that is too long for a line stands
+/// whole: commands are copied.
+pub fn wrapped(line: &str, indent: usize) -> Vec<String> {
+    let (mut lines, mut rest) = (Vec::new(), line.to_string());
+    while rest.chars().count() > WIDTH {
+        let end = rest.char_indices().nth(WIDTH).map_or(rest.len(), |(at, _)| at);
+        let set_in = rest.len() - rest.trim_start().len();
+        let first = set_in.max(indent.min(end));
+        let is_boundary = rest.is_char_boundary(first);
+        let Some(at) = is_boundary.then(|| rest[first..=end].rfind(' ')).flatten() else { break };
+        let (line, after) = rest.split_at(first + at);
+        lines.push(line.trim_end().to_string());
+        rest = format!("{:indent$}{}", "", after.trim_start());
+    }
+    lines.push(rest);
+    lines
+}
+
+/// Whether lines have colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Paint(bool);
+
+impl Paint {
+    /// No colour.
+    pub const PLAIN: Paint = Paint(false);
+    /// Colour.
+    pub const COLOURED: Paint = Paint(true);
+
+    /// Colour if standard output is a terminal and nobody has asked for none.
+    pub fn of_stdout() -> Paint {
+        let is_refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Paint(!is_refused && io::stdout().is_terminal())
+    }
+
+    /// A line of a failure with its colour.
+    pub fn line(self, line: &str) -> String {
+        let is_crash = || line.split_whitespace().nth(1) == Some("crash");
+        let (code, len) = match line {
+            _ if !self.0 => return line.to_string(),
+            line if line.starts_with("FAIL ") => ("1;31", line.len()),
+            line if line.starts_with("  expected ") => ("32", "  expected".len()),
+            line if line.starts_with("  actual ") => ("31", "  actual".len()),
+            line if line.starts_with("  t+") && is_crash() => ("33", line.len()),
+            _ => return line.to_string(),
+        };
+        let (painted, rest) = line.split_at(len);
+        format!("\u{1b}[{code}m{painted}\u{1b}[0m{rest}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_lines_go_on_below_and_no_word_is_cut() {
+        let line = format!("{:<14} {:<8} {}", "t+0.000s", "crash", "abcdefg ".repeat(20));
+        let lines = of_story(&line);
+        assert!(lines.len() == 3 && lines.iter().all(|line| line.len() <= WIDTH), "{lines:?}");
+        let words: Vec<&str> = lines.iter().flat_map(|line| line.split_whitespace()).collect();
+        assert_eq!(words, line.split_whitespace().collect::<Vec<_>>());
+        assert!(lines[1].starts_with(&format!("{:STORY$}abcdefg", "")));
+        let long = "\u{e9}".repeat(300);
+        assert_eq!(wrapped(&long, 13), [long]);
+    }
+}
