@@ -57,7 +57,7 @@ pub fn run(options: &Options) -> Result<Done, Error> {
                 done.result["reproduce"] = Value::Null;
                 return Ok(done);
             }
-            Seen::Ended(played) => played,
+            Seen::Ended(played) => *played,
         }
     } else {
         source.play(*trace)?

@@ -73,7 +73,7 @@ pub enum Seen {
     /// The run was left: all is said.
     Left(Done),
     /// It went on to its end; what of its story was told is gone from it.
-    Ended(Played),
+    Ended(Box<Played>),
 }
 
 /// Plays a plan and stops where it is told to.
@@ -94,7 +94,7 @@ pub fn play(source: &Source, path: &Path, manner: &Manner<'_>) -> Result<Seen, E
         found(format!("ended        before step {} was reached", until.name()));
     }
     seen.played.story.drain(..told_count);
-    Ok(Seen::Ended(seen.played))
+    Ok(Seen::Ended(Box::new(seen.played)))
 }
 
 struct Eyes<'m> {

@@ -41,8 +41,9 @@ impl Schema {
                     true
                 }
                 "required" => {
-                    let names = wanted.as_array().expect("a list").iter().filter_map(Value::as_str);
-                    let missing = names.filter(|name| value.get(name).is_none()).next();
+                    let names = wanted.as_array().expect("a list").iter();
+                    let mut names = names.filter_map(Value::as_str);
+                    let missing = names.find(|name| value.get(name).is_none());
                     missing.map_or(Ok(()), |name| Err(format!("{at}: no member {name}")))?;
                     true
                 }
