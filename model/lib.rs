@@ -46,6 +46,7 @@ pub mod project;
 pub mod request;
 #[cfg(test)]
 mod self_test;
+pub mod show;
 mod spawns;
 pub mod sweep_check;
 pub mod tables;

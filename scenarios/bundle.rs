@@ -32,6 +32,8 @@ pub const STORY: &str = "story.txt";
 pub const OUTCOME: &str = "outcome.json";
 /// The file of what was pending and what was there at each crash.
 pub const CRASHES: &str = "crashes.json";
+/// The file with what the model knew when a run was left.
+pub const MODEL: &str = "model.json";
 /// The folder with the simulated disk's files.
 pub const DISK: &str = "disk";
 
@@ -247,13 +249,42 @@ pub fn write_remains(draft: &Path, source: &Source, played: &Played) -> io::Resu
     fs::write(draft.join(STORY), played.story.join("\n"))?;
     let crashes = serde_json::to_string(&Scenes::of(played))?;
     fs::write(draft.join(CRASHES), crashes + "\n")?;
-    let Some(disk) = &played.disk else { return Ok(()) };
+    write_disk(draft, played).map(drop)
+}
+
+/// Writes the files of the disk; returns their paths beneath the folder.
+fn write_disk(folder: &Path, played: &Played) -> io::Result<Vec<PathBuf>> {
+    let Some(disk) = &played.disk else { return Ok(Vec::new()) };
+    let mut files = Vec::new();
     for path in disk.paths() {
-        let file = draft.join(DISK).join(path.trim_start_matches('/'));
-        fs::create_dir_all(file.parent().unwrap_or(draft))?;
-        fs::write(file, disk.contents(path).unwrap_or_default())?;
+        let file = Path::new(DISK).join(path.trim_start_matches('/'));
+        let whole = folder.join(&file);
+        fs::create_dir_all(whole.parent().unwrap_or(folder))?;
+        fs::write(whole, disk.contents(path).unwrap_or_default())?;
+        files.push(file);
     }
-    Ok(())
+    Ok(files)
+}
+
+/// Writes a run that was left between two steps: the plan, the story so far, the disk's files and what the model
+/// knew. Returns the paths of the disk's files.
+///
+/// # Errors
+/// What the host says.
+pub fn write_stop(
+    folder: &Path,
+    source: &Source,
+    played: &Played,
+    model: &str,
+) -> io::Result<Vec<PathBuf>> {
+    let draft = draft_of(folder)?;
+    write_source(&draft, source)?;
+    fs::write(draft.join(MODEL), format!("{model}\n"))?;
+    let story: String = played.story.iter().map(|line| format!("  {line}\n")).collect();
+    fs::write(draft.join(STORY), story)?;
+    let files = write_disk(&draft, played)?;
+    put_in_place(&draft, folder)?;
+    Ok(files.iter().map(|file| folder.join(file)).collect())
 }
 
 /// Writes a run that two processes made otherwise: with the traces of both.

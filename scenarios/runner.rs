@@ -7,12 +7,14 @@ mod config;
 mod finish;
 mod fork;
 mod known;
+pub mod look;
 
 pub use config::{changed, config, specs_of};
 pub use fork::{Moment, Recording, Recovered, record};
 use fork::{Standpoint, Start};
 use known::Joining;
 pub use known::Known;
+use look::{Look, LookedAt};
 
 use crate::change::Change;
 use crate::check::{Going, Judge, PROGRESS_MS, Part, Stop, event_without_its_blob, panics};
@@ -68,16 +70,25 @@ pub fn play_watched(
     options: PlayOptions,
     watch: &dyn Fn(Part),
 ) -> Result<Played, WorldError> {
+    play_looked_at(plan, options, watch, None).map(|looked_at| looked_at.played)
+}
+
+fn play_looked_at(
+    plan: &Plan,
+    options: PlayOptions,
+    watch: &dyn Fn(Part),
+    look: Option<Look<'_>>,
+) -> Result<LookedAt, WorldError> {
     let PlayOptions { keep_trace, checks } = options;
     let world = world(plan, keep_trace)?;
     let judge = Judge::new(&world, plan, (checks, watch));
-    let mut run = Run::new(plan, &world, judge);
+    let mut run = Run { look, ..Run::new(plan, &world, judge) };
     let threads = Threads::now();
     let verdict = run.verdict(&runtime(plan), Start::Beginning);
     // Whatever else was found, nobody can be accused of it.
     let verdict = threads.started().map_or(verdict, Verdict::HarnessBroken);
     let (scenes, told_count) = run.told.take().unwrap_or_else(|| run.told_by_now());
-    let Run { story, tally, judge, disk, moved, points, follower, .. } = run;
+    let Run { story, tally, judge, disk, moved, points, follower, was_left, .. } = run;
     let trail = follower.into_trail(tally.struck(&world, &plan.faults));
     let spent_count = tally.phases.guests().spent_count();
     let mut counts = tally.into_counts(&world);
@@ -101,7 +112,8 @@ pub fn play_watched(
         trail,
     };
     let (story, records) = (story.into_lines(), world.records());
-    Ok(Played { outcome, story, records, disk, moved, scenes, told_count })
+    let played = Played { outcome, story, records, disk, moved, scenes, told_count };
+    Ok(LookedAt { played, was_left })
 }
 
 /// The world of a run of `plan` that begins.
@@ -182,6 +194,9 @@ struct Run<'a> {
     kept: (Vec<Boundary>, Vec<Standpoint<'a>>),
     /// The recoveries that it may join, if it is one itself.
     joining: Option<Joining<'a>>,
+    /// Whoever looks on.
+    look: Option<Look<'a>>,
+    was_left: bool,
 }
 
 impl<'a> Run<'a> {
@@ -213,6 +228,8 @@ impl<'a> Run<'a> {
             standpoints: None,
             kept: (Vec::new(), Vec::new()),
             joining: None,
+            look: None,
+            was_left: false,
         }
     }
 
@@ -292,6 +309,7 @@ impl<'a> Run<'a> {
             let group = &rest[..1 + more];
             self.has_begun = false;
             self.be_up().await?;
+            self.pause(group)?;
             (self.next_step, self.has_begun) = (self.next_step + group.len(), true);
             self.stand(&BTreeMap::new());
             self.step_kind = step_kind(&first.action);
@@ -310,7 +328,7 @@ impl<'a> Run<'a> {
                 self.judge.image_kept();
             }
         }
-        Ok(())
+        self.pause(&[])
     }
 
     /// The platform's configuration in force.

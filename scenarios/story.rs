@@ -106,6 +106,11 @@ impl Story {
         self.lines.push(format!("{time:<14} {head:<8} {text}"));
     }
 
+    /// The lines so far.
+    pub fn lines(&self) -> &[String] {
+        &self.lines
+    }
+
     /// The lines.
     pub fn into_lines(self) -> Vec<String> {
         self.lines

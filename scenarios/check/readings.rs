@@ -7,10 +7,11 @@ use super::{Going, Judge, Part, remains, violated};
 use crate::plan::{Who, entity_number, tenant_number};
 use crate::rows::Look;
 use crate::seams::tenants_on;
+use serde_json::{Value, json};
 use std::sync::Arc;
 use stormglass_model::entity::EntityKey;
 use stormglass_model::observe::Observation;
-use stormglass_model::tables::{Sight, TenantRows};
+use stormglass_model::tables::{BlobRow, Sight, TenantRows};
 use stormglass_model::violation::{Invariant, Mismatch, Violation};
 
 impl Judge<'_> {
@@ -115,5 +116,26 @@ impl Judge<'_> {
     /// The rows of every tenant as they were last read.
     pub fn rows(&self) -> Vec<Arc<TenantRows>> {
         self.reader.rows()
+    }
+
+    /// What the model takes for true, with the blobs of each tenant as they were last read.
+    pub fn show(&self) -> Value {
+        let mut shown = self.oracle.show();
+        let blobs = |rows: &TenantRows| {
+            let blob = |row: &BlobRow| {
+                let BlobRow { key, size_bytes, expires_at_ms, .. } = row;
+                json!({ "key": key, "size_bytes": size_bytes, "expires_at_ms": expires_at_ms })
+            };
+            rows.blobs.iter().map(blob).collect::<Vec<_>>()
+        };
+        let tenants = self.rows();
+        let tenant = |rows: &Arc<TenantRows>| (rows.tenant.clone(), json!(blobs(rows)));
+        shown["blobs_when_last_read"] = Value::Object(tenants.iter().map(tenant).collect());
+        shown
+    }
+
+    /// What the model takes for true of one entity; nothing if it was never heard of.
+    pub fn show_entity(&self, who: Who) -> Option<Value> {
+        self.oracle.show_entity(&self.key(who))
     }
 }

@@ -1,9 +1,12 @@
 //! `replay`: a bundle or a plan again, and whether it ends as it did.
 
+mod look;
+
 use super::run::{as_json, reproduce, tell, tell_settings};
-use super::told::Done;
+use super::told::{Done, Manner, manner};
 use super::{EXIT_BROKEN, Error, defects};
 use clap::Args;
+use look::{Seen, Until, until};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use stormglass_scenarios::build_info::{Build, Difference};
@@ -17,22 +20,48 @@ pub struct Options {
     #[arg(value_name = "BUNDLE|PLAN")]
     path: PathBuf,
     /// Prints every record of the trace, a JSON object a line, instead of the story.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["until", "step"])]
     trace: bool,
+    /// Stops before this step (or `end`: after the last), with the server up, and leaves the database files and
+    /// what the model knows. Steps that are sent at once are not parted.
+    #[arg(long, value_name = "STEP", value_parser = until)]
+    until: Option<Until>,
+    /// Stops before every step: Enter goes on, s shows what the model knows, c goes on to the end, q leaves.
+    #[arg(long)]
+    step: bool,
+    /// The folder for what `--until` and q leave; beneath findings/ if absent.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
     /// A known defect to plant in the platform, or several: `a+b`. A bundle's own if absent.
     #[arg(long)]
     defect: Option<String>,
 }
 
 pub fn run(options: &Options) -> Result<Done, Error> {
-    let Options { path, trace, defect } = options;
+    let Options { path, trace, until, step, out, defect } = options;
+    if *step && manner() == Manner::Json {
+        return Err("--step asks a person for keys: not with --json".into());
+    }
     let (source, recorded) = bundle::read(path)?;
     let own_defect = recorded.as_ref().and_then(|recorded| recorded.defect.clone());
     let planted = defect.clone().or(own_defect);
     defects::plant(planted.as_deref())?;
     threads::watch();
     tell_settings(&source, *trace)?;
-    let played = source.play(*trace)?;
+    let played = if until.is_some() || *step {
+        let manner = look::Manner { until: *until, by_key: *step, out: out.as_deref() };
+        match look::play(&source, path, &manner)? {
+            Seen::Left(mut done) => {
+                done.result["defect"] = json!(planted);
+                done.result["recorded"] = Value::Null;
+                done.result["reproduce"] = Value::Null;
+                return Ok(done);
+            }
+            Seen::Ended(played) => *played,
+        }
+    } else {
+        source.play(*trace)?
+    };
     finish(options, &source, (recorded, planted), &played)
 }
 
@@ -43,7 +72,7 @@ fn finish(
     (recorded, planted): (Option<Recorded>, Option<String>),
     played: &Played,
 ) -> Result<Done, Error> {
-    let Options { path, trace, defect } = options;
+    let Options { path, trace, defect, .. } = options;
     let mut last: Vec<String> = Vec::new();
     // A run that fails early has not come to the faults of its later steps.
     last.extend(played.moved.iter().map(|fault| {
@@ -64,6 +93,7 @@ fn finish(
         code = EXIT_BROKEN;
     }
     let mut result = as_json(source.scenario(), played)?;
+    result["stop"] = Value::Null;
     result["defect"] = json!(planted);
     result["recorded"] = compared.map_or(Value::Null, |compared| compared.to_json());
     result["reproduce"] = json!(command);

@@ -11,6 +11,8 @@ use crate::plan::{Action, Plan, Step, Values};
 pub(super) enum Part {
     Steps,
     Faults,
+    /// The guests' runs with little fuel.
+    Fuel,
     /// The values of all steps, one after the other.
     Values,
 }
@@ -20,6 +22,7 @@ impl Part {
         match self {
             Part::Steps => plan.steps.len(),
             Part::Faults => plan.faults.len(),
+            Part::Fuel => plan.fuel.len(),
             Part::Values => plan.steps.iter().map(|step| step.action.values().len()).sum(),
         }
     }
@@ -30,6 +33,7 @@ impl Part {
         match self {
             Part::Steps => rest.steps = without(&plan.steps, at, len),
             Part::Faults => drop(rest.faults.drain(at..at + len)),
+            Part::Fuel => drop(rest.fuel.drain(at..at + len)),
             Part::Values => {
                 let mut place = 0;
                 for values in rest.steps.iter_mut().filter_map(|step| values(&mut step.action)) {

@@ -20,6 +20,7 @@ pub(super) trait Pass {
 const PASSES: &[fn() -> Box<dyn Pass>] = &[
     || Box::new(drops::Drops::new(drops::Part::Steps)),
     || Box::new(drops::Drops::new(drops::Part::Faults)),
+    || Box::new(drops::Drops::new(drops::Part::Fuel)),
     || Box::new(Alternatives::new(settings::simpler)),
     || Box::new(Alternatives::new(cast::simpler)),
     || Box::new(Alternatives::new(endings::simpler)),
