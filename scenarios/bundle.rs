@@ -7,6 +7,7 @@ use crate::build_info::Build;
 use crate::determinism::{self, Comparison};
 use crate::failure::{Failure, Paint};
 use crate::plan::{Plan, PlanError};
+use crate::report::{self, scenes::Scenes};
 use crate::runner::{self, PlayOptions};
 use crate::shrink::Shrinking;
 use crate::sql::{self, Script};
@@ -31,6 +32,8 @@ pub const STORY: &str = "story.txt";
 pub const OUTCOME: &str = "outcome.json";
 /// The file with what the model knew when a run was left.
 pub const MODEL: &str = "model.json";
+/// The file of what was pending and what was there at each crash.
+pub const CRASHES: &str = "crashes.json";
 /// The folder with the simulated disk's files.
 pub const DISK: &str = "disk";
 
@@ -184,8 +187,7 @@ pub fn read(path: &Path) -> Result<(Source, Option<Recorded>), BundleError> {
 pub fn write_plain(folder: &Path, source: &Source, recorded: &Recorded) -> io::Result<()> {
     let draft = draft_of(folder)?;
     write_source(&draft, source)?;
-    write_recorded(&draft, recorded)?;
-    put_in_place(&draft, folder)
+    finish(&draft, folder, recorded)
 }
 
 /// Writes a whole bundle: with what the run leaves, which is played once more in this process for that, and by
@@ -245,6 +247,8 @@ pub fn write_remains(draft: &Path, source: &Source, played: &Played) -> io::Resu
     }
     trace.flush()?;
     fs::write(draft.join(STORY), played.story.join("\n"))?;
+    let crashes = serde_json::to_string(&Scenes::of(played))?;
+    fs::write(draft.join(CRASHES), crashes + "\n")?;
     write_disk(draft, played).map(drop)
 }
 
@@ -300,7 +304,7 @@ pub fn write_traces(
     finish(&draft, folder, recorded)
 }
 
-/// Completes a draft with its outcome, its story as it is told, and puts it into its place.
+/// Completes a draft with its outcome, its story as it is told and its page, and puts it into its place.
 ///
 /// # Errors
 /// What the host says.
@@ -314,6 +318,7 @@ pub fn finish(draft: &Path, folder: &Path, recorded: &Recorded) -> io::Result<()
         None => format!("{}\n\n{}\n", story.join("\n"), recorded.outcome.verdict.in_words()),
     };
     fs::write(file, told)?;
+    report::write_failure(draft, folder)?;
     put_in_place(draft, folder)
 }
 
@@ -396,6 +401,35 @@ mod tests {
             is_confirmed: false,
             build: Build::default(),
         }
+    }
+
+    /// Goal: a run that another process makes otherwise accuses nobody. Method: a program that leaves another trace
+    /// each time, one that leaves none, and one that is as it should be.
+    #[test]
+    fn a_failure_that_two_processes_make_otherwise_accuses_the_harness() {
+        let out = std::env::temp_dir().join(format!("stormglass-twins-{}", std::process::id()));
+        let source = What::with_defect(None).source(Seed(1)).unwrap();
+        let confirmed_by = |text: &str| {
+            let draft = draft_of(&out.join("bundle")).unwrap();
+            // A shell runs the text: the arguments of a replay are for it to ignore.
+            let program = draft.join("program");
+            fs::write(&program, format!("#!/bin/sh\n{text}\n")).unwrap();
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+            fs::set_permissions(&program, mode).unwrap();
+            confirmed(&draft, &recorded(&source), &program).unwrap()
+        };
+        let sound = confirmed_by("echo a; echo b");
+        assert!(sound.is_confirmed && matches!(sound.outcome.verdict, Verdict::Violated(_)));
+        for (text, why) in [
+            ("echo a; echo $$", "two processes part at record 2: "),
+            ("echo oh >&2", "a process that replays it leaves no trace: oh"),
+        ] {
+            let recorded = confirmed_by(text);
+            let Verdict::HarnessBroken(told) = &recorded.outcome.verdict else { panic!("{text}") };
+            assert!(!recorded.is_confirmed && told.starts_with(why), "{told}");
+            assert_eq!(recorded.signature.unwrap().invariant, "harness-broken");
+        }
+        remove(&out).unwrap();
     }
 
     /// Scripts of the control have no plan; their bundles are read and played all the same.

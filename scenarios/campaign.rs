@@ -12,9 +12,10 @@ mod shares;
 mod summary;
 mod twins;
 
-pub use folder::{Ledger, Taken};
+pub use folder::{Ledger, RUNS, Taken};
 pub use progress::Progress;
-pub use summary::{Summary, Told};
+pub use shares::{Share, Shares};
+pub use summary::{SUMMARY, Summary, Told};
 
 use crate::host::Stopwatch;
 use crate::what::What;
@@ -56,11 +57,12 @@ impl Campaign {
             summary.canary = Some(canary::play(self.seeds.start, self.jobs, &self.stop)?);
         }
         let mut sample = Sample::default();
+        let since_first = Stopwatch::start();
         let findings = Findings::new(&self.what, &self.folder, &crew);
         let improved = findings.while_playing(|found| {
             crew.play_all(self.seeds.clone().map(Seed), self.jobs, |ended| {
                 let kept = folder
-                    .keep(self.what.scenario(ended.seed), &ended)
+                    .keep(self.what.scenario(ended.seed), &ended, since_first.elapsed())
                     .and_then(|()| found.look_at(&ended));
                 if let Err(error) = kept {
                     summary.trouble.get_or_insert(error);

@@ -7,6 +7,7 @@ mod explore;
 mod list;
 mod live;
 mod replay;
+mod report;
 mod run;
 mod shrink;
 mod spec;
@@ -65,6 +66,8 @@ enum Command {
     Explore(explore::Options),
     /// Names the known defects; with --find, plays fresh seeds until each is found.
     Defects(defects::Options),
+    /// Writes the page of a campaign's folder or of a bundle's once more, and says where it is.
+    Report(report::Options),
     /// Kills a deployed server under load, again and again, and holds it against the model.
     Live(live::Options),
     /// Reads specs for their authors.
@@ -87,6 +90,7 @@ impl Command {
             Command::CheckDeterminism(_) => "check-determinism",
             Command::Explore(_) => "explore",
             Command::Defects(_) => "defects",
+            Command::Report(_) => "report",
             Command::Live(_) => "live",
             Command::Spec(options) => options.name(),
             Command::List => "list",
@@ -103,6 +107,7 @@ impl Command {
             Command::CheckDeterminism(options) => determinism::run(options),
             Command::Explore(options) => explore::run(options),
             Command::Defects(options) => defects::run(options),
+            Command::Report(options) => report::run(options),
             Command::Live(options) => live::run(options),
             Command::Spec(options) => spec::run(options),
             Command::List => list::run(),

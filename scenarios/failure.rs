@@ -76,11 +76,11 @@ impl Failure {
         let name = seed.as_ref().map_or("plan".to_string(), |seed| format!("seed {seed}"));
         let failure = Failure::of(scenario, &name, outcome, (story, build))?;
         let mut commands = Vec::new();
-        let minimal = format!("cargo stormglass replay {}", folder.display());
-        if *reproduce != minimal {
+        let replay = format!("cargo stormglass replay {}", folder.display());
+        if *reproduce != replay {
             commands.push(("reproduce", reproduce.clone()));
         }
-        commands.push(("minimal", minimal));
+        commands.push((if shrunk.is_some() { "minimal" } else { "replay" }, replay));
         if scenario != crate::scenario::SQL {
             commands.push(("keep", keep(&folder.display().to_string(), defect.as_deref())));
         }

@@ -27,6 +27,7 @@ pub mod probes;
 pub mod profile;
 pub mod races;
 pub mod recipe;
+pub mod report;
 pub mod rows;
 pub mod runner;
 pub mod scenario;

@@ -119,6 +119,16 @@ pub fn of_bytes(path: &Path, tenant: &str) -> Result<TenantRows, String> {
     format::read(&disk, tenant, &mut Known::default())
 }
 
+/// The rows of every tenant that has a file on `disk`, by name, read by SQLite's file format: what a process would
+/// find that came up now. Nothing is opened.
+pub fn of_disk(disk: &Disk) -> Vec<(String, Result<TenantRows, String>)> {
+    let read = |tenant: String| {
+        let rows = format::read(disk, &tenant, &mut Known::default());
+        (tenant, rows)
+    };
+    tenants_on(disk).into_iter().map(read).collect()
+}
+
 /// The rows of a tenant in a file of the host, opened by SQLite; what its own check says comes with them.
 ///
 /// # Errors

@@ -34,7 +34,7 @@ use stormglass_model::entity::{EntityKey, OpId};
 use stormglass_model::violation::Violation;
 use stormglass_platform::Config;
 use stormglass_sim::{
-    Boundary, Damage, Disk, Ending, Fault, Harm, Points, World, WorldError, WorldOptions,
+    Boundary, Damage, Disk, Ending, Fault, Harm, Points, Scene, World, WorldError, WorldOptions,
 };
 use tokio::sync::mpsc;
 
@@ -84,6 +84,7 @@ fn play_looked_at(
     let verdict = run.verdict(&runtime(plan), Start::Beginning);
     // Whatever else was found, nobody can be accused of it.
     let verdict = threads.started().map_or(verdict, Verdict::HarnessBroken);
+    let (scenes, told_count) = run.told.take().unwrap_or_else(|| run.told_by_now());
     let Run { story, tally, judge, disk, moved, points, follower, was_left, .. } = run;
     let trail = follower.into_trail(tally.struck(&world, &plan.faults));
     let mut counts = tally.into_counts(&world);
@@ -104,7 +105,8 @@ fn play_looked_at(
         trail,
     };
     let (story, records) = (story.into_lines(), world.records());
-    Ok(LookedAt { played: Played { outcome, story, records, disk, moved }, was_left })
+    let played = Played { outcome, story, records, disk, moved, scenes, told_count };
+    Ok(LookedAt { played, was_left })
 }
 
 /// The world of a run of `plan` that begins.
@@ -157,6 +159,8 @@ struct Run<'a> {
     step_kind: &'static str,
     /// The disk when a promise was found broken.
     disk: Option<Disk>,
+    /// The crashes and the number of records up to that moment.
+    told: Option<(Vec<Scene>, usize)>,
     /// Faults that had not struck when faults stopped.
     moved: Vec<Fault>,
     crash_count: usize,
@@ -175,6 +179,8 @@ struct Run<'a> {
     next_step: usize,
     /// Whether the last group of steps before it has begun, or a server only comes up for the next.
     has_begun: bool,
+    /// Strikes of faults that the story has.
+    told_strikes: usize,
     /// Where the runner stood, while that is kept.
     standpoints: Option<Vec<Standpoint<'a>>>,
     /// What was kept of the steps, once they are over.
@@ -198,6 +204,7 @@ impl<'a> Run<'a> {
             follower: Follower::default(),
             step_kind: "boot",
             disk: None,
+            told: None,
             moved: Vec::new(),
             crash_count: 0,
             was_stopped: false,
@@ -208,6 +215,7 @@ impl<'a> Run<'a> {
             in_force: Vec::new(),
             next_step: 0,
             has_begun: true,
+            told_strikes: world.first_strikes().len(),
             standpoints: None,
             kept: (Vec::new(), Vec::new()),
             look: None,
@@ -224,6 +232,7 @@ impl<'a> Run<'a> {
             }
             Ok(Err(Stop::Broken(why))) => Verdict::HarnessBroken(why),
             Err(panic) => {
+                self.told = Some(self.told_by_now());
                 // What the run still had is dropped, as far as that goes without another panic.
                 let _ = panics::caught(|| runtime.block_on(self.end()));
                 panic.verdict(self.step_kind)
@@ -257,10 +266,16 @@ impl<'a> Run<'a> {
         };
         self.story.replayed(self.tally.phases.take_replays());
         self.disk = played.is_err().then(|| self.world.image());
+        self.told = Some(self.told_by_now());
         self.end().await;
         madsim::runtime::Handle::current().kill(driver.id());
         madsim::time::sleep(std::time::Duration::from_millis(2)).await;
         played
+    }
+
+    /// What has happened so far, for whoever is told of it.
+    fn told_by_now(&self) -> (Vec<Scene>, usize) {
+        (self.world.scenes(), self.world.record_count())
     }
 
     /// A run ends by killing its nodes, or it leaks them.
@@ -407,7 +422,18 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Tells the story of faults that have struck since the last call.
+    fn tell_strikes(&mut self) {
+        for strike in self.world.first_strikes().split_off(self.told_strikes) {
+            self.told_strikes += 1;
+            if let Some(fault) = self.plan.faults.get(strike.fault) {
+                self.story.fault(fault, &strike);
+            }
+        }
+    }
+
     fn answered(&mut self, step: &Step, op: Option<OpId>, said: &Said) -> Going {
+        self.tell_strikes();
         let words = said.in_words();
         self.world.answer(format!("client {}", step.client), words.as_str());
         self.tally.count(&counts::answer(words.split(' ').next().unwrap_or_default()));
@@ -531,6 +557,7 @@ impl<'a> Run<'a> {
     /// Waits until nothing moves, buries a dead boot, and has the judge look.
     async fn settle(&mut self) -> Going {
         bounded(&self.judge, self.points.quiet()).await?;
+        self.tell_strikes();
         self.story.replayed(self.tally.phases.take_replays());
         let mut delayed = self.tally.phases.take_delayed(self.world);
         let overtaken_count = self.points.overtaken_count();

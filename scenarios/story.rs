@@ -3,8 +3,10 @@
 use crate::plan::Step;
 use crate::runner::ASIDE;
 use crate::translate;
+use serde::Serialize;
 use std::collections::BTreeSet;
-use stormglass_sim::{Clock, Crash, Ending, Survivors};
+use stormglass_sim::fault::Strike;
+use stormglass_sim::{Clock, Crash, Effect, Ending, Fault, Survivors, When};
 
 /// The lines of a story.
 pub struct Story {
@@ -63,6 +65,22 @@ impl Story {
         self.tell("crash", &format!("{how}, after disk op {}{place}", crash.op));
     }
 
+    /// Tells of a fault that has struck for the first time. A crash is told when its boot is buried.
+    pub fn fault(&mut self, fault: &Fault, strike: &Strike) {
+        if matches!(fault.effect, Effect::Crash(_)) {
+            return;
+        }
+        let (op, file) = (name(strike.op), name(strike.file));
+        let scope = fault.target.scope.as_ref().map(|scope| format!(", in {scope}"));
+        let again = match fault.when {
+            When::Nth(_) => "",
+            When::FromNth(_) => ", and from then on",
+            When::Rate { .. } => ", and then by its rate",
+        };
+        let scope = scope.unwrap_or_default();
+        self.tell("fault", &format!("{} on {op} of {file}{scope}{again}", fault.effect));
+    }
+
     /// Tells of a boot that is up.
     pub fn boot(&mut self, number: u32) {
         // What a first boot reads is not there yet.
@@ -111,6 +129,12 @@ impl Replays {
             count => format!(", {count} actors replayed, blobs put back for {restored}"),
         }
     }
+}
+
+/// The name of a kind, as plans write it.
+fn name(kind: impl Serialize) -> String {
+    let name = serde_json::to_value(kind).expect("a kind is plain data");
+    name.as_str().unwrap_or_default().to_string()
 }
 
 fn words(survivors: &Survivors) -> String {

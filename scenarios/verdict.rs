@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 use stormglass_sim::trace::Record;
-use stormglass_sim::{Digest, Disk, Fault};
+use stormglass_sim::{Digest, Disk, Fault, Scene};
 
 /// What was found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -149,6 +149,10 @@ pub struct Played {
     pub disk: Option<Disk>,
     /// Faults of the plan that never struck.
     pub moved: Vec<Fault>,
+    /// What the disk was around each crash before that moment, if records were kept.
+    pub scenes: Vec<Scene>,
+    /// Records of the trace up to that moment, if they were kept: what follows is the run's own end.
+    pub told_count: usize,
 }
 
 /// Adds the faults that struck to what happened.

@@ -19,6 +19,7 @@ mod machine;
 #[cfg(feature = "madsim")]
 pub mod points;
 pub mod rng;
+mod scene;
 #[cfg(feature = "madsim")]
 pub mod schedule;
 pub mod sqlite_file;
@@ -36,6 +37,7 @@ pub use machine::{Boot, Crash, Damage, Harm, Machine};
 #[cfg(feature = "madsim")]
 pub use points::{Label, Points};
 pub use rng::{Seed, Stream};
+pub use scene::Scene;
 #[cfg(feature = "madsim")]
 pub use schedule::Policy;
 pub use trace::{Digest, FileKind, OpKind};

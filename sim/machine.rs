@@ -12,6 +12,7 @@ use crate::fault::{Effect, Fault, Faults, Ledger, Strike};
 use crate::handle::{Handle, IoError, OpenMode};
 use crate::locks::{FileLocks, HandleId, ShmLocks};
 use crate::rng::Seed;
+use crate::scene::Scene;
 use crate::trace::{Digest, Event, FileKind, OpKind, Record, Trace, digest_of_fates};
 use crate::vfs::{Mount, SharedMemory};
 use std::collections::BTreeMap;
@@ -87,6 +88,8 @@ pub(crate) struct State {
     boot: u32,
     running: bool,
     crashes: Vec<Crash>,
+    /// The disk around each crash, where records are kept.
+    scenes: Vec<Scene>,
     /// Images of the disk that may be put back, the oldest first: the first is of its making.
     images: Vec<Disk>,
     damages: Vec<Damage>,
@@ -121,6 +124,8 @@ impl Shared {
 
     fn end_boot(&self, state: &mut State, ending: &Ending) {
         let pending = state.disk.pending();
+        let kept = state.trace.as_ref().filter(|trace| trace.is_kept());
+        let before = kept.map(|trace| (trace.records().len(), state.disk.clone()));
         let fates = match ending {
             Ending::ProcessKill | Ending::DiskSwap { .. } => Vec::new(),
             Ending::PowerLoss(survivors) => {
@@ -147,7 +152,12 @@ impl Shared {
         state.file_locks.clear();
         state.shm.clear();
         let (boot, op) = (state.boot, state.op_count);
-        state.crashes.push(Crash { boot, ending: ending.clone(), op, fates, image });
+        let crash = Crash { boot, ending: ending.clone(), op, fates, image };
+        if let Some((record_count, before)) = before {
+            let (utc_ms, after) = (self.clock.now_utc_ms(), state.disk.clone());
+            state.scenes.push(Scene { crash: crash.clone(), record_count, utc_ms, before, after });
+        }
+        state.crashes.push(crash);
         state.watchers.drain(..).for_each(Waker::wake);
     }
 
@@ -244,6 +254,7 @@ impl Machine {
                 boot: 0,
                 running: false,
                 crashes: Vec::new(),
+                scenes: Vec::new(),
                 next_handle: 0,
                 watchers: Vec::new(),
                 mount: None,
@@ -293,6 +304,11 @@ impl Machine {
     /// Every crash so far.
     pub fn crashes(&self) -> Vec<Crash> {
         self.0.state().crashes.clone()
+    }
+
+    /// The disk around every crash so far; none unless [`crate::WorldOptions::keep_trace`] is set.
+    pub fn scenes(&self) -> Vec<Scene> {
+        self.0.state().scenes.clone()
     }
 
     /// Disk operations so far, over all boots: the number of the last one.

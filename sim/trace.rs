@@ -263,6 +263,11 @@ impl Trace {
         Digest(hash.finish_128())
     }
 
+    /// Whether it holds on to its records.
+    pub fn is_kept(&self) -> bool {
+        self.kept.is_some()
+    }
+
     /// The records, when they are kept.
     pub fn records(&self) -> &[Record] {
         self.kept.as_deref().unwrap_or_default()

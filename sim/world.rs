@@ -108,6 +108,12 @@ impl World {
         state.trace.as_ref().expect("the main machine has a trace").records().to_vec()
     }
 
+    /// How many records there are so far, if they are kept.
+    pub fn record_count(&self) -> usize {
+        let state = self.machine.0.state();
+        state.trace.as_ref().map_or(0, |trace| trace.records().len())
+    }
+
     /// A machine of its own for a look at `image`, after `ending`: without trace and faults, so that
     /// the run does not notice. Keep [`World::keep_randomness`] alive while SQL runs on it.
     pub fn side_machine(&self, mut image: Disk, ending: &Ending) -> Machine {

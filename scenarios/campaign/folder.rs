@@ -10,6 +10,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Draws after which fresh seeds are no longer looked for by chance.
 const DRAWS_MAX: u32 = 1_000;
@@ -36,11 +37,11 @@ impl Folder {
         Ok(Folder { runs: runs.map_err(named)? })
     }
 
-    /// Writes one run.
+    /// Writes one run, which ended so long after the first was begun.
     ///
     /// # Errors
     /// What the host says.
-    pub fn keep(&mut self, scenario: &str, ended: &Ended) -> io::Result<()> {
+    pub fn keep(&mut self, scenario: &str, ended: &Ended, at: Duration) -> io::Result<()> {
         let Ended { seed, outcome, host_ms } = ended;
         let verdict = match &outcome.verdict {
             Verdict::Passed => "passed",
@@ -55,6 +56,7 @@ impl Folder {
             "ops": outcome.op_count,
             "counts": outcome.counts,
             "host_ms": host_ms,
+            "at_ms": at.as_millis() as u64,
         });
         if outcome.verdict != Verdict::Passed {
             line["signature"] = serde_json::json!(Signature::of(&outcome.verdict));

@@ -11,12 +11,13 @@ use super::twins::Twins;
 use crate::counts;
 use crate::lines::wrapped;
 use crate::probes::Coverage;
+use crate::report;
 use crate::verdict::{Outcome, Signature, Verdict};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use std::{fs, io};
 use stormglass_sim::{Digest, Seed};
 
 /// The exit code of a campaign that was interrupted.
@@ -26,6 +27,8 @@ const EXIT_BROKEN: u8 = 3;
 
 /// Failures that are told in full.
 const STORIES_MAX: usize = 5;
+/// The file of a campaign's summary, in its folder.
+pub const SUMMARY: &str = "summary.json";
 
 /// How a summary is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,6 +160,15 @@ impl Summary {
         }
     }
 
+    /// Writes the summary beside the runs, and the page of both.
+    ///
+    /// # Errors
+    /// What the host says, with the path.
+    pub fn keep(&self) -> io::Result<PathBuf> {
+        fs::write(self.folder.join(SUMMARY), format!("{:#}\n", self.to_json()))?;
+        report::write(&self.folder)
+    }
+
     /// The summary as it was asked for.
     pub fn told(&self, told: Told) -> String {
         let mut lines = match told {
@@ -175,6 +187,7 @@ impl Summary {
             lines.extend(canary.map(|words| format!("canary       {words}")));
             lines.push(format!("determinism  {}", self.twins.in_words()));
             lines.push(format!("runs         {}", self.folder.join(super::folder::RUNS).display()));
+            lines.push(format!("report       {}", self.folder.join(report::REPORT).display()));
             lines.push(format!("fingerprint  {}", self.fingerprint()));
         }
         lines.push(self.last_line());
@@ -353,6 +366,32 @@ mod tests {
         assert!(told.contains("1 runs, 0 findings (0 signatures), 1 harness errors, "), "{told}");
         summary.was_interrupted = true;
         assert_eq!(summary.exit_code(), 130);
+    }
+
+    /// Goal: a failure whose plan is another run in another process is told as the harness's.
+    #[test]
+    fn a_bundle_that_two_processes_make_otherwise_breaks_the_campaign() {
+        let mut summary = Summary::new(Path::new("findings"));
+        let finding = crate::verdict::Finding {
+            invariant: "I5".to_string(),
+            statement: "no dangling reference".to_string(),
+            place: "row missing".to_string(),
+            step_kind: "get".to_string(),
+            subject: String::new(),
+            expected: String::new(),
+            actual: String::new(),
+            because: String::new(),
+        };
+        summary.add(Seed(7), outcome(Verdict::Violated(finding)));
+        assert_eq!(summary.exit_code(), 1);
+        let name = summary.failures.values().flatten().next().unwrap().1.clone();
+        let why = Some("two processes part at record 3".to_string());
+        let one = Improved { words: "not shrunk".to_string(), broken: why, ..Improved::default() };
+        summary.improved.insert(name.clone(), one);
+        assert_eq!(summary.exit_code(), 3);
+        let told = summary.told(Told::Quiet);
+        let line = format!("HARNESS BROKEN bundle {name}   two processes part at record 3");
+        assert!(told.contains(&line), "{told}");
     }
 
     #[test]

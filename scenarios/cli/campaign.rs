@@ -51,6 +51,7 @@ pub fn run(options: &Options) -> Result<Done, Error> {
     let campaign = Campaign { what: what.clone(), seeds, jobs, folder, stop };
     let mut summary = campaign.play(&mut progress)?;
     summary.requires_probes = *require_probes;
+    summary.keep()?;
     found(summary.told(if manner == Manner::Quiet { Told::Quiet } else { Told::Whole }));
     Done::new(summary.exit_code(), summary.to_json())
 }

@@ -13,7 +13,7 @@ const STRIKES: [u64; 4] = [1, 2, 3, 4];
 pub(super) fn simpler(plan: &Plan, place: usize) -> Option<Vec<Plan>> {
     let fault_count = plan.faults.len();
     if place < 2 * fault_count {
-        return Some(if place % 2 == 0 {
+        return Some(if place.is_multiple_of(2) {
             effects(plan, place / 2)
         } else {
             strikes(plan, place / 2)

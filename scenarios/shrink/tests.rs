@@ -136,7 +136,7 @@ fn every_proposal_can_be_read_and_none_comes_twice() {
             let text = tree.current().to_json();
             assert_eq!(Plan::from_json(&text).expect("it can be read"), tree.current());
             assert!(seen.insert(text.clone()), "a plan came twice");
-            let fails = text.len() % 3 == 0;
+            let fails = text.len().is_multiple_of(3);
             if fails {
                 best = text;
             }

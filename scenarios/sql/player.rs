@@ -34,7 +34,9 @@ pub fn play(script: &Script, keep_trace: bool) -> Result<Played, WorldError> {
         counts,
         trail: Default::default(),
     };
-    Ok(Played { outcome, story, records: world.records(), disk, moved: Vec::new() })
+    let (records, scenes) = (world.records(), world.scenes());
+    let told_count = records.len();
+    Ok(Played { outcome, story, records, disk, moved: Vec::new(), scenes, told_count })
 }
 
 /// One connection and the transaction on it.

@@ -130,6 +130,12 @@ impl Disk {
         self.cached_entries.get(path).copied()
     }
 
+    /// A name of `file`, as a running process sees it or else as a power loss would bring it back.
+    pub fn path_of(&self, file: FileId) -> Option<&str> {
+        let mut entries = self.cached_entries.iter().chain(self.durable_entries.iter());
+        entries.find(|(_, named)| **named == file).map(|(path, _)| &**path)
+    }
+
     /// Names of all files as a running process sees them, in order.
     pub fn paths(&self) -> impl Iterator<Item = &str> {
         self.cached_entries.keys().map(|path| &**path)

@@ -28,6 +28,7 @@ mod points;
 mod provision;
 mod refused;
 mod replay;
+mod report;
 mod seeds;
 mod shrinking;
 mod specs;

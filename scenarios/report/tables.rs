@@ -1,0 +1,228 @@
+//! Entities and blobs at several moments, side by side.
+//!
+//! **Invariant:** a cell is marked where it differs from the one before it; what was found broken is marked
+//! wherever its name stands in the finding. Rows are left out for length alone, unmarked ones first.
+
+use super::state::{Blob, Entity, Field, Moment, Tenant};
+use super::text::shown;
+use crate::times::rfc3339;
+use crate::verdict::Finding;
+use std::collections::BTreeSet;
+
+/// Rows of a table at most.
+const ROWS_MAX: usize = 80;
+
+/// Characters of a cell.
+const CELL_MAX: usize = 300;
+
+/// A table of one tenant.
+pub struct Table {
+    /// What it is of.
+    pub title: String,
+    /// What the names are: `entity` or `blob`.
+    pub noun: &'static str,
+    /// The moments.
+    pub columns: Vec<String>,
+    /// The rows.
+    pub rows: Vec<StateRow>,
+    /// Rows that are left out.
+    pub left_out: usize,
+}
+
+/// One row.
+pub struct StateRow {
+    /// What is shown: an entity, a field of it, a blob.
+    pub name: String,
+    /// Whether it is a part of the row above.
+    pub is_part: bool,
+    /// Whether the finding names it.
+    pub is_accused: bool,
+    /// A cell a moment.
+    pub cells: Vec<Cell>,
+}
+
+/// A cell.
+pub struct Cell {
+    /// What was there.
+    pub text: String,
+    /// Whether it differs from the cell before.
+    pub is_changed: bool,
+}
+
+/// The tables of every tenant.
+pub fn of(moments: &[(String, &Moment)], finding: Option<&Finding>) -> Vec<Table> {
+    let names: BTreeSet<&String> = moments.iter().flat_map(|(_, moment)| moment.names()).collect();
+    let columns: Vec<String> = moments.iter().map(|(name, _)| name.clone()).collect();
+    let tenant = |name: &String| {
+        let tenants: Vec<(Option<&Tenant>, i64)> =
+            moments.iter().map(|(_, one)| (one.tenants.get(name), one.utc_ms)).collect();
+        let table = |title: String, noun, rows: Vec<StateRow>| {
+            let (rows, left_out) = thinned(rows);
+            Table { title, noun, columns: columns.clone(), rows, left_out }
+        };
+        [
+            table(
+                format!("{}: entities", shown(name, 60)),
+                "entity",
+                entities(name, &tenants, finding),
+            ),
+            table(format!("{}: blobs", shown(name, 60)), "blob", blobs(&tenants, finding)),
+        ]
+    };
+    names.into_iter().flat_map(tenant).filter(|table| !table.rows.is_empty()).collect()
+}
+
+fn entities(
+    name: &str,
+    tenants: &[(Option<&Tenant>, i64)],
+    finding: Option<&Finding>,
+) -> Vec<StateRow> {
+    let mut rows = Vec::new();
+    let troubles: Vec<String> = tenants
+        .iter()
+        .map(|(tenant, _)| tenant.and_then(|tenant| tenant.trouble.clone()).unwrap_or_default())
+        .collect();
+    if troubles.iter().any(|trouble| !trouble.is_empty()) {
+        rows.push(row("cannot be read".to_string(), (false, true), troubles));
+    }
+    let known = tenants.iter().filter_map(|(tenant, _)| *tenant);
+    let ids: BTreeSet<&String> = known.flat_map(|tenant| tenant.entities.keys()).collect();
+    for id in ids {
+        let accused = |field: &str| {
+            finding.is_some_and(|found| {
+                found.subject == format!("{name}/{id}") && found.expected.contains(field)
+            })
+        };
+        let at: Vec<Option<&Entity>> = tenants
+            .iter()
+            .map(|(tenant, _)| tenant.and_then(|tenant| tenant.entities.get(id)))
+            .collect();
+        let cells = at.iter().map(|entity| entity.map_or(String::new(), Entity::in_words));
+        rows.push(row(id.clone(), (false, accused("")), cells.collect()));
+        let fields: BTreeSet<&String> =
+            at.iter().flatten().flat_map(|one| one.fields.keys()).collect();
+        for field in fields {
+            let cell = |(entity, (tenant, utc_ms)): (&Option<&Entity>, &(Option<&Tenant>, i64))| {
+                let kept = entity.and_then(|entity| entity.fields.get(field));
+                kept.map_or(String::new(), |kept| kept.in_words(*tenant, *utc_ms))
+            };
+            let cells = at.iter().zip(tenants).map(cell).collect();
+            rows.push(row(field.clone(), (true, accused(field)), cells));
+        }
+    }
+    rows
+}
+
+fn blobs(tenants: &[(Option<&Tenant>, i64)], finding: Option<&Finding>) -> Vec<StateRow> {
+    let known = tenants.iter().filter_map(|(tenant, _)| *tenant);
+    let keys: BTreeSet<&String> = known
+        .flat_map(|tenant| {
+            tenant.blobs.keys().chain(tenant.entities.values().flat_map(Entity::keys))
+        })
+        .collect();
+    let one = |key: &String| {
+        let is_accused = finding.is_some_and(|found| {
+            [&found.subject, &found.expected, &found.actual].iter().any(|text| text.contains(key))
+        });
+        let cell = |(tenant, utc_ms): &(Option<&Tenant>, i64)| {
+            let blob = tenant.and_then(|tenant| tenant.blobs.get(key));
+            blob.map_or("no row".to_string(), |blob| blob.in_words(*utc_ms))
+        };
+        row(short(key), (false, is_accused), tenants.iter().map(cell).collect())
+    };
+    keys.into_iter().map(one).collect()
+}
+
+fn row(name: String, (is_part, is_accused): (bool, bool), texts: Vec<String>) -> StateRow {
+    let mut last: Option<String> = None;
+    let cell = |text: String| {
+        let is_changed = last.replace(text.clone()).is_some_and(|last| last != text);
+        Cell { text: shown(&text, CELL_MAX), is_changed }
+    };
+    StateRow {
+        name: shown(&name, CELL_MAX),
+        is_part,
+        is_accused,
+        cells: texts.into_iter().map(cell).collect(),
+    }
+}
+
+/// The rows as they are, or where they are too many those that are marked, up to as many.
+fn thinned(rows: Vec<StateRow>) -> (Vec<StateRow>, usize) {
+    let count = rows.len();
+    if count <= ROWS_MAX {
+        return (rows, 0);
+    }
+    let is_marked = |row: &StateRow| row.is_accused || row.cells.iter().any(|cell| cell.is_changed);
+    let marked = rows.iter().filter(|row| is_marked(row)).count();
+    let mut others = ROWS_MAX.saturating_sub(marked);
+    let mut rows: Vec<StateRow> = rows
+        .into_iter()
+        .filter(|row| {
+            is_marked(row) || {
+                let fits = others > 0;
+                others -= usize::from(fits);
+                fits
+            }
+        })
+        .collect();
+    rows.truncate(ROWS_MAX);
+    let left_out = count - rows.len();
+    (rows, left_out)
+}
+
+impl Entity {
+    fn in_words(&self) -> String {
+        let snapshot = self.snapshot.map(|event| format!("snapshot of event {event}"));
+        let owed = (self.owed > 0).then(|| format!("{} owed", self.owed));
+        let (version, status) = (self.version, shown(&self.status, 40));
+        let head = format!("event {version}, {status}, by {}", shown(&self.action, 40));
+        [Some(head), snapshot, owed].into_iter().flatten().collect::<Vec<_>>().join(", ")
+    }
+
+    fn keys(&self) -> impl Iterator<Item = &String> {
+        self.fields.values().filter_map(|field| match field {
+            Field::Blob { key, .. } => Some(key),
+            _ => None,
+        })
+    }
+}
+
+impl Field {
+    fn in_words(&self, tenant: Option<&Tenant>, now_ms: i64) -> String {
+        match self {
+            Field::Inline(value) => value.clone(),
+            Field::Truncated { limit_bytes } => format!("left out, over {limit_bytes} B"),
+            Field::Blob { key, size_bytes, deadline_ms } => {
+                let has_row = tenant.is_some_and(|tenant| tenant.blobs.contains_key(key));
+                let row = match (has_row, deadline_ms.is_some_and(|at| at <= now_ms)) {
+                    (_, true) => "expired",
+                    (true, false) => "its row is there",
+                    (false, false) => "NO ROW",
+                };
+                format!("blob {}, {size_bytes} B{}: {row}", short(key), until(*deadline_ms))
+            }
+        }
+    }
+}
+
+impl Blob {
+    fn in_words(&self, now_ms: i64) -> String {
+        let expired = match self.expires_at_ms {
+            Some(at) if at <= now_ms => ", expired",
+            _ => "",
+        };
+        let broken = if self.is_whole { "" } else { ", ANOTHER HASH" };
+        format!("{} B{}{expired}{broken}", self.size_bytes, until(self.expires_at_ms))
+    }
+}
+
+fn until(deadline_ms: Option<i64>) -> String {
+    deadline_ms.map_or(", for good".to_string(), |ms| format!(", until {}", rfc3339(ms, 0)))
+}
+
+/// Twelve digits of a key's hash.
+fn short(key: &str) -> String {
+    let name = key.rsplit('/').next().unwrap_or(key);
+    shown(name.get(..12).unwrap_or(name), 40)
+}
