@@ -87,6 +87,8 @@ fn a_campaign_a_replay_of_its_bundle_and_a_shrink() {
     assert_eq!(replay["result"]["recorded"]["is_same"], true);
     assert_eq!(replay["result"]["defect"], "replay-drops-blobs");
     assert_eq!(replay["result"]["recorded"]["signature"], failures[0]["signature"]);
+    let page = told(&["report", bundle], 0);
+    assert!(page["result"]["report"].as_str().is_some_and(|path| Path::new(path).is_file()));
     let shrink = told(&["shrink", bundle], 1);
     assert_eq!(shrink["result"]["recorded"]["signature"], failures[0]["signature"]);
     told(&["replay", shrink["result"]["bundle"].as_str().expect("a path")], 1);

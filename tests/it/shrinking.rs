@@ -50,7 +50,7 @@ fn two_defects_planted_together_keep_two_signatures() {
     let Ran { out, .. } = stormglass_in(&checkout, &[&arguments[..], &[&planted]].concat());
     let summary: serde_json::Value = serde_json::from_str(&out).expect("one JSON object");
     let mut suffices = BTreeSet::new();
-    let failures = summary["failures"].as_array().expect("a list");
+    let failures = summary["result"]["failures"].as_array().expect("a list");
     for failure in failures {
         let bundle = failure["bundle"].as_str().expect("a path");
         let replayed = stormglass_in(&checkout, &["replay", bundle]);
