@@ -2,7 +2,7 @@
 //!
 //! Rows are read by SQLite's file format (`format`): no connection, no statement, and what has not
 //! changed is not read twice. Where that reader gives up, libsql reads them on a fork (`fork`), and
-//! what it says counts. After a crash libsql checks each file there in any case.
+//! what it says counts. After a crash libsql checks each file there that it has not yet found sound.
 //!
 //! **Invariant:** the run does not notice. The copy is a machine of its own, without trace and faults,
 //! and SQLite's random numbers are held still.
