@@ -10,6 +10,7 @@ use crate::entity::{EntityKey, Existence, Field, Kept, OpId, State};
 use crate::oracle::{Oracle, Tracked};
 use crate::request::Kind;
 use crate::world::{Op, World};
+use std::collections::BTreeMap;
 
 /// A value of so many bytes is shown as it is.
 const WHOLE_MAX_BYTES: u64 = 200;
@@ -59,6 +60,8 @@ fn past(world: &World) -> Value {
     };
     let fields: Map<String, Value> =
         fields.iter().map(|(name, one)| (name.clone(), field(world, one))).collect();
+    let lists: BTreeMap<&String, &Vec<Value>> =
+        lists.iter().map(|(name, items)| (name, &**items)).collect();
     let ids = |ids: &mut dyn Iterator<Item = &OpId>| ids.map(|id| id.0).collect::<Vec<_>>();
     json!({
         "existence": existence,
@@ -158,7 +161,7 @@ mod tests {
         assert!(left_out.as_str().is_some_and(|words| words.len() < 200), "{shown}");
 
         let read = oracle.send(at(3), Request::new("t", "Sessions", Kind::Read { id: "a".into() }));
-        let gone = Answer::Error { status: 404, code: "NotFound".into() };
+        let gone = Answer::Error { status: 404, code: "EntityNotFound".into() };
         assert_eq!(oracle.answer(at(4), read, &gone).unwrap(), []);
         let key = EntityKey { tenant: "t".into(), set: "Sessions".into(), id: "a".into() };
         assert_eq!(oracle.show_entity(&key).unwrap(), oracle.show()["entities"][0]);

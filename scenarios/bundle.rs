@@ -418,11 +418,14 @@ mod tests {
             fs::set_permissions(&program, mode).unwrap();
             confirmed(&draft, &recorded(&source), &program).unwrap()
         };
-        let sound = confirmed_by("echo a; echo b");
+        let sound = confirmed_by("echo '{}'; echo '{}'");
         assert!(sound.is_confirmed && matches!(sound.outcome.verdict, Verdict::Violated(_)));
         for (text, why) in [
-            ("echo a; echo $$", "two processes part at record 2: "),
-            ("echo oh >&2", "a process that replays it leaves no trace: oh"),
+            (
+                "echo '{}'; echo \"{\\\"own\\\":$$}\"",
+                "two processes make other runs of it: the runs part at record 2",
+            ),
+            ("echo oh >&2", "a process ended without a trace: oh"),
         ] {
             let recorded = confirmed_by(text);
             let Verdict::HarnessBroken(told) = &recorded.outcome.verdict else { panic!("{text}") };
