@@ -3,6 +3,10 @@
 //! **Invariant:** a bundle is whole or not there: it is written beside its place and renamed. A later, better
 //! one replaces it in the same way.
 
+mod apart;
+
+pub use apart::keep_apart;
+
 use crate::build_info::Build;
 use crate::determinism::{self, Comparison};
 use crate::failure::{Failure, Paint};
@@ -110,6 +114,21 @@ pub struct Recorded {
 }
 
 impl Recorded {
+    /// The record of a run as it came out, before anything else is known of it.
+    pub fn of(source: &Source, outcome: Outcome, (reproduce, build): (String, Build)) -> Recorded {
+        Recorded {
+            scenario: source.scenario().to_string(),
+            seed: None,
+            defect: None,
+            signature: Signature::of(&outcome.verdict),
+            outcome,
+            reproduce,
+            shrunk: None,
+            is_confirmed: false,
+            build,
+        }
+    }
+
     /// The record of an outcome; its signature follows from it.
     pub fn with_outcome(mut self, outcome: Outcome) -> Recorded {
         self.signature = Signature::of(&outcome.verdict);
@@ -226,9 +245,7 @@ pub fn confirmed(draft: &Path, recorded: &Recorded, program: &Path) -> io::Resul
         return Ok(Recorded { is_confirmed: true, ..recorded });
     };
     if let Comparison::Differ(_) = compared.comparison {
-        let [first, second] = &compared.traces;
-        fs::write(draft.join(TRACE), first)?;
-        fs::write(draft.join(SECOND_TRACE), second)?;
+        write_traces(draft, &compared.traces)?;
     }
     let outcome = Outcome { verdict: Verdict::HarnessBroken(why), ..recorded.outcome.clone() };
     Ok(recorded.with_outcome(outcome))
@@ -287,21 +304,9 @@ pub fn write_stop(
     Ok(files.iter().map(|file| folder.join(file)).collect())
 }
 
-/// Writes a run that two processes made otherwise: with the traces of both.
-///
-/// # Errors
-/// What the host says.
-pub fn write_traces(
-    folder: &Path,
-    source: &Source,
-    recorded: &Recorded,
-    [first, second]: &[String; 2],
-) -> io::Result<()> {
-    let draft = draft_of(folder)?;
-    write_source(&draft, source)?;
+fn write_traces(draft: &Path, [first, second]: &[String; 2]) -> io::Result<()> {
     fs::write(draft.join(TRACE), first)?;
-    fs::write(draft.join(SECOND_TRACE), second)?;
-    finish(&draft, folder, recorded)
+    fs::write(draft.join(SECOND_TRACE), second)
 }
 
 /// Completes a draft with its outcome, its story as it is told and its page, and puts it into its place.
@@ -384,23 +389,16 @@ mod tests {
             actual: "no row".to_string(),
             because: String::new(),
         });
-        Recorded {
-            scenario: source.scenario().to_string(),
-            seed: Some("0x1".to_string()),
-            defect: None,
-            signature: Signature::of(&verdict),
-            outcome: Outcome {
-                verdict,
-                fingerprint: String::new(),
-                op_count: 3,
-                counts: Default::default(),
-                trail: Default::default(),
-            },
-            reproduce: "cargo stormglass run --seed 0x1".to_string(),
-            shrunk: None,
-            is_confirmed: false,
-            build: Build::default(),
-        }
+        let outcome = Outcome {
+            verdict,
+            fingerprint: String::new(),
+            op_count: 3,
+            counts: Default::default(),
+            trail: Default::default(),
+        };
+        let reproduce = "cargo stormglass run --seed 0x1".to_string();
+        let recorded = Recorded::of(source, outcome, (reproduce, Build::default()));
+        Recorded { seed: Some("0x1".to_string()), ..recorded }
     }
 
     /// Goal: a run that another process makes otherwise accuses nobody. Method: a program that leaves another trace

@@ -4,9 +4,7 @@
 //! another would do the same: the two share their addresses, their caches and their environment.
 //! Whatever differs accuses the harness, and never the platform.
 
-use crate::build_info::Build;
-use crate::bundle::{self, Recorded};
-use crate::verdict::{Outcome, Verdict};
+use crate::verdict::Verdict;
 use crate::what::What;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -177,59 +175,6 @@ pub fn compare_seed(what: &What, seed: Seed) -> io::Result<Compared> {
     arguments.extend(["--trace".to_string(), "--seed".to_string(), seed.to_string()]);
     compare(&std::env::current_exe()?, &arguments)
 }
-
-/// Has this program play a plan, or a bundle, in two fresh processes.
-///
-/// # Errors
-/// When a process cannot be started.
-pub fn compare_plan(path: &Path, defect: Option<&str>) -> io::Result<Compared> {
-    let mut arguments = vec!["replay".to_string(), "--trace".to_string()];
-    arguments.extend(defect.map(|name| format!("--defect={name}")));
-    arguments.push(path.display().to_string());
-    compare(&std::env::current_exe()?, &arguments)
-}
-
-/// Keeps a seed whose runs are not the same, with both traces, as a bundle.
-///
-/// # Errors
-/// What the host says.
-pub fn keep(
-    folder: &Path,
-    (what, seed): (&What, Seed),
-    why: &str,
-    traces: &[String; 2],
-) -> io::Result<()> {
-    let source = what.source(seed).map_err(io::Error::other)?;
-    let ops = |trace: &String| {
-        let last: Option<Value> = trace.lines().last().and_then(|l| serde_json::from_str(l).ok());
-        last.and_then(|last| last["op"].as_u64()).unwrap_or(0)
-    };
-    let outcome = Outcome {
-        verdict: Verdict::HarnessBroken(why.to_string()),
-        fingerprint: NOT_ONE.to_string(),
-        op_count: ops(&traces[0]),
-        counts: Default::default(),
-        trail: Default::default(),
-    };
-    let recorded = Recorded {
-        scenario: source.scenario().to_string(),
-        seed: Some(seed.to_string()),
-        defect: what.defect.clone(),
-        signature: None,
-        reproduce: format!(
-            "cargo stormglass {} --seed {seed}",
-            what.arguments("check-determinism").join(" ")
-        ),
-        shrunk: None,
-        is_confirmed: false,
-        build: Build::this(),
-        outcome: outcome.clone(),
-    };
-    bundle::write_traces(folder, &source, &recorded.with_outcome(outcome), traces)
-}
-
-/// The fingerprint of a run that has more than one.
-pub const NOT_ONE: &str = "(more than one)";
 
 fn first_difference(first: &str, second: &str) -> Comparison {
     let (mut left, mut right) = (first.lines(), second.lines());

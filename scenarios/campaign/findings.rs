@@ -160,16 +160,11 @@ impl Found<'_> {
         }
         let Findings { what, folder, .. } = self.findings;
         let source = what.source(*seed).map_err(io::Error::other)?;
+        let build = self.build.get_or_insert_with(Build::this).clone();
         let recorded = Recorded {
-            scenario: source.scenario().to_string(),
             seed: Some(seed.to_string()),
             defect: what.defect.clone(),
-            signature: Some(signature),
-            outcome: outcome.clone(),
-            reproduce: what.command(*seed),
-            shrunk: None,
-            is_confirmed: false,
-            build: self.build.get_or_insert_with(Build::this).clone(),
+            ..Recorded::of(&source, outcome.clone(), (what.command(*seed), build))
         };
         let folder = folder.join(name);
         bundle::write_plain(&folder, &source, &recorded)?;

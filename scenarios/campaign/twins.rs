@@ -3,6 +3,7 @@
 //! **Invariant:** a run that comes out otherwise, in its trace or in its verdict, accuses the harness, and is
 //! kept with both traces.
 
+use crate::bundle;
 use crate::determinism::{self, Comparison, Parting};
 use crate::what::What;
 use crate::workers::{Crew, WITHOUT_END};
@@ -79,7 +80,7 @@ impl Twins {
                 apart.parting = Some(parting.clone());
             }
             let (folder, why) = (folder.join(name(*seed)), apart.in_words());
-            determinism::keep(&folder, (what, *seed), &why, &compared.traces)?;
+            bundle::keep_apart(&folder, (what, *seed), &why, &compared.traces)?;
         }
         Ok(())
     }

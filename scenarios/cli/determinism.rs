@@ -5,6 +5,7 @@ use super::told::{Done, found, say};
 use super::{EXIT_BROKEN, Error, FINDINGS};
 use serde_json::json;
 use std::path::Path;
+use stormglass_scenarios::bundle;
 use stormglass_scenarios::campaign::findings::broken_name;
 use stormglass_scenarios::determinism::{self, Comparison};
 use stormglass_scenarios::host::fresh_seed;
@@ -30,7 +31,7 @@ pub fn run(options: &SeedOptions) -> Result<Done, Error> {
         return Done::new(0, told(None));
     };
     let folder = Path::new(FINDINGS).join(broken_name(seed));
-    determinism::keep(&folder, (what, seed), &why, &compared.traces)?;
+    bundle::keep_apart(&folder, (what, seed), &why, &compared.traces)?;
     found(format!("{scenario}  seed {seed}  HARNESS BROKEN {why}"));
     say(format!("bundle       {}", folder.display()));
     let words = what.arguments("check-determinism").join(" ");

@@ -235,18 +235,11 @@ impl Options {
         let source = Source::Plan(Box::new(found.plan.clone()));
         let crew = self.what.crew()?;
         let outcome = crew.solo().play(&Order::plan(&found.plan))?.ok_or("interrupted")?;
+        let reproduce = format!("cargo stormglass replay {}", folder.display());
         let recorded = Recorded {
-            scenario: found.plan.scenario.clone(),
-            seed: None,
             defect: self.what.defect.clone(),
-            signature: None,
-            reproduce: format!("cargo stormglass replay {}", folder.display()),
-            shrunk: None,
-            is_confirmed: false,
-            build: Build::this(),
-            outcome: outcome.clone(),
+            ..Recorded::of(&source, outcome, (reproduce, Build::this()))
         };
-        let recorded = recorded.with_outcome(outcome);
         let is_same = recorded.signature.as_ref() == Some(&found.signature);
         let (recorded, _) = bundle::write_played(&folder, &source, &recorded, &crew.program)?;
         let code = match (&found.verdict, &recorded.outcome.verdict) {

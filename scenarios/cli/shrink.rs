@@ -121,17 +121,11 @@ fn keep(
     let earlier = failing.recorded.as_ref().and_then(|recorded| recorded.shrunk);
     let folder = Path::new(FINDINGS).join(format!("shrunk-{}", signature.short()));
     let recorded = Recorded {
-        scenario: source.scenario().to_string(),
         seed: failing.seed.clone(),
         defect: what.defect.clone(),
-        signature: None,
-        reproduce: failing.reproduce.clone(),
         shrunk: Some(shrunk.after(earlier)),
-        is_confirmed: false,
-        build: Build::this(),
-        outcome: outcome.clone(),
+        ..Recorded::of(&source, outcome, (failing.reproduce.clone(), Build::this()))
     };
-    let recorded = recorded.with_outcome(outcome);
     let (recorded, played) = bundle::write_played(&folder, &source, &recorded, &crew.program)?;
     if recorded.signature.as_ref() != Some(&signature) {
         let words = recorded.outcome.verdict.in_words();
