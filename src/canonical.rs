@@ -58,8 +58,7 @@ fn read_value(text: &str, canonical: Canonical<'_>) -> Result<Value, serde_json:
 
 /// The canonical text of a value.
 pub fn to_text(value: &Value) -> String {
-    // Most of what is long is one string.
-    let mut out = String::with_capacity(value.as_str().map_or(0, |text| text.len() + 2));
+    let mut out = String::with_capacity(length_of(value));
     write(value, &mut out);
     out
 }
@@ -69,6 +68,30 @@ pub(crate) fn object_to_text(members: &Map<String, Value>) -> String {
     let mut out = String::new();
     write_object(members, &mut out);
     out
+}
+
+/// The canonical text of an object with one more member, which is an object too.
+pub(crate) fn object_with(
+    (members, name): (&Map<String, Value>, &str),
+    member: &Map<String, Value>,
+) -> String {
+    let lengths = members.values().chain(member.values()).map(length_of);
+    let mut out = String::with_capacity(lengths.sum::<usize>() + 32 * members.len());
+    let all = members.iter().map(|(name, value)| (name.as_str(), Written::Value(value)));
+    write_members(all.chain([(name, Written::Object(member))]).collect(), &mut out);
+    out
+}
+
+/// About the length of a value's text, so that a long one is not moved about while it grows.
+fn length_of(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len() + 2,
+        Value::Array(items) => items.iter().map(|item| length_of(item) + 1).sum::<usize>() + 2,
+        Value::Object(members) => {
+            members.iter().map(|(name, value)| name.len() + 4 + length_of(value)).sum::<usize>() + 2
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => 8,
+    }
 }
 
 /// The number of bytes by which a value is measured against its ceiling.
@@ -115,9 +138,20 @@ fn write(value: &Value, out: &mut String) {
     }
 }
 
+/// A member's value where it stands.
+#[derive(Clone, Copy)]
+enum Written<'a> {
+    Value(&'a Value),
+    Object(&'a Map<String, Value>),
+}
+
 fn write_object(members: &Map<String, Value>, out: &mut String) {
+    let members = members.iter().map(|(name, value)| (name.as_str(), Written::Value(value)));
+    write_members(members.collect(), out);
+}
+
+fn write_members(mut sorted: Vec<(&str, Written<'_>)>, out: &mut String) {
     // Sorted here and not by the map, whose order is a feature flag of its crate.
-    let mut sorted: Vec<(&String, &Value)> = members.iter().collect();
     sorted.sort_by(|(left, _), (right, _)| left.as_bytes().cmp(right.as_bytes()));
     if crate::defect!("key-order") {
         sorted.reverse();
@@ -129,7 +163,10 @@ fn write_object(members: &Map<String, Value>, out: &mut String) {
         }
         write_string(name, out);
         out.push(':');
-        write(value, out);
+        match value {
+            Written::Value(value) => write(value, out),
+            Written::Object(members) => write_object(members, out),
+        }
     }
     out.push('}');
 }

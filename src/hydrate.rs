@@ -4,6 +4,7 @@
 //! body that does not hash to its address counts as missing.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
@@ -43,7 +44,7 @@ pub(crate) async fn read(
     store: &Store,
     caller: Caller<'_>,
     references: &BTreeMap<String, Reference>,
-    fresh: &BTreeMap<String, String>,
+    fresh: &BTreeMap<String, Arc<String>>,
     now_ms: i64,
 ) -> Result<Hydrated, StoreError> {
     let mut hydrated = Hydrated::default();

@@ -60,6 +60,12 @@ pub trait Points: Send + Sync {
 
     /// This run has used so much fuel, told as it calls the host and as it ends.
     fn guest_used(&self, _: GuestRun<'_>, _fuel: u64, _at: Usage) {}
+
+    /// Whether the write that waits at this point may be made along with another one, which then
+    /// need not wait until this task goes on.
+    fn joins(&self, _: Point<'_>) -> bool {
+        true
+    }
 }
 
 /// A run of a guest.

@@ -160,7 +160,7 @@ impl Actor {
         self.be_ready().await?;
         match op {
             EntityOp::Get => {
-                let Some(state) = self.state().filter(|state| !state.deleted).cloned() else {
+                let Some(state) = self.shared_state().filter(|state| !state.deleted) else {
                     return Err(RequestError::EntityNotFound(self.name.clone()));
                 };
                 self.show(200, &state, &BTreeMap::new()).await
@@ -175,7 +175,7 @@ impl Actor {
         &mut self,
         status: u16,
         state: &EntityState,
-        fresh: &BTreeMap<String, String>,
+        fresh: &BTreeMap<String, Arc<String>>,
     ) -> Result<Answer, RequestError> {
         let fields = self.hydrate(state, fresh).await?;
         let body = hydrate::entity_body(&self.tenant, state, fields);
@@ -187,7 +187,7 @@ impl Actor {
     async fn hydrate(
         &mut self,
         state: &EntityState,
-        fresh: &BTreeMap<String, String>,
+        fresh: &BTreeMap<String, Arc<String>>,
     ) -> Result<Hydrated, RequestError> {
         let now_ms = self.now_ms();
         let references: BTreeMap<String, Reference> = state
@@ -201,7 +201,7 @@ impl Actor {
     pub(super) async fn values(
         &mut self,
         references: &BTreeMap<String, Reference>,
-        fresh: &BTreeMap<String, String>,
+        fresh: &BTreeMap<String, Arc<String>>,
         now_ms: i64,
     ) -> Result<Hydrated, RequestError> {
         let mut replayed = false;
@@ -258,7 +258,12 @@ impl Actor {
     }
 
     pub(super) fn state(&self) -> Option<&EntityState> {
-        self.loaded.as_ref().and_then(|loaded| loaded.state.as_ref())
+        self.loaded.as_ref().and_then(|loaded| loaded.state.as_deref())
+    }
+
+    /// The same, to keep while the actor goes on.
+    pub(super) fn shared_state(&self) -> Option<Arc<EntityState>> {
+        self.loaded.as_ref().and_then(|loaded| loaded.state.clone())
     }
 
     /// Whether there is an entity, or it is not known whether there is.

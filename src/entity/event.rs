@@ -3,6 +3,7 @@
 //! **Invariant:** folding needs nothing but events. Whatever a spec, a clock or a generator decided
 //! is recorded here, so that a replay evaluates no guard and no effect and generates no id (`I11`).
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -148,26 +149,27 @@ impl Intent {
 impl Event {
     /// The payload's text, canonical.
     pub fn to_text(&self) -> String {
-        let mut value = serde_json::to_value(self).expect("an event is made of JSON values only");
-        value["params"] = Value::Object(self.params.clone());
-        canonical::to_text(&value)
+        let value = serde_json::to_value(self).expect("an event is made of JSON values only");
+        let rest = value.as_object().expect("an event is an object");
+        canonical::object_with((rest, "params"), &self.params)
     }
 
     /// The value that this event gave to a field. `after` is the state with the event folded in.
-    pub fn value_of(&self, field: &str, after: &EntityState) -> Option<Value> {
+    pub fn value_of(&self, field: &str, after: &EntityState) -> Option<Cow<'_, Value>> {
         if let (true, Some(items)) =
             (self.changes.lists.contains_key(field), after.lists.get(field))
         {
-            return Some(Value::Array(items.clone()));
+            return Some(Cow::Owned(Value::Array(items.clone())));
         }
         self.own_value_of(field)
     }
 
     /// The value that this event alone tells of a field: no list's, which is a sum of many events.
-    pub fn own_value_of(&self, field: &str) -> Option<Value> {
-        let generated = self.changes.ids.get(field).map(|id| Value::from(id.as_str()));
-        generated
-            .or_else(|| self.params.get(field).cloned())
-            .or_else(|| self.changes.initial.get(field).cloned())
+    pub fn own_value_of(&self, field: &str) -> Option<Cow<'_, Value>> {
+        if let Some(id) = self.changes.ids.get(field) {
+            return Some(Cow::Owned(Value::from(id.as_str())));
+        }
+        let value = self.params.get(field).or_else(|| self.changes.initial.get(field));
+        value.map(Cow::Borrowed)
     }
 }

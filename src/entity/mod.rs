@@ -37,3 +37,13 @@ pub(crate) enum EntityOp {
     /// Events: (leave out, at most).
     History(u64, u64),
 }
+
+impl EntityOp {
+    /// What its event will have as params.
+    fn params_mut(&mut self) -> Option<&mut serde_json::Map<String, serde_json::Value>> {
+        match self {
+            Self::Create(params) | Self::Act(_, params) | Self::Patch(params) => Some(params),
+            Self::Delete | Self::Get | Self::History(..) => None,
+        }
+    }
+}

@@ -25,7 +25,7 @@ impl Actor {
     pub(super) async fn passivate(&mut self) {
         let Some(loaded) = &self.loaded else { return };
         let behind = |state: &EntityState| state.sequence_nr > loaded.snapshot_at;
-        if loaded.state.as_ref().is_some_and(behind) {
+        if loaded.state.as_deref().is_some_and(behind) {
             self.snapshot().await;
         }
         if let Some(first) = self.loaded.as_mut().and_then(|loaded| loaded.first_snapshot.take()) {

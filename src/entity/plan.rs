@@ -76,8 +76,8 @@ impl Planner<'_> {
                 }
             }
         }
-        written.extend(self.settable(&event.params));
-        self.project(&mut event, &written);
+        self.project(&mut event.changes, written.iter());
+        self.project(&mut event.changes, self.settable(&event.params));
         if defect!("create-not-projected") {
             event.changes.fields.values_mut().for_each(|kept| *kept = Kept::Inline);
         }
@@ -129,14 +129,15 @@ impl Planner<'_> {
         event
             .intents
             .extend(triggered.map(|one| Intent::Trigger { integration: one.name.clone() }));
-        let mut written: BTreeMap<String, Value> = self.settable(&event.params).collect();
+        let mut written: BTreeMap<String, Value> = BTreeMap::new();
         for (name, id) in &event.changes.ids {
             written.insert(name.clone(), Value::from(id.as_str()));
         }
         for name in event.changes.lists.keys() {
             written.insert(name.clone(), Value::Array(working.lists[name].clone()));
         }
-        self.project(&mut event, &written);
+        self.project(&mut event.changes, self.settable(&event.params));
+        self.project(&mut event.changes, written.iter());
         Ok(event)
     }
 
@@ -145,8 +146,7 @@ impl Planner<'_> {
         let mut event = self.event(key, state.sequence_nr + 1, UPDATED, body);
         event.from.clone_from(&state.status);
         event.to.clone_from(&state.status);
-        let written = self.settable(&event.params).collect();
-        self.project(&mut event, &written);
+        self.project(&mut event.changes, self.settable(&event.params));
         event
     }
 
@@ -183,17 +183,21 @@ impl Planner<'_> {
     }
 
     /// Params that set fields; the others feed effects only.
-    fn settable(&self, params: &Map<String, Value>) -> impl Iterator<Item = (String, Value)> {
-        params
-            .iter()
-            .filter(|(name, _)| *name != "Id" && !self.table.is_set_by_effects(name))
-            .map(|(name, value)| (name.clone(), value.clone()))
+    fn settable<'p>(
+        &self,
+        params: &'p Map<String, Value>,
+    ) -> impl Iterator<Item = (&'p String, &'p Value)> {
+        params.iter().filter(|(name, _)| *name != "Id" && !self.table.is_set_by_effects(name))
     }
 
-    fn project(&self, event: &mut Event, written: &BTreeMap<String, Value>) {
+    fn project<'p>(
+        &self,
+        changes: &mut Changes,
+        written: impl Iterator<Item = (&'p String, &'p Value)>,
+    ) {
         for (name, value) in written {
             let kept = overflow::decide(self.mode, self.table, name, value, self.now_ms);
-            event.changes.fields.insert(name.clone(), kept);
+            changes.fields.insert(name.clone(), kept);
         }
     }
 

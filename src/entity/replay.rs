@@ -5,6 +5,7 @@
 //! (`I12`). What cannot be decoded is an error that names it, never an older state (`I22`).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -21,7 +22,7 @@ use crate::{canonical, defect, probe, time};
 #[derive(Debug, Clone)]
 pub(crate) struct Replayed {
     /// Nothing for an entity that never was.
-    pub state: Option<EntityState>,
+    pub state: Option<Arc<EntityState>>,
     /// The last event in the stored snapshot; 0 without one.
     pub snapshot_at: u64,
     /// Whether the stored snapshot was unusable and is to be replaced.
@@ -72,6 +73,7 @@ impl Actor {
         self.pending.clear();
         let first_snapshot =
             state.as_ref().filter(|_| defect!("snapshot-goes-back")).map(encode_snapshot);
+        let state = state.map(Arc::new);
         self.loaded =
             Some(Replayed { state, snapshot_at, snapshot_unusable: unusable, first_snapshot });
         Ok(())
@@ -140,7 +142,7 @@ impl Actor {
         let mut puts: BTreeMap<String, Put> = BTreeMap::new();
         for ((name, reference), row) in wanted.into_iter().zip(rows) {
             let outlives = row.as_ref().is_some_and(|row| row.outlives(reference.expires_at_ms));
-            let stored = row.and_then(|row| row.verified(reference));
+            let stored = row.and_then(|row| row.verified(reference)).map(Arc::new);
             if stored.is_some() && outlives {
                 continue;
             }
@@ -174,7 +176,7 @@ impl Actor {
         state: &EntityState,
         field: &str,
         reference: &Reference,
-    ) -> Result<Option<String>, RequestError> {
+    ) -> Result<Option<Arc<String>>, RequestError> {
         let value = match state.lists.get(field) {
             Some(items) => Some(Value::Array(items.clone())),
             None => {
@@ -182,16 +184,22 @@ impl Actor {
                 let rows = self.tenant.store.events(self.caller(), &self.key, after, 1).await;
                 let rows = rows.map_err(|error| self.unavailable(&error))?;
                 let origin = rows.first().filter(|row| row.sequence_nr == reference.origin);
-                origin.and_then(|row| decode_event(&self.key, row).ok()?.own_value_of(field))
+                origin.and_then(|row| {
+                    Some(decode_event(&self.key, row).ok()?.own_value_of(field)?.into_owned())
+                })
             }
         };
         let body = value.map(|value| canonical::to_text(&value));
-        Ok(body.filter(|body| crate::overflow::blob_key(body) == reference.key))
+        Ok(body.filter(|body| crate::overflow::blob_key(body) == reference.key).map(Arc::new))
     }
 }
 
 /// Adds a put: one per distinct body, with the latest deadline.
-pub(super) fn merge_put(puts: &mut BTreeMap<String, Put>, reference: &Reference, body: String) {
+pub(super) fn merge_put(
+    puts: &mut BTreeMap<String, Put>,
+    reference: &Reference,
+    body: Arc<String>,
+) {
     let expires_at_ms = reference.expires_at_ms;
     let fresh = Put { key: reference.key.clone(), body, expires_at_ms };
     let put = puts.entry(reference.key.clone()).or_insert(fresh);

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -59,7 +60,7 @@ pub struct Body {
     /// Its reference.
     pub reference: Reference,
     /// Canonical JSON.
-    pub text: String,
+    pub text: Arc<String>,
 }
 
 impl EntityState {
@@ -137,7 +138,7 @@ pub fn fold(state: Option<EntityState>, event: &Event) -> (EntityState, Vec<Body
     }
     let mut bodies = Vec::new();
     for (name, kept) in &changes.fields {
-        let value = event.value_of(name, &state).unwrap_or(Value::Null);
+        let value = event.value_of(name, &state).unwrap_or(Cow::Owned(Value::Null));
         let (field, body) = keep(name, kept, value, event.sequence_nr);
         bodies.extend(body);
         state.fields.insert(name.clone(), field);
@@ -154,14 +155,14 @@ pub fn apply_to_list(items: &mut Vec<Value>, change: &ListChange) {
     }
 }
 
-fn keep(name: &str, kept: &Kept, value: Value, origin: u64) -> (Field, Option<Body>) {
+fn keep(name: &str, kept: &Kept, value: Cow<'_, Value>, origin: u64) -> (Field, Option<Body>) {
     if crate::defect!("spoofed-envelope")
         && let Some(reference) = Reference::from_envelope(&value, origin)
     {
         return (Field::Blob(reference), None);
     }
     match kept {
-        Kept::Inline => (Field::Inline(value), None),
+        Kept::Inline => (Field::Inline(value.into_owned()), None),
         Kept::Truncated { limit } => {
             let size = canonical::size_of(&canonical::to_text(&value));
             (Field::Inline(placeholder(size, *limit)), None)
@@ -174,7 +175,8 @@ fn keep(name: &str, kept: &Kept, value: Value, origin: u64) -> (Field, Option<Bo
                 expires_at_ms: expires_at.as_deref().and_then(time::from_text),
                 origin,
             };
-            let body = Body { field: name.to_owned(), reference: reference.clone(), text };
+            let body =
+                Body { field: name.to_owned(), reference: reference.clone(), text: Arc::new(text) };
             (Field::Blob(reference), Some(body))
         }
     }

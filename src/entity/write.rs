@@ -5,8 +5,9 @@
 //! reads its journal again before its next answer.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::actor::{Actor, Terms};
 use super::plan::{Planner, needed_fields};
@@ -23,7 +24,7 @@ use crate::{canonical, defect, probe};
 
 /// What the checks of a request come to.
 enum Planned {
-    Event(Box<Event>),
+    Event(Arc<Event>),
     /// Its idempotency key was used for the same before.
     Repeat,
 }
@@ -38,22 +39,23 @@ enum Appended {
 impl Actor {
     pub(super) async fn write(
         &mut self,
-        op: EntityOp,
+        mut op: EntityOp,
         terms: Terms,
     ) -> Result<Answer, RequestError> {
         // The event's timestamp and every deadline that follows from it: read once, here.
         let now_ms = self.now_ms();
         for attempt in 1.. {
-            let planned = self.plan(&op, &terms, now_ms).await?;
+            let planned = self.plan(&mut op, &terms, now_ms).await?;
             let Planned::Event(event) = planned else {
                 return self.repeat().await;
             };
-            let (after, bodies) = fold(self.state().cloned(), &event);
+            let (after, bodies) = fold(self.state().map(EntityState::clone), &event);
             if self.defective_write(&event, &after, terms.settles.is_some()).await {
                 return self.answer(&after, bodies).await;
             }
             let puts = distinct_puts(&bodies);
-            match self.append((*event, after), &puts, terms.settles.as_ref(), now_ms).await? {
+            let written = (Arc::clone(&event), after);
+            match self.append(written, &puts, terms.settles.as_ref(), now_ms).await? {
                 Appended::Yes => return self.finish(puts, bodies).await,
                 Appended::Violated(error) if attempt == 2 || defect!("lost-ack-rolls-back") => {
                     return Err(self.unavailable(&error));
@@ -61,6 +63,9 @@ impl Actor {
                 Appended::Violated(_) => {
                     // No probe stands here: only another program's event leads here, and a simulated file
                     // has one server (`tests/rivals.rs` has the other).
+                    if let Some(params) = op.params_mut() {
+                        params.clone_from(&event.params);
+                    }
                     self.loaded = None;
                     self.load().await?;
                 }
@@ -70,22 +75,23 @@ impl Actor {
     }
 
     /// The checks in the contract's order after those of the platform: key, entity, `If-Match`,
-    /// action, state, guard.
+    /// action, state, guard. An event takes the params with it.
     async fn plan(
         &mut self,
-        op: &EntityOp,
+        op: &mut EntityOp,
         terms: &Terms,
         now_ms: i64,
     ) -> Result<Planned, RequestError> {
-        let (action_name, params) = match op {
-            EntityOp::Create(body) => (CREATED, body.clone()),
-            EntityOp::Act(action, params) => (action.as_str(), params.clone()),
-            EntityOp::Patch(body) => (UPDATED, body.clone()),
-            _ => (DELETED, Map::new()),
+        let params = op.params_mut().map(std::mem::take).unwrap_or_default();
+        let action_name = match op {
+            EntityOp::Create(_) => CREATED,
+            EntityOp::Act(action, _) => action.as_str(),
+            EntityOp::Patch(_) => UPDATED,
+            _ => DELETED,
         };
-        let state = self.state().cloned();
+        let state = self.shared_state();
         let key = terms.idempotency_key.as_deref();
-        if is_repeat(terms, state.as_ref(), || use_digest(action_name, &params))? {
+        if is_repeat(terms, state.as_deref(), || use_digest(action_name, &params))? {
             return Ok(Planned::Repeat);
         }
         let tenant = std::sync::Arc::clone(&self.tenant);
@@ -101,7 +107,7 @@ impl Actor {
         if matches!(op, EntityOp::Create(_)) {
             return match state {
                 Some(_) => Err(RequestError::EntityExists(self.name.clone())),
-                None => Ok(Planned::Event(Box::new(planner.create(&self.key, params)))),
+                None => Ok(Planned::Event(Arc::new(planner.create(&self.key, params)))),
             };
         }
         let Some(state) = state.filter(|state| !state.deleted) else {
@@ -121,7 +127,7 @@ impl Actor {
             EntityOp::Patch(_) => planner.patch(&self.key, &state, params),
             _ => planner.delete(&self.key, &state),
         };
-        Ok(Planned::Event(Box::new(event)))
+        Ok(Planned::Event(Arc::new(event)))
     }
 
     /// The values behind the references that an action reads, by field.
@@ -147,7 +153,7 @@ impl Actor {
     /// A known key: the present state, and nothing is written.
     async fn repeat(&mut self) -> Result<Answer, RequestError> {
         probe!("an idempotency key was repeated");
-        let state = self.state().cloned().expect("a known key belongs to an entity");
+        let state = self.shared_state().expect("a known key belongs to an entity");
         if state.deleted {
             return Ok(Answer::success(204, Value::Null, Some(state.sequence_nr)));
         }
@@ -157,7 +163,7 @@ impl Actor {
     /// Writes the event, and its blobs where the protocol has them first or with it.
     async fn append(
         &mut self,
-        (event, after): (Event, EntityState),
+        (event, after): (Arc<Event>, EntityState),
         puts: &[Put],
         settles: Option<&Settles>,
         now_ms: i64,
@@ -167,9 +173,9 @@ impl Actor {
             let put = self.tenant.store.put(self.caller(), puts, PutCause::Live, now_ms).await;
             put.map_err(|error| self.unavailable(&error))?;
         }
-        let with_event = if protocol == WriteProtocol::Atomic { puts } else { &[] };
-        let settles = settles.filter(|_| !defect!("callback-twice"));
-        let append = Append { event: &event, puts: with_event, settles };
+        let with_event = if protocol == WriteProtocol::Atomic { puts.to_vec() } else { Vec::new() };
+        let settles = settles.filter(|_| !defect!("callback-twice")).cloned();
+        let append = Append { event: Arc::clone(&event), puts: with_event, settles };
         let appended = self.tenant.store.append(self.caller(), append, now_ms).await;
         match appended {
             Ok(()) => {
@@ -219,14 +225,13 @@ impl Actor {
     /// The state after an event that is in the journal.
     fn step_to(&mut self, after: EntityState) {
         let loaded = self.loaded.as_mut().expect("a plan is made from a loaded state");
-        loaded.state = Some(after);
+        loaded.state = Some(Arc::new(after));
     }
 
     fn warn_of_truncation(&self, event: &Event) {
         for (field, kept) in &event.changes.fields {
-            let (Kept::Truncated { limit }, Some(value)) = (kept, event.own_value_of(field)) else {
-                continue;
-            };
+            let Kept::Truncated { limit } = kept else { continue };
+            let Some(value) = event.own_value_of(field) else { continue };
             let size = canonical::size_of(&canonical::to_text(&value));
             tracing::warn!(entity = self.name, field, size, limit, "value was truncated");
         }
@@ -242,7 +247,7 @@ impl Actor {
             }
             put?;
         }
-        let after = self.state().cloned().expect("an event was just folded in");
+        let after = self.shared_state().expect("an event was just folded in");
         self.answer(&after, bodies).await
     }
 
@@ -291,7 +296,7 @@ impl Actor {
         let is_plain = !settles && event.intents.is_empty() && event.action != DELETED;
         if is_plain
             && defect!("ack-before-commit")
-            && fold(self.state().cloned(), event).1.is_empty()
+            && fold(self.state().map(EntityState::clone), event).1.is_empty()
         {
             self.late = Some(event.clone());
             return true;
@@ -304,10 +309,11 @@ impl Actor {
         let Some(event) = self.late.take() else {
             return;
         };
-        let (after, bodies) = fold(self.state().cloned(), &event);
+        let (after, bodies) = fold(self.state().map(EntityState::clone), &event);
         let puts = distinct_puts(&bodies);
         let now_ms = self.now_ms();
-        if let Ok(Appended::Yes) = self.append((event, after), &puts, None, now_ms).await {
+        if let Ok(Appended::Yes) = self.append((Arc::new(event), after), &puts, None, now_ms).await
+        {
             self.pending = puts;
             // What fails is put before the next answer.
             let _ = self.put_pending().await;
@@ -328,7 +334,7 @@ impl Actor {
             state = Some(fold(state, &event).0);
         }
         if let Some(loaded) = &mut self.loaded {
-            loaded.state = state;
+            loaded.state = state.map(Arc::new);
         }
     }
 }
@@ -337,7 +343,7 @@ impl Actor {
 fn distinct_puts(bodies: &[Body]) -> Vec<Put> {
     let mut puts = BTreeMap::new();
     for body in bodies {
-        merge_put(&mut puts, &body.reference, body.text.clone());
+        merge_put(&mut puts, &body.reference, Arc::clone(&body.text));
     }
     puts.into_values().collect()
 }

@@ -4,6 +4,9 @@
 //! made, and none once one of them was none; a sweep deletes only what its clock reading has
 //! passed.
 
+use std::sync::Arc;
+
+use super::batch::Write;
 use super::sql::{Value, integer, optional, text};
 use super::{Caller, Database, Store, StoreError};
 use crate::canonical;
@@ -16,7 +19,7 @@ pub struct Put {
     /// Its address.
     pub key: String,
     /// Canonical JSON.
-    pub body: String,
+    pub body: Arc<String>,
     /// Until when; nothing for ever.
     pub expires_at_ms: Option<i64>,
 }
@@ -75,8 +78,10 @@ impl Store {
         cause: PutCause,
         now_ms: i64,
     ) -> Result<(), StoreError> {
-        let written =
-            self.write("store.put", caller, |db, _| put_all(db, puts, cause, now_ms)).await?;
+        let (own, size_bytes) = (puts.to_vec(), size_of(puts));
+        let work = move |db: &mut Database, _: &str| put_all(db, &own, cause, now_ms);
+        let write = Write { work: Box::new(work), size_bytes };
+        let written = self.write_together("store.put", caller, write).await?;
         if crate::defect!("cross-tenant-dedup") {
             self.renew_elsewhere(puts);
         }
@@ -166,6 +171,11 @@ fn read(db: &mut Database, key: &str) -> Result<Option<BlobRow>, StoreError> {
         size: row.integer(1).and_then(|size| u64::try_from(size).ok()),
         expires_at: deadline.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
     }))
+}
+
+/// The bytes of all bodies.
+pub(super) fn size_of(puts: &[Put]) -> usize {
+    puts.iter().map(|put| put.body.len()).sum()
 }
 
 /// Puts within the caller's transaction and returns how many bodies it wrote. What is there already

@@ -3,7 +3,10 @@
 //! **Invariant (`I3`):** rows of an entity are numbered 1..N; an append that would break this, or
 //! that follows another journal than its actor knows, writes nothing.
 
-use super::blobs::put_all;
+use std::sync::Arc;
+
+use super::batch::Write;
+use super::blobs::{put_all, size_of};
 use super::outbox::{Settles, settle, write_intents};
 use super::sql::{Row, Value, integer, text};
 use super::{Caller, Database, EntityKey, Put, PutCause, SnapshotRow, Store, StoreError};
@@ -25,15 +28,15 @@ pub struct EventRow {
     pub event_type: Option<String>,
 }
 
-/// One transaction of the journal.
-#[derive(Debug, Clone, Copy)]
-pub struct Append<'a> {
+/// What one event brings with it.
+#[derive(Debug, Clone)]
+pub struct Append {
     /// The event; its outbox rows are written with it.
-    pub event: &'a Event,
+    pub event: Arc<Event>,
     /// Its blobs, for the atomic protocol.
-    pub puts: &'a [Put],
+    pub puts: Vec<Put>,
     /// What becomes of the outbox row that the event is owed for, if it is.
-    pub settles: Option<&'a Settles>,
+    pub settles: Option<Settles>,
 }
 
 /// What a replay starts from.
@@ -66,11 +69,15 @@ impl Store {
     pub async fn append(
         &self,
         caller: Caller<'_>,
-        append: Append<'_>,
+        append: Append,
         now_ms: i64,
     ) -> Result<(), StoreError> {
         let Append { event, puts, settles } = append;
-        let written = self.write("store.append", caller, |db, tenant| {
+        // Made before the connection is had: others wait for that.
+        let sealed = Sealed::of(&event);
+        let size_bytes = sealed.payload.len() + size_of(&puts);
+        let mut sealed = Some(sealed);
+        let work = move |db: &mut Database, tenant: &str| {
             let key = EntityKey {
                 entity_type: event.entity_type.clone(),
                 entity_id: event.entity_id.clone(),
@@ -80,14 +87,16 @@ impl Store {
             if actual != expected {
                 return Err(StoreError::ConcurrencyViolation { expected, actual });
             }
-            insert_event(db, tenant, event)?;
-            write_intents(db, tenant, event)?;
-            if let Some(settles) = settles {
+            let sealed = sealed.take().unwrap_or_else(|| Sealed::of(&event));
+            insert_event(db, tenant, &event, sealed)?;
+            write_intents(db, tenant, &event)?;
+            if let Some(settles) = &settles {
                 settle(db, tenant, settles, &event.timestamp)?;
             }
-            put_all(db, puts, PutCause::Live, now_ms)
-        });
-        let written = written.await?;
+            put_all(db, &puts, PutCause::Live, now_ms)
+        };
+        let write = Write { work: Box::new(work), size_bytes };
+        let written = self.write_together("store.append", caller, write).await?;
         self.metrics.blobs_put.add(written);
         Ok(())
     }
@@ -218,9 +227,26 @@ fn checksum(metadata: &[u8]) -> Option<String> {
     }
 }
 
-fn insert_event(db: &mut Database, tenant: &str, event: &Event) -> Result<(), StoreError> {
-    let payload = event.to_text();
-    let metadata = format!("{{\"sha256\":\"{}\"}}", canonical::sha256_hex(payload.as_bytes()));
+/// An event as its row keeps it.
+struct Sealed {
+    payload: String,
+    metadata: String,
+}
+
+impl Sealed {
+    fn of(event: &Event) -> Self {
+        let payload = event.to_text();
+        let metadata = format!("{{\"sha256\":\"{}\"}}", canonical::sha256_hex(payload.as_bytes()));
+        Self { payload, metadata }
+    }
+}
+
+fn insert_event(
+    db: &mut Database,
+    tenant: &str,
+    event: &Event,
+    sealed: Sealed,
+) -> Result<(), StoreError> {
     db.execute(
         "INSERT INTO events
             (tenant, entity_type, entity_id, sequence_nr, event_type, payload, metadata, created_at)
@@ -231,8 +257,8 @@ fn insert_event(db: &mut Database, tenant: &str, event: &Event) -> Result<(), St
             text(&event.entity_id),
             integer(event.sequence_nr),
             text(&event.action),
-            Value::Text(payload),
-            Value::Text(metadata),
+            Value::Text(sealed.payload),
+            Value::Text(sealed.metadata),
             text(&event.timestamp),
         ],
     )?;

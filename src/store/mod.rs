@@ -5,6 +5,7 @@
 //! log. Every transaction checks that its boot is the newest. What a restart found in the log is
 //! durable before it is shown: opening commits a row of `boots` first.
 
+mod batch;
 mod blobs;
 mod journal;
 mod outbox;
@@ -115,6 +116,8 @@ pub struct Store {
     seams: Seams,
     metrics: Arc<Metrics>,
     connection: Mutex<Connection>,
+    /// Writes that may share a transaction.
+    queue: batch::Queue,
 }
 
 #[derive(Default)]
@@ -138,7 +141,8 @@ enum Standing {
 impl Store {
     /// A store that is not open yet.
     pub fn new(tenant: String, seams: Seams, metrics: Arc<Metrics>) -> Self {
-        Self { tenant, seams, metrics, connection: Mutex::new(Connection::default()) }
+        let (connection, queue) = (Mutex::default(), batch::Queue::default());
+        Self { tenant, seams, metrics, connection, queue }
     }
 
     /// Opens the file if it is not, settles what is in doubt, and checks that this server is still
@@ -187,20 +191,22 @@ impl Store {
         let open = self.usable(&mut connection).await?;
         self.begin(open, "BEGIN IMMEDIATE").await?;
         match work(&mut open.db, &self.tenant) {
-            Ok(value) => match open.commit() {
-                Ok(()) => Ok(value),
-                Err(error) => {
-                    // At once, so that a store that is idle has nothing in doubt. What fails here
-                    // is tried again before the next answer.
-                    let _ = self.settle(open).await;
-                    Err(error)
-                }
-            },
+            Ok(value) => self.commit(open).await.map(|()| value),
             Err(error) => {
                 open.roll_back();
                 Err(error)
             }
         }
+    }
+
+    async fn commit(&self, open: &mut Open) -> Result<(), StoreError> {
+        let committed = open.commit();
+        if committed.is_err() {
+            // At once, so that a store that is idle has nothing in doubt. What fails here is tried
+            // again before the next answer.
+            let _ = self.settle(open).await;
+        }
+        committed
     }
 
     /// The open connection with nothing in doubt.

@@ -39,6 +39,12 @@ impl SqlError {
         self.code & 0xff == SQLITE_BUSY
     }
 
+    /// Of a write that nobody finished.
+    pub(super) fn abandoned() -> Self {
+        let message = "whoever made it is gone".to_owned();
+        Self { code: 0, message, statement: "COMMIT" }
+    }
+
     fn new(statement: &'static str, error: &libsql::Error) -> Self {
         let (code, message) = match error {
             libsql::Error::SqliteFailure(code, message) => (*code, message.clone()),

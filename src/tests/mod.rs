@@ -6,5 +6,6 @@ mod outbox;
 mod recovery;
 mod rivals;
 mod time;
+mod together;
 pub mod world;
 mod written;
