@@ -65,6 +65,8 @@ pub fn tenant_of_path(path: &str) -> Option<&str> {
 
 struct SimPoints {
     points: sim::Points,
+    /// Of the run, for what is drawn at a point.
+    seed: sim::Seed,
     machine: Machine,
     boot: Boot,
     phases: Phases,
@@ -80,7 +82,12 @@ impl Points for SimPoints {
         let boot = self.boot.number();
         Box::pin(async move {
             let waiting = self.phases.races().waits(&point);
-            self.points.reach(Label { boot, who, step: 0, point: label }).await;
+            let parked = Label { boot, who, step: 0, point: label };
+            if WRITES.contains(&label) && self.draw("lingers", &point).chance(1, 2) {
+                self.points.reach_late(parked).await;
+            } else {
+                self.points.reach(parked).await;
+            }
             waiting.goes_on();
             // A store call runs within one poll from here on: its operations are this scope's.
             self.machine.enter(&scope(boot, label, origin));
@@ -105,7 +112,25 @@ impl Points for SimPoints {
             self.phases.guests().used(run, fuel, at);
         }
     }
+
+    fn joins(&self, point: Point<'_>) -> bool {
+        // The others are made by their own tasks, in whatever order the points give.
+        self.draw("joins", &point).chance(3, 4)
+    }
 }
+
+impl SimPoints {
+    /// What is drawn for a point, whatever else is in the plan.
+    fn draw(&self, purpose: &str, point: &Point<'_>) -> sim::Stream {
+        let Point { label, tenant, entity, origin } = point;
+        let label = format!("{}/{origin} {tenant} {entity}/{label}", self.boot.number());
+        self.seed.stream_for(purpose, &label)
+    }
+}
+
+/// The points of writes that may share a transaction. A commit takes a disk longer than all else that a server
+/// does, so that those who come meanwhile wait together; here, where it takes no time, some linger.
+const WRITES: [&str; 2] = ["store.append", "store.put"];
 
 /// How the labels of points begin at which a guest is computing.
 const GUEST: &str = "guest.";
@@ -168,6 +193,7 @@ pub fn of(
         databases: Arc::new(SimDatabases { machine: machine.clone(), boot: boot.clone() }),
         points: Arc::new(SimPoints {
             points: points.clone(),
+            seed: world.seed(),
             machine,
             boot: boot.clone(),
             phases: phases.clone(),

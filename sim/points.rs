@@ -22,6 +22,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+/// By so many bits a priority falls at a late point: below all that did not, in the order of those that did.
+const LATE_BITS: u32 = 32;
+
 /// Where a task stands: what makes one point of a run different from every other.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Label {
@@ -95,7 +98,13 @@ impl Points {
     /// Parks the task here until the driver lets it go on. A task that is dropped while it is parked
     /// (its node was killed) leaves no mark.
     pub fn reach(&self, label: Label) -> Reach {
-        Reach { points: self.clone(), label: Some(label), ticket: 0 }
+        Reach { points: self.clone(), label: Some(label), is_late: false, ticket: 0 }
+    }
+
+    /// The same, but after every task that is parked by [`Points::reach`]: what is to meet others waits until
+    /// they have come.
+    pub fn reach_late(&self, label: Label) -> Reach {
+        Reach { points: self.clone(), label: Some(label), is_late: true, ticket: 0 }
     }
 
     /// Releases parked tasks and moves the clock, each when nothing else can run. Never returns: spawn
@@ -184,12 +193,13 @@ impl Points {
         true
     }
 
-    fn park(&self, at: Label, waker: &Waker) -> u64 {
+    fn park(&self, at: Label, is_late: bool, waker: &Waker) -> u64 {
         let mut state = self.state();
         let count = state.reached_counts.entry(at.clone()).or_default();
         *count += 1;
         let label = format!("{at}/{count}");
         let priority = state.schedule.priority(self.0.seed, &at, &label);
+        let priority = if is_late { priority >> LATE_BITS } else { priority };
         state.next_ticket += 1;
         let ticket = state.next_ticket;
         state
@@ -213,6 +223,7 @@ pub struct Reach {
     points: Points,
     /// Taken when the task parks.
     label: Option<Label>,
+    is_late: bool,
     ticket: u64,
 }
 
@@ -221,7 +232,7 @@ impl Future for Reach {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         if let Some(label) = self.label.take() {
-            self.ticket = self.points.park(label, cx.waker());
+            self.ticket = self.points.park(label, self.is_late, cx.waker());
             return Poll::Pending;
         }
         match self.points.state().parked.get_mut(&self.ticket) {

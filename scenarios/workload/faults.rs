@@ -63,6 +63,13 @@ pub fn failed_commit(draw: &mut Draw, step: u32) -> Fault {
     at(Effect::Eio, in_step(step, call), Some(OpKind::Sync), When::Nth(1))
 }
 
+/// Statements of a step cannot read a page, once or from then on: their transactions are given up.
+pub fn failed_reads(draw: &mut Draw, step: u32) -> [Fault; 2] {
+    let when = draw.pick(&[When::Nth(1), When::Nth(2), When::FromNth(1)]);
+    ["append", "put"]
+        .map(|call| at(Effect::Eio, in_step(step, call), Some(OpKind::Read), when.clone()))
+}
+
 /// The process is killed when its event stands in the log and is not synced.
 pub fn killed_before_the_commit_is_synced(step: u32) -> Fault {
     let effect = Effect::Crash(Ending::ProcessKill);

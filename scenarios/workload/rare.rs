@@ -9,7 +9,7 @@ use super::faults;
 use super::motif::{Motif, end_boot};
 use crate::malformed::Malformed;
 use crate::plan::{Action, Plan, Who};
-use crate::recipe::Recipe;
+use crate::recipe::{Alphabet, Recipe};
 use stormglass_sim::{Policy, Seed};
 
 /// Plans that have one, in percent.
@@ -18,11 +18,12 @@ const SHARE: u32 = 15;
 /// Plans whose rare motif is a crowd that go on by PCT, in percent: a crowd is what it is for.
 const PCT_SHARE: u32 = 60;
 
-const MOTIFS: [(&str, Motif); 6] = [
+const MOTIFS: [(&str, Motif); 7] = [
     ("row-gone-under-a-reader", row_gone_under_a_reader),
     ("row-gone-meanwhile", row_gone_meanwhile),
     ("guest-in-a-crowd", guest_in_a_crowd),
     ("crowd-in-doubt", crowd_in_doubt),
+    ("crowd-of-writers", crowd_of_writers),
     ("several-that-are-none", several_that_are_none),
     ("guests-that-misbehave", guests_that_misbehave),
 ];
@@ -158,6 +159,59 @@ fn crowd_in_doubt(author: &mut Author) {
     let step = first.expect("there were at least four");
     author.faults.push(faults::failed_commit(&mut author.draw, step));
     author.push(Action::Get { who });
+    if author.draw.percent(30) {
+        end_boot(author);
+    }
+}
+
+/// Several entities of one file are written at once and share transactions (I1, I2, section 3): what fails for
+/// one fails for no other, and nobody is answered before the commit that holds its event.
+fn crowd_of_writers(author: &mut Author) {
+    let who = author.someone();
+    let first = author.cast.entities + 20;
+    let writers: Vec<Who> =
+        (first..first + 3 + author.draw.below(2)).map(|entity| Who { entity, ..who }).collect();
+    for writer in &writers {
+        let create = author.create(*writer);
+        author.push(create);
+    }
+    // On pages that a boot does not read before somebody writes there: the same body, and rows of the outbox.
+    let known = Recipe::Text { json_bytes: 20_000, content: 0, alphabet: Alphabet::Plain };
+    let unread = match author.draw.below(4) {
+        0 => Some(write_of(who, vec![("user_message".to_string(), known)])),
+        1 => Some(act(who, "Remind", Vec::new())),
+        _ => None,
+    };
+    if let Some(first) = &unread {
+        author.push(first.clone());
+        author.push(Action::Restart);
+    }
+    let mut steps = Vec::new();
+    for writer in &writers {
+        let write = match &unread {
+            Some(Action::Act { action, values, .. }) => act(*writer, action, values.clone()),
+            _ => {
+                let body = author.overflowing();
+                write_of(*writer, vec![("user_message".to_string(), body)])
+            }
+        };
+        steps.push(author.push(write));
+        author.last().together = steps.len() > 1;
+    }
+    for step in steps {
+        match author.draw.below(6) {
+            _ if unread.is_some() => {
+                let faults = faults::failed_reads(&mut author.draw, step);
+                author.faults.extend(faults);
+            }
+            0 => author.faults.push(faults::crash_in(&mut author.draw, step)),
+            1..4 => author.faults.push(faults::failed_commit(&mut author.draw, step)),
+            _ => {}
+        }
+    }
+    for writer in writers {
+        author.push(Action::Get { who: writer });
+    }
     if author.draw.percent(30) {
         end_boot(author);
     }
