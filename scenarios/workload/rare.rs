@@ -176,7 +176,7 @@ fn crowd_of_writers(author: &mut Author) {
         author.push(create);
     }
     // On pages that a boot does not read before somebody writes there: the same body, and rows of the outbox.
-    let known = Recipe::Text { json_bytes: 20_000, content: 0, alphabet: Alphabet::Plain };
+    let known = Recipe::Text { json_bytes: 3_000, content: 0, alphabet: Alphabet::Plain };
     let unread = match author.draw.below(4) {
         0 => Some(write_of(who, vec![("user_message".to_string(), known)])),
         1 => Some(act(who, "Remind", Vec::new())),

@@ -130,7 +130,7 @@ fn profiles_bound_what_is_drawn() {
             .map(|w| (w.tenant, w.entity))
             .collect();
         // Some sequences of steps bring entities of their own, numbered behind the plan's.
-        assert!(whos.iter().all(|(tenant, entity)| *tenant < 2 && *entity < 3 + 14), "{whos:?}");
+        assert!(whos.iter().all(|(tenant, entity)| *tenant < 2 && *entity < 3 + 24), "{whos:?}");
         assert!(plan.steps.iter().flat_map(|s| sizes(&s.action)).all(|size| size <= 3_000));
         // What is left are the faults that a sequence of steps brings along, at most two of each.
         assert!(plan.faults.len() < 9, "{:?}", plan.faults);
