@@ -66,8 +66,7 @@ pub fn failed_commit(draw: &mut Draw, step: u32) -> Fault {
 /// Statements of a step cannot read a page, once or from then on: their transactions are given up.
 pub fn failed_reads(draw: &mut Draw, step: u32) -> [Fault; 2] {
     let when = draw.pick(&[When::Nth(1), When::Nth(2), When::FromNth(1)]);
-    ["append", "put"]
-        .map(|call| at(Effect::Eio, in_step(step, call), Some(OpKind::Read), when.clone()))
+    ["append", "put"].map(|call| at(Effect::Eio, in_step(step, call), Some(OpKind::Read), when))
 }
 
 /// The process is killed when its event stands in the log and is not synced.

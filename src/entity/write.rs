@@ -49,7 +49,7 @@ impl Actor {
             let Planned::Event(event) = planned else {
                 return self.repeat().await;
             };
-            let (after, bodies) = fold(self.state().map(EntityState::clone), &event);
+            let (after, bodies) = fold(self.state().cloned(), &event);
             if self.defective_write(&event, &after, terms.settles.is_some()).await {
                 return self.answer(&after, bodies).await;
             }
@@ -296,7 +296,7 @@ impl Actor {
         let is_plain = !settles && event.intents.is_empty() && event.action != DELETED;
         if is_plain
             && defect!("ack-before-commit")
-            && fold(self.state().map(EntityState::clone), event).1.is_empty()
+            && fold(self.state().cloned(), event).1.is_empty()
         {
             self.late = Some(event.clone());
             return true;
@@ -309,7 +309,7 @@ impl Actor {
         let Some(event) = self.late.take() else {
             return;
         };
-        let (after, bodies) = fold(self.state().map(EntityState::clone), &event);
+        let (after, bodies) = fold(self.state().cloned(), &event);
         let puts = distinct_puts(&bodies);
         let now_ms = self.now_ms();
         if let Ok(Appended::Yes) = self.append((Arc::new(event), after), &puts, None, now_ms).await
