@@ -64,6 +64,8 @@ pub enum Stop {
     Violated(Box<Violation>),
     /// The harness failed.
     Broken(String),
+    /// A crash of the plan's has cut the run's end off: the end begins anew.
+    CutOff,
     /// What comes then is known: another recovery was here, the one of this number.
     Known(usize),
 }

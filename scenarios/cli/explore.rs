@@ -188,9 +188,16 @@ impl Options {
             found(format!("bundle       {}\n", folder.display()));
         }
         let (total, ops) = (report.total(), report.ops_after);
+        if report.end_points > 0 {
+            let count = report.end_points;
+            say(format!(
+                "the run's end {count} of the points: its reads, its minutes, its last restart"
+            ));
+        }
         if ops > 0 {
             say(format!(
-                "not explored {ops} operations of the run's own end: its reads, its minutes, its last restart"
+                "not explored {ops} operations of the run's own end, in which everything must be answered: it is \
+                 the part without faults"
             ));
         }
         if total.left_out > 0 && self.faults.is_empty() {
@@ -219,6 +226,7 @@ impl Options {
             "depth": self.depth,
             "phases": report.phases,
             "total": total,
+            "end_points": report.end_points,
             "ops_not_explored": ops,
             "failures": failures.collect::<Vec<_>>(),
             "elapsed_ms": (seconds * 1e3) as u64,

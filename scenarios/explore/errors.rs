@@ -44,9 +44,7 @@ impl Trouble {
             Trouble::Enospc => Effect::NoSpace,
             Trouble::Fuel => return fuel_cases(&recording.fuel, report),
         };
-        let boundaries: Vec<&Boundary> =
-            recording.moments().map(|moment| moment.boundary).collect();
-        cases(&boundaries, (self.name(), effect))
+        cases(recording.ops_of_steps(), (self.name(), effect))
     }
 }
 
@@ -79,7 +77,7 @@ pub fn explore(plan: &Plan, troubles: &[Trouble], slice: (u64, u64)) -> Result<R
             }
             return Vec::new();
         }
-        report.ops_after = recording.ops_after;
+        report.ops_after = recording.end_op_count;
         troubles.iter().flat_map(|trouble| trouble.cases(recording, &mut report)).collect()
     })?;
     let options = PlayOptions { keep_trace: false, checks: true };
@@ -121,9 +119,7 @@ fn fuel_cases(used: &BTreeMap<Address, Vec<u64>>, report: &mut Report) -> Vec<Ca
     cases
 }
 
-fn cases(boundaries: &[&Boundary], (name, effect): (&str, Effect)) -> Vec<Case> {
-    // The last is the moment after the last operation.
-    let ops = &boundaries[..boundaries.len().saturating_sub(1)];
+fn cases(ops: &[Boundary], (name, effect): (&str, Effect)) -> Vec<Case> {
     let mut first_at: BTreeMap<&str, usize> = BTreeMap::new();
     for (at, op) in ops.iter().enumerate() {
         first_at.entry(&op.scope).or_insert(at);

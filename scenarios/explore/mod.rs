@@ -53,7 +53,6 @@ pub fn explore(plan: &Plan, budget: Budget) -> Result<Report, WorldError> {
         turn: 0,
     };
     runner::record(plan, |recording| {
-        explorer.report.ops_after = recording.ops_after;
         if recording.verdict == Verdict::Passed {
             explorer.moments(recording, 1);
         } else if budget.slice.0 == 0 {
@@ -81,6 +80,7 @@ impl Explorer {
         for moment in recording.moments() {
             let phase = phases.at(moment.boundary);
             self.report.at(phase).points += 1;
+            self.report.end_points += u64::from(moment.is_of_end && depth == 1);
             let is_same = |last: Moment<'_>| {
                 last.standpoint == moment.standpoint && moment.boundary.is_same_as(last.boundary)
             };
@@ -144,7 +144,11 @@ impl Explorer {
         depth: u32,
     ) {
         let reads = recording.asked(moment).into_iter().map(|who| Action::Get { who });
-        let after: Vec<Action> = [Action::Wait { ms: 0 }].into_iter().chain(reads).collect();
+        // In the run's own end everything is read anyway.
+        let after: Vec<Action> = match moment.is_of_end {
+            true => Vec::new(),
+            false => [Action::Wait { ms: 0 }].into_iter().chain(reads).collect(),
+        };
         let plan = recording.plan_of(moment, ending, &after);
         recording.go_on_recorded(moment, disk, (&plan, after.len()), |inner| {
             if inner.verdict == Verdict::Passed {

@@ -45,7 +45,10 @@ pub struct Report {
     pub phases: BTreeMap<String, Counts>,
     /// Failures, a few of each signature.
     pub found: Vec<Found>,
-    /// Disk operations of the run's end, before which nothing was ended.
+    /// Of the points, those of the run's own end.
+    #[serde(default)]
+    pub end_points: u64,
+    /// Disk operations of the run's own end, at which nothing was done.
     pub ops_after: u64,
 }
 
@@ -87,6 +90,7 @@ impl Report {
         }
         self.found.extend(other.found);
         self.ops_after = self.ops_after.max(other.ops_after);
+        self.end_points = self.end_points.max(other.end_points);
     }
 
     /// Counts over all phases.
