@@ -8,6 +8,7 @@
 
 use super::fuel;
 use super::report::{Found, Report};
+use super::watch::Watch;
 use crate::counts;
 use crate::guests::Address;
 use crate::plan::Plan;
@@ -68,7 +69,12 @@ impl Case {
 ///
 /// # Errors
 /// [`WorldError`] when there can be no world.
-pub fn explore(plan: &Plan, troubles: &[Trouble], slice: (u64, u64)) -> Result<Report, WorldError> {
+pub fn explore(
+    plan: &Plan,
+    troubles: &[Trouble],
+    slice: (u64, u64),
+    watch: &mut dyn Watch,
+) -> Result<Report, WorldError> {
     let mut report = Report::default();
     let cases = runner::record(plan, |recording| {
         if recording.verdict != Verdict::Passed {
@@ -81,22 +87,27 @@ pub fn explore(plan: &Plan, troubles: &[Trouble], slice: (u64, u64)) -> Result<R
         troubles.iter().flat_map(|trouble| trouble.cases(recording, &mut report)).collect()
     })?;
     let options = PlayOptions { keep_trace: false, checks: true };
+    report.points_in_all = cases.len() as u64;
     for (at, case) in cases.into_iter().enumerate() {
-        let counts = report.at(&case.row);
-        counts.points += 1;
-        counts.states += 1;
+        let row = case.row.clone();
         if at as u64 % slice.1 != slice.0 {
+            let counts = report.at(&row);
+            (counts.points, counts.states) = (counts.points + 1, counts.states + 1);
             continue;
         }
-        counts.recoveries += 1;
+        watch.explored(&report);
         let must_be_spent = case.fuel.as_ref().is_some_and(|limit| limit.must_be_spent);
         let struck = case.plan(plan);
+        watch.begins(&|| struck.clone());
         let Outcome { verdict, counts: happened, .. } = runner::play(&struck, options)?.outcome;
         let is_spent = happened.get(counts::GUESTS_SPENT).is_some_and(|count| *count > 0);
         let verdict = match verdict {
             Verdict::Passed if must_be_spent && !is_spent => fuel::never_spent(),
             verdict => verdict,
         };
+        let counts = report.at(&row);
+        (counts.points, counts.states) = (counts.points + 1, counts.states + 1);
+        counts.recoveries += 1;
         if let Some(signature) = Signature::of(&verdict) {
             counts.violations += 1;
             report.found.push(Found { signature, verdict, plan: struck });
