@@ -10,8 +10,8 @@ mod known;
 pub mod look;
 
 pub use config::{changed, config, specs_of};
-use fork::{KeepsEnd, Kept, Standpoint, Start};
-pub use fork::{Moment, Recording, Recovered, record};
+pub use fork::{Keeps, Moment, Recording, Recovered, record, record_as};
+use fork::{Kept, Standpoint, Start};
 use known::Joining;
 pub use known::Known;
 use look::{Look, LookedAt};
@@ -190,9 +190,9 @@ struct Run<'a> {
     told_strikes: usize,
     /// Where the runner stood, while that is kept.
     standpoints: Option<Vec<Standpoint<'a>>>,
-    /// How far the moments are kept of the run's own end.
-    keeps_end: KeepsEnd,
-    /// What was kept of it.
+    /// What is kept of it.
+    keeps: Keeps,
+    /// What was kept so far.
     kept: Kept<'a>,
     /// How often the run's own end has begun.
     end_count: u32,
@@ -232,7 +232,7 @@ impl<'a> Run<'a> {
             has_begun: true,
             told_strikes: world.first_strikes().len(),
             standpoints: None,
-            keeps_end: KeepsEnd::None,
+            keeps: Keeps::Nothing,
             kept: Kept::default(),
             end_count: 0,
             crashes_before: 0,

@@ -6,8 +6,7 @@
 //! no row is left that the sweeper had the time to take. Each wait is bounded: by minutes, and by two days and
 //! an interval for the sweeper.
 
-use super::fork::KeepsEnd;
-use super::{Run, aside};
+use super::{Keeps, Run, aside};
 use crate::check::{Going, PROGRESS_MS, Stop};
 use crate::counts;
 use crate::patience::unless;
@@ -161,7 +160,7 @@ impl Run<'_> {
         }
         self.settle().await?;
         self.whole()?;
-        if visit == Visit::FirstReads && self.keeps_end == KeepsEnd::FirstReads {
+        if visit == Visit::FirstReads && self.keeps == Keeps::FirstReads {
             self.end_is_over();
         }
         Ok(())

@@ -41,14 +41,19 @@ pub(super) struct Kept<'a> {
     standpoints: Vec<Standpoint<'a>>,
 }
 
-/// How far the moments are kept of a run's own end.
+/// What is kept of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum KeepsEnd {
-    /// Not at all.
-    None,
-    /// Until everything has been read once: what a recovery is.
+pub enum Keeps {
+    /// Nothing, as of a run that nobody goes on from.
+    Nothing,
+    /// The disk and the faults before each operation, and not where runner and judge stood: nobody can go on
+    /// from there, for a bench.
+    Images,
+    /// The moments of its steps.
+    Steps,
+    /// Those of its own end as well until everything has been read once: what a recovery is.
     FirstReads,
-    /// All of it.
+    /// Those of all of it.
     All,
 }
 
@@ -97,19 +102,36 @@ pub struct Moment<'r> {
 /// # Errors
 /// [`WorldError`] when there can be no world.
 pub fn record<T>(plan: &Plan, then: impl FnOnce(&Recording<'_>) -> T) -> Result<T, WorldError> {
+    record_as(plan, Keeps::All, then)
+}
+
+/// The same, where so much is kept, for a bench that measures what keeping costs.
+///
+/// # Errors
+/// [`WorldError`] when there can be no world.
+pub fn record_as<T>(
+    plan: &Plan,
+    keeps: Keeps,
+    then: impl FnOnce(&Recording<'_>) -> T,
+) -> Result<T, WorldError> {
     let world = super::world(plan, false)?;
     let judge = Judge::new(&world, plan, (true, &|_| {}));
     let run = Run::new(plan, &world, judge);
-    Ok(then(&Recording::of(run, Start::Beginning, KeepsEnd::All)))
+    Ok(then(&Recording::of(run, Start::Beginning, keeps)))
 }
 
 impl<'a> Recording<'a> {
-    fn of(mut run: Run<'a>, start: Start<'_>, keeps_end: KeepsEnd) -> Recording<'a> {
+    fn of(mut run: Run<'a>, start: Start<'_>, keeps: Keeps) -> Recording<'a> {
         let (plan, world) = (run.plan, run.world);
         let begins_in_end = run.end_count > 0;
-        (run.standpoints, run.keeps_end) = (Some(Vec::new()), keeps_end);
-        run.tally.phases.keep_turns();
-        world.keep_boundaries();
+        run.keeps = keeps;
+        if !matches!(keeps, Keeps::Nothing | Keeps::Images) {
+            run.standpoints = Some(Vec::new());
+            run.tally.phases.keep_turns();
+        }
+        if keeps != Keeps::Nothing {
+            world.keep_boundaries();
+        }
         let verdict = run.verdict(&runtime(plan), start);
         run.end_is_over();
         let Kept { steps: mut boundaries, end: of_end, standpoints } =
@@ -259,8 +281,8 @@ impl<'a> Recording<'a> {
         let world = self.world.resume(at.boundary, disk);
         let standpoint = &self.standpoints[at.standpoint];
         let run = self.run_from(at, &world, (plan, after_count));
-        let keeps_end = if at.is_of_end { KeepsEnd::FirstReads } else { KeepsEnd::None };
-        then(&Recording::of(run, Start::After(standpoint), keeps_end))
+        let keeps = if at.is_of_end { Keeps::FirstReads } else { Keeps::Steps };
+        then(&Recording::of(run, Start::After(standpoint), keeps))
     }
 
     fn run_from<'b>(
@@ -329,7 +351,7 @@ impl<'a> Run<'a> {
             return;
         }
         self.kept.steps = self.world.take_boundaries();
-        if self.keeps_end == KeepsEnd::None {
+        if self.keeps == Keeps::Steps {
             self.kept.standpoints = self.standpoints.take().unwrap_or_default();
         } else {
             self.world.keep_boundaries();
