@@ -10,8 +10,8 @@ mod known;
 pub mod look;
 
 pub use config::{changed, config, specs_of};
-pub use fork::{Moment, Recording, Recovered, record};
-use fork::{Standpoint, Start};
+pub use fork::{Keeps, Moment, Recording, Recovered, record, record_as};
+use fork::{Kept, Standpoint, Start};
 use known::Joining;
 pub use known::Known;
 use look::{Look, LookedAt};
@@ -37,7 +37,7 @@ use stormglass_model::entity::{EntityKey, OpId};
 use stormglass_model::violation::Violation;
 use stormglass_platform::Config;
 use stormglass_sim::{
-    Boundary, Damage, Disk, Ending, Fault, Harm, Points, Scene, World, WorldError, WorldOptions,
+    Damage, Disk, Ending, Fault, Harm, Points, Scene, World, WorldError, WorldOptions,
 };
 use tokio::sync::mpsc;
 
@@ -190,8 +190,14 @@ struct Run<'a> {
     told_strikes: usize,
     /// Where the runner stood, while that is kept.
     standpoints: Option<Vec<Standpoint<'a>>>,
-    /// What was kept of the steps, once they are over.
-    kept: (Vec<Boundary>, Vec<Standpoint<'a>>),
+    /// What is kept of it.
+    keeps: Keeps,
+    /// What was kept so far.
+    kept: Kept<'a>,
+    /// How often the run's own end has begun.
+    end_count: u32,
+    /// The crashes by which its end is not cut off: those before it, and its own.
+    crashes_before: usize,
     /// The recoveries that it may join, if it is one itself.
     joining: Option<Joining<'a>>,
     /// Whoever looks on.
@@ -226,7 +232,10 @@ impl<'a> Run<'a> {
             has_begun: true,
             told_strikes: world.first_strikes().len(),
             standpoints: None,
-            kept: (Vec::new(), Vec::new()),
+            keeps: Keeps::Nothing,
+            kept: Kept::default(),
+            end_count: 0,
+            crashes_before: 0,
             joining: None,
             look: None,
             was_left: false,
@@ -242,6 +251,9 @@ impl<'a> Run<'a> {
             }
             Ok(Err(Stop::Broken(why))) => Verdict::HarnessBroken(why),
             Ok(Err(Stop::Known(number))) => self.known_end(number),
+            Ok(Err(Stop::CutOff)) => {
+                Verdict::HarnessBroken("an end that was cut off did not begin anew".to_string())
+            }
             Err(panic) => {
                 self.told = Some(self.told_by_now());
                 // What the run still had is dropped, as far as that goes without another panic.
@@ -268,7 +280,7 @@ impl<'a> Run<'a> {
             Start::Beginning => self.play_steps().await,
             Start::After(standpoint) => self.go_on_after(standpoint).await,
         };
-        self.keep_no_more();
+        self.steps_are_over();
         let played = match steps {
             Ok(()) => self.finish().await,
             stopped => {

@@ -5,12 +5,12 @@
 
 mod process;
 
-pub use process::{RUN_WITHOUT_END, WITHOUT_END};
+pub use process::{End, RUN_WITHOUT_END, WITHOUT_END, Worker, judged, without_end};
 
 use crate::host::Stopwatch;
 use crate::plan::Plan;
 use crate::verdict::Outcome;
-use process::{Manner, Worker, judged};
+use process::Manner;
 use serde::{Deserialize, Serialize};
 use std::io::{self, BufRead, Write};
 use std::ops::ControlFlow;
@@ -56,7 +56,8 @@ impl Order {
         Order { run: Run::Plan(Box::new(plan.clone())), bundle: None }
     }
 
-    fn to_line(&self) -> String {
+    /// The line that a worker is told.
+    pub fn to_line(&self) -> String {
         match self {
             Order { run: Run::Seed(seed), bundle: None } => seed.to_string(),
             order => serde_json::to_string(order).expect("an order is plain data"),
@@ -107,6 +108,13 @@ impl Crew {
     /// When this program's path is not known.
     pub fn of_this_program(arguments: Vec<String>) -> io::Result<Crew> {
         Ok(Crew::new(std::env::current_exe()?, arguments))
+    }
+
+    /// A crew like this one whose workers are told more.
+    pub fn told_also(&self, arguments: &[&str]) -> Crew {
+        let more = arguments.iter().map(|argument| argument.to_string());
+        let arguments = self.arguments.iter().cloned().chain(more).collect();
+        Crew { arguments, ..self.clone() }
     }
 
     /// The same crew, stopped by this flag.
@@ -249,6 +257,15 @@ pub fn serve(mut play: impl FnMut(Order) -> Result<Outcome, String>) -> Result<(
         writeln!(out, "{outcome}").and_then(|()| out.flush()).map_err(|error| error.to_string())?;
     }
     Ok(())
+}
+
+/// For a process that is given no orders: it ends after whoever started it, and at the latest after the time that
+/// a run may take.
+pub fn end_with_whoever_asked() {
+    aside(|| {
+        let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+        end_after_a_run();
+    });
 }
 
 /// Nobody is left who would kill a worker whose run never ends.

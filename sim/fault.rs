@@ -160,6 +160,8 @@ struct Armed {
     fault: Fault,
     seen_count: u64,
     struck_count: u64,
+    /// It strikes no more. It keeps its place, by which strikes name it.
+    is_over: bool,
 }
 
 /// The scopes that hold `here`, the widest first and itself last.
@@ -193,6 +195,8 @@ pub(crate) struct Faults {
     seed: Seed,
     armed: Vec<Armed>,
     scope: String,
+    /// What every scope is a part of, with the stroke at its end; empty when there is none.
+    whole: String,
     /// Draws for faults by rate: a stream a scope, so that dropping one scope moves no other.
     streams: BTreeMap<String, Stream>,
     ledger: Ledger,
@@ -205,6 +209,7 @@ impl Faults {
             seed,
             armed: Vec::new(),
             scope: String::new(),
+            whole: String::new(),
             streams: BTreeMap::new(),
             ledger: Ledger::new(),
             first_strikes: Vec::new(),
@@ -212,15 +217,31 @@ impl Faults {
     }
 
     pub fn arm(&mut self, fault: Fault) {
-        self.armed.push(Armed { fault, seen_count: 0, struck_count: 0 });
+        self.armed.push(Armed { fault, seen_count: 0, struck_count: 0, is_over: false });
     }
 
     pub fn disarm_all(&mut self) {
         self.armed.clear();
     }
 
+    /// Every fault is over but crashes that look at nothing but parts of `whole N`.
+    pub fn leave_crashes_of(&mut self, whole: &str) {
+        for armed in &mut self.armed {
+            let Fault { effect, target, .. } = &armed.fault;
+            let scope = target.scope.as_deref().unwrap_or_default();
+            let is_of_it = scope.strip_prefix(whole).is_some_and(|rest| rest.starts_with(' '));
+            armed.is_over |= !is_of_it || !matches!(effect, Effect::Crash(_));
+        }
+    }
+
     pub fn enter(&mut self, scope: &str) {
-        scope.clone_into(&mut self.scope);
+        self.scope.clear();
+        self.scope.push_str(&self.whole);
+        self.scope.push_str(scope);
+    }
+
+    pub fn enter_whole(&mut self, whole: &str) {
+        self.whole = format!("{whole}/");
     }
 
     /// The scope of the operations from now on.
@@ -239,7 +260,8 @@ impl Faults {
 
     /// Armed faults that have not struck.
     pub fn idle(&self) -> impl Iterator<Item = &Fault> {
-        self.armed.iter().filter(|armed| armed.struck_count == 0).map(|armed| &armed.fault)
+        let is_idle = |armed: &&Armed| armed.struck_count == 0 && !armed.is_over;
+        self.armed.iter().filter(is_idle).map(|armed| &armed.fault)
     }
 
     /// Counts bit rot that no operation brought about.
@@ -259,6 +281,7 @@ impl Faults {
             let Fault { effect, target, when } = &armed.fault;
             let in_scope = target.scope.as_ref().is_none_or(|scope| holds(scope, &self.scope));
             let matches = in_scope
+                && !armed.is_over
                 && target.op.is_none_or(|kind| kind == op)
                 && target.file.is_none_or(|kind| kind == file)
                 && effect.applies_to(op, takes_space);

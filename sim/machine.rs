@@ -301,6 +301,11 @@ impl Machine {
         self.0.state().running
     }
 
+    /// How many crashes there were so far.
+    pub fn crash_count(&self) -> usize {
+        self.0.state().crashes.len()
+    }
+
     /// Every crash so far.
     pub fn crashes(&self) -> Vec<Crash> {
         self.0.state().crashes.clone()
@@ -394,6 +399,17 @@ impl Machine {
     /// Takes all faults away; the ledger stays.
     pub fn disarm_all(&self) {
         self.0.state().faults.disarm_all();
+    }
+
+    /// Takes all faults away but crashes whose scopes are `whole N` or parts of it; the ledger stays.
+    pub fn leave_crashes_of(&self, whole: &str) {
+        self.0.state().faults.leave_crashes_of(whole);
+    }
+
+    /// From now on every scope that is entered is a part of `whole`: `"end 1"` makes `"step 3"` be
+    /// `"end 1/step 3"`.
+    pub fn enter_whole(&self, whole: &str) {
+        self.0.state().faults.enter_whole(whole);
     }
 
     /// Names the part of the plan that the operations from now on belong to (`"step 3"`, `"recovery of

@@ -1,7 +1,8 @@
 //! Policies: which of the tasks that could go on does.
 //!
 //! **Invariant:** a task's priority follows from the seed, the policy, and the task's own labels. What other
-//! tasks there are, and how far they have come, moves it nowhere.
+//! tasks there are, and how far they have come, moves it nowhere. The boot is a part of each label, so that a world
+//! which goes on after a boot of another has the changes that the whole run has.
 //!
 //! PCT is the scheduler of Burckhardt, Kothari, Musuvathi and Nagarakatte, "A Randomized Scheduler with
 //! Probabilistic Guarantees of Finding Bugs" (ASPLOS 2010): each task has a random priority, the highest goes

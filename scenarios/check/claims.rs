@@ -7,6 +7,7 @@
 
 use crate::foreign::{Claim, Foreign, Holds};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use stormglass_model::automaton::{Automaton, guards_hold};
 use stormglass_model::entity::{EntityKey, Event, Existence, State};
 use stormglass_model::oracle::Oracle;
@@ -14,7 +15,7 @@ use stormglass_model::oracle::Oracle;
 /// What the specs of a run claim, and how far that was looked at.
 #[derive(Clone, Default)]
 pub(super) struct Claims {
-    specs: BTreeMap<String, Foreign>,
+    specs: Arc<BTreeMap<String, Foreign>>,
     /// Events of each entity that were looked at.
     seen: BTreeMap<EntityKey, u64>,
     told: BTreeSet<String>,
@@ -24,7 +25,7 @@ impl Claims {
     pub fn new(specs: Vec<Foreign>) -> Claims {
         let with_claims = specs.into_iter().filter(|spec| !spec.invariants.is_empty());
         let specs = with_claims.map(|spec| (spec.automaton.set(), spec)).collect();
-        Claims { specs, ..Claims::default() }
+        Claims { specs: Arc::new(specs), ..Claims::default() }
     }
 
     /// Looks at what has happened since the last time; each claim is told once for an entity.

@@ -3,22 +3,23 @@
 mod matrix;
 
 use super::told::{Done, found, say};
-use super::{EXIT_BROKEN, Error, FINDINGS};
+use super::{EXIT_BROKEN, EXIT_INTERRUPTED, Error, FINDINGS, stopped_by_ctrl_c};
 use clap::Args;
-use std::io::{BufRead, BufReader, Write};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use stormglass_scenarios::build_info::Build;
 use stormglass_scenarios::bundle::{self, Recorded, Source};
 use stormglass_scenarios::explore::errors::{self, Trouble};
-use stormglass_scenarios::explore::report::{Counts, Found, Report};
+use stormglass_scenarios::explore::report::{Counts, Found};
+use stormglass_scenarios::explore::slices::{Explored, Slices};
+use stormglass_scenarios::explore::watch::{Line, Teller};
 use stormglass_scenarios::explore::{Budget, explore, is_explorable};
 use stormglass_scenarios::failure::Paint;
 use stormglass_scenarios::host::{Stopwatch, cores, fresh_seed};
+use stormglass_scenarios::plan::Plan;
 use stormglass_scenarios::verdict::Verdict;
 use stormglass_scenarios::what::What;
-use stormglass_scenarios::workers::Order;
+use stormglass_scenarios::workers::{Crew, Order, end_with_whoever_asked, without_end};
 use stormglass_sim::Seed;
 
 #[derive(Args)]
@@ -51,6 +52,9 @@ pub struct Options {
     /// Explores this slice, I/N, and prints its report: what the processes of one exploration are told.
     #[arg(long, hide = true, value_parser = slice)]
     slice: Option<(u64, u64)>,
+    /// Of a slice: ends with the plan that comes to its recovery of this number.
+    #[arg(long, hide = true, requires = "slice")]
+    until: Option<u64>,
 }
 
 fn slice(text: &str) -> Result<(u64, u64), String> {
@@ -77,49 +81,16 @@ pub fn run(options: &Options) -> Result<Done, Error> {
         return Err(why.into());
     }
     if let Some(slice) = options.slice {
-        let report = match &options.faults[..] {
-            [] => explore(&plan, options.budget(slice))?,
-            faults => errors::explore(&plan, faults, slice)?,
-        };
-        writeln!(std::io::stdout(), "{}", serde_json::to_string(&report)?)?;
-        return Done::new(0, ());
+        return options.slice(&plan, slice);
     }
     let watch = Stopwatch::start();
+    let stop = stopped_by_ctrl_c()?;
     let jobs = options.jobs.map_or(cores() as u64, NonZero::get);
-    let slices =
-        (0..jobs).map(|at| options.start((at, jobs), seed)).collect::<Result<Vec<_>, _>>()?;
-    let mut report = Report::default();
-    for slice in slices {
-        report.add(slice.report()?);
-    }
+    let explorers = Crew::of_this_program(options.words(seed))?.stopped_by(&stop);
+    let players = what.crew()?.stopped_by(&stop);
+    let explored = Slices { explorers, players, count: jobs, plan: &plan }.explore()?;
     let seconds = watch.elapsed().as_secs_f64();
-    options.tell(seed, &plan.scenario, &report, (seconds, jobs))
-}
-
-/// A process that explores a slice. It is killed when it is dropped.
-struct Slice {
-    child: Child,
-    name: String,
-}
-
-impl Slice {
-    fn report(mut self) -> Result<Report, Error> {
-        let out = self.child.stdout.take().ok_or("a slice has no standard output")?;
-        let mut line = String::new();
-        BufReader::new(out).read_line(&mut line)?;
-        let status = self.child.wait()?;
-        let name = &self.name;
-        serde_json::from_str(&line).map_err(|_| {
-            format!("slice {name} of the exploration ended without a report: {status}").into()
-        })
-    }
-}
-
-impl Drop for Slice {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+    options.tell(seed, &plan.scenario, &explored, (seconds, jobs))
 }
 
 impl Options {
@@ -142,16 +113,24 @@ impl Options {
         budget.into_iter().flat_map(|(name, value)| [name.to_string(), value]).collect()
     }
 
-    fn start(&self, (at, of): (u64, u64), seed: Seed) -> Result<Slice, Error> {
-        let name = format!("{at}/{of}");
-        let child = Command::new(std::env::current_exe()?)
-            .args(self.what.arguments("explore"))
-            .args(["--seed", &seed.to_string(), "--slice", &name])
-            .args(self.share())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        Ok(Slice { child, name })
+    /// What every process is told that explores a slice.
+    fn words(&self, seed: Seed) -> Vec<String> {
+        let mut words = self.what.arguments("explore");
+        words.extend(["--seed".to_string(), seed.to_string()]);
+        words.extend(self.share());
+        words
+    }
+
+    /// Explores a slice for the process that has started this one.
+    fn slice(&self, plan: &Plan, slice: (u64, u64)) -> Result<Done, Error> {
+        end_with_whoever_asked();
+        let mut teller = Teller::new(self.until);
+        let report = match &self.faults[..] {
+            [] => explore(plan, self.budget(slice), &mut teller)?,
+            faults => errors::explore(plan, faults, slice, &mut teller)?,
+        };
+        Teller::say(&Line::Done(Box::new(report)));
+        Done::new(0, ())
     }
 
     /// Prints what was found and returns the exit code.
@@ -159,10 +138,11 @@ impl Options {
         &self,
         seed: Seed,
         scenario: &str,
-        report: &Report,
+        explored: &Explored,
         (seconds, jobs): (f64, u64),
     ) -> Result<Done, Error> {
-        let mut worst = 0;
+        let Explored { report, left, broken, was_interrupted } = explored;
+        let mut worst = if broken.is_empty() { 0 } else { EXIT_BROKEN };
         let mut failures = Vec::new();
         for found in report.signatures().into_values() {
             let (code, folder) = self.keep(seed, found)?;
@@ -174,6 +154,9 @@ impl Options {
         say(format!("explore  {scenario}  seed {seed}\n"));
         report.in_words().iter().for_each(say);
         say("");
+        for why in broken {
+            found(format!("HARNESS BROKEN {why}\n"));
+        }
         for (failure, folder) in &failures {
             match &failure.verdict {
                 Verdict::Violated(_) => {
@@ -188,11 +171,24 @@ impl Options {
             found(format!("bundle       {}\n", folder.display()));
         }
         let (total, ops) = (report.total(), report.ops_after);
-        if ops > 0 {
+        if report.end_points > 0 {
+            let count = report.end_points;
             say(format!(
-                "not explored {ops} operations of the run's own end: its reads, its minutes, its last restart"
+                "the run's end {count} of the points: its reads, its minutes, its last restart"
             ));
         }
+        if ops > 0 {
+            say(format!(
+                "not explored {ops} operations of the run's own end, in which everything must be answered: it is \
+                 the part without faults"
+            ));
+        }
+        let points_left = report.points_left();
+        if points_left > 0 || *was_interrupted {
+            let all = report.points_in_all;
+            found(format!("not explored {points_left} of {all} points, or not by every process"));
+        }
+        left.iter().for_each(|slice| found(format!("not explored {slice}")));
         if total.left_out > 0 && self.faults.is_empty() {
             let (left_out, states) = (total.left_out, self.states);
             say(format!("left out     {left_out} states: raise --states (now {states})"));
@@ -205,8 +201,9 @@ impl Options {
             ));
         }
         let (points, violations, kinds) = (total.points, total.violations, failures.len());
+        let interrupted = if *was_interrupted { "interrupted: " } else { "" };
         found(format!(
-            "{points} crash points, {recoveries} recoveries, {violations} violations ({kinds} signatures), \
+            "{interrupted}{points} crash points, {recoveries} recoveries, {violations} violations ({kinds} signatures), \
              {seconds:.1} s, {rate:.0} recoveries/s and core"
         ));
         let failures = failures.iter().map(|(found, folder)| {
@@ -219,12 +216,16 @@ impl Options {
             "depth": self.depth,
             "phases": report.phases,
             "total": total,
+            "end_points": report.end_points,
             "ops_not_explored": ops,
+            "points_not_explored": points_left,
+            "slices_left": left,
+            "harness_broken": broken,
             "failures": failures.collect::<Vec<_>>(),
             "elapsed_ms": (seconds * 1e3) as u64,
             "jobs": jobs,
         });
-        Done::new(worst, result)
+        Done::new(if *was_interrupted { EXIT_INTERRUPTED } else { worst }, result)
     }
 
     /// Plays a failure's plan alone and keeps it as a bundle. A plan that does not fail so by itself accuses
@@ -234,7 +235,13 @@ impl Options {
         let folder = Path::new(FINDINGS).join(name).join(found.signature.short());
         let source = Source::Plan(Box::new(found.plan.clone()));
         let crew = self.what.crew()?;
-        let outcome = crew.solo().play(&Order::plan(&found.plan))?.ok_or("interrupted")?;
+        let outcome = match &found.verdict {
+            // It has been played alone, which cost its process its life.
+            Verdict::Violated(_) if !bundle::is_judged(&found.verdict) => {
+                without_end(found.verdict.clone())
+            }
+            _ => crew.solo().play(&Order::plan(&found.plan))?.ok_or("interrupted")?,
+        };
         let reproduce = format!("cargo stormglass replay {}", folder.display());
         let recorded = Recorded {
             defect: self.what.defect.clone(),

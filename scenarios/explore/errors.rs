@@ -8,6 +8,7 @@
 
 use super::fuel;
 use super::report::{Found, Report};
+use super::watch::Watch;
 use crate::counts;
 use crate::guests::Address;
 use crate::plan::Plan;
@@ -44,9 +45,7 @@ impl Trouble {
             Trouble::Enospc => Effect::NoSpace,
             Trouble::Fuel => return fuel_cases(&recording.fuel, report),
         };
-        let boundaries: Vec<&Boundary> =
-            recording.moments().map(|moment| moment.boundary).collect();
-        cases(&boundaries, (self.name(), effect))
+        cases(recording.ops_of_steps(), (self.name(), effect))
     }
 }
 
@@ -70,7 +69,12 @@ impl Case {
 ///
 /// # Errors
 /// [`WorldError`] when there can be no world.
-pub fn explore(plan: &Plan, troubles: &[Trouble], slice: (u64, u64)) -> Result<Report, WorldError> {
+pub fn explore(
+    plan: &Plan,
+    troubles: &[Trouble],
+    slice: (u64, u64),
+    watch: &mut dyn Watch,
+) -> Result<Report, WorldError> {
     let mut report = Report::default();
     let cases = runner::record(plan, |recording| {
         if recording.verdict != Verdict::Passed {
@@ -79,26 +83,31 @@ pub fn explore(plan: &Plan, troubles: &[Trouble], slice: (u64, u64)) -> Result<R
             }
             return Vec::new();
         }
-        report.ops_after = recording.ops_after;
+        report.ops_after = recording.end_op_count;
         troubles.iter().flat_map(|trouble| trouble.cases(recording, &mut report)).collect()
     })?;
     let options = PlayOptions { keep_trace: false, checks: true };
+    report.points_in_all = cases.len() as u64;
     for (at, case) in cases.into_iter().enumerate() {
-        let counts = report.at(&case.row);
-        counts.points += 1;
-        counts.states += 1;
+        let row = case.row.clone();
         if at as u64 % slice.1 != slice.0 {
+            let counts = report.at(&row);
+            (counts.points, counts.states) = (counts.points + 1, counts.states + 1);
             continue;
         }
-        counts.recoveries += 1;
+        watch.explored(&report);
         let must_be_spent = case.fuel.as_ref().is_some_and(|limit| limit.must_be_spent);
         let struck = case.plan(plan);
+        watch.begins(&|| struck.clone());
         let Outcome { verdict, counts: happened, .. } = runner::play(&struck, options)?.outcome;
         let is_spent = happened.get(counts::GUESTS_SPENT).is_some_and(|count| *count > 0);
         let verdict = match verdict {
             Verdict::Passed if must_be_spent && !is_spent => fuel::never_spent(),
             verdict => verdict,
         };
+        let counts = report.at(&row);
+        (counts.points, counts.states) = (counts.points + 1, counts.states + 1);
+        counts.recoveries += 1;
         if let Some(signature) = Signature::of(&verdict) {
             counts.violations += 1;
             report.found.push(Found { signature, verdict, plan: struck });
@@ -121,9 +130,7 @@ fn fuel_cases(used: &BTreeMap<Address, Vec<u64>>, report: &mut Report) -> Vec<Ca
     cases
 }
 
-fn cases(boundaries: &[&Boundary], (name, effect): (&str, Effect)) -> Vec<Case> {
-    // The last is the moment after the last operation.
-    let ops = &boundaries[..boundaries.len().saturating_sub(1)];
+fn cases(ops: &[Boundary], (name, effect): (&str, Effect)) -> Vec<Case> {
     let mut first_at: BTreeMap<&str, usize> = BTreeMap::new();
     for (at, op) in ops.iter().enumerate() {
         first_at.entry(&op.scope).or_insert(at);

@@ -12,6 +12,8 @@ mod fuel;
 pub mod matrix;
 mod phases;
 pub mod report;
+pub mod slices;
+pub mod watch;
 
 use crate::plan::{Action, Plan};
 use crate::runner::{self, Known, Moment, Recording, Recovered};
@@ -23,6 +25,7 @@ use std::collections::BTreeSet;
 use stormglass_sim::crash_state::within;
 use stormglass_sim::disk::Digests;
 use stormglass_sim::{Digest, Disk, Ending, Seed, WorldError};
+use watch::Watch;
 
 /// What is explored, and how much of it.
 #[derive(Clone, Copy, Debug)]
@@ -40,21 +43,23 @@ pub struct Budget {
 /// Failures of one signature that are kept as plans.
 const PLANS_MAX: usize = 3;
 
-/// Explores the run of `plan`.
+/// Explores the run of `plan`, and has `watch` told of it.
 ///
 /// # Errors
 /// [`WorldError`] when there can be no world.
-pub fn explore(plan: &Plan, budget: Budget) -> Result<Report, WorldError> {
+pub fn explore(plan: &Plan, budget: Budget, watch: &mut dyn Watch) -> Result<Report, WorldError> {
     let mut explorer = Explorer {
         budget,
+        watch,
         report: Report::default(),
         images: BTreeSet::new(),
         digests: Digests::default(),
         turn: 0,
     };
     runner::record(plan, |recording| {
-        explorer.report.ops_after = recording.ops_after;
         if recording.verdict == Verdict::Passed {
+            explorer.report.points_in_all = recording.moments().count() as u64;
+            explorer.watch.explored(&explorer.report);
             explorer.moments(recording, 1);
         } else if budget.slice.0 == 0 {
             explorer.report.fails_itself(plan, &recording.verdict);
@@ -63,8 +68,9 @@ pub fn explore(plan: &Plan, budget: Budget) -> Result<Report, WorldError> {
     Ok(explorer.report)
 }
 
-struct Explorer {
+struct Explorer<'w> {
     budget: Budget,
+    watch: &'w mut dyn Watch,
     report: Report,
     images: BTreeSet<Digest>,
     digests: Digests,
@@ -72,7 +78,7 @@ struct Explorer {
     turn: u64,
 }
 
-impl Explorer {
+impl Explorer<'_> {
     /// All moments of a run that was recorded at this depth.
     fn moments(&mut self, recording: &Recording<'_>, depth: u32) {
         let mut phases = Phases::of(recording, depth);
@@ -80,13 +86,15 @@ impl Explorer {
         let mut last: Option<Moment<'_>> = None;
         for moment in recording.moments() {
             let phase = phases.at(moment.boundary);
-            self.report.at(phase).points += 1;
             let is_same = |last: Moment<'_>| {
                 last.standpoint == moment.standpoint && moment.boundary.is_same_as(last.boundary)
             };
             if !last.replace(moment).is_some_and(is_same) {
                 self.states(recording, (moment, phase, depth), (&mut seen, &known));
             }
+            self.report.at(phase).points += 1;
+            self.report.end_points += u64::from(moment.is_of_end && depth == 1);
+            self.watch.explored(&self.report);
         }
     }
 
@@ -123,6 +131,7 @@ impl Explorer {
                 self.report.at(phase).left_out += 1;
                 continue;
             }
+            self.watch.begins(&|| recording.plan_of(moment, &ending, &[]));
             self.report.at(phase).recoveries += 1;
             let Recovered { verdict, is_joined } =
                 recording.recover(moment, (&ending, &disk), (&plan, known));
@@ -144,8 +153,13 @@ impl Explorer {
         depth: u32,
     ) {
         let reads = recording.asked(moment).into_iter().map(|who| Action::Get { who });
-        let after: Vec<Action> = [Action::Wait { ms: 0 }].into_iter().chain(reads).collect();
+        // In the run's own end everything is read anyway.
+        let after: Vec<Action> = match moment.is_of_end {
+            true => Vec::new(),
+            false => [Action::Wait { ms: 0 }].into_iter().chain(reads).collect(),
+        };
         let plan = recording.plan_of(moment, ending, &after);
+        self.watch.begins(&|| plan.clone());
         recording.go_on_recorded(moment, disk, (&plan, after.len()), |inner| {
             if inner.verdict == Verdict::Passed {
                 self.moments(inner, depth + 1);

@@ -3,6 +3,7 @@
 //! **Invariant:** it is told from the points that the platform came to and from the operations themselves: a
 //! write to the database's own file is a checkpoint's, and an opening that makes the file migrates.
 
+use super::report::RECOVERY_OF_A_RECOVERY;
 use crate::counts::Phase;
 use crate::runner::Recording;
 use crate::seams::tenants_on;
@@ -29,7 +30,7 @@ impl<'r> Phases<'r> {
     /// What the next operation belongs to.
     pub fn at(&mut self, boundary: &Boundary) -> &'static str {
         if self.is_recovery {
-            return "recovery of a recovery";
+            return RECOVERY_OF_A_RECOVERY;
         }
         let before = self.at;
         while self.turns.get(self.at + 1).is_some_and(|(from, _)| *from <= boundary.op_count) {

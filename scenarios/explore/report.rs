@@ -1,11 +1,15 @@
 //! What exploring came to: counts by phase, and failures as plans.
 //!
-//! **Invariant:** reports of the slices of one exploration add up to the report of all of it, in any order.
+//! **Invariant:** reports of the slices of one exploration make the report of all of it, in any order; what a slice was
+//! not explored to is in none of them called explored.
 
 use crate::plan::Plan;
 use crate::verdict::{Signature, Verdict};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The phase of all that is done after a crash of a recovery.
+pub const RECOVERY_OF_A_RECOVERY: &str = "recovery of a recovery";
 
 /// What was explored of one phase.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,8 +49,19 @@ pub struct Report {
     pub phases: BTreeMap<String, Counts>,
     /// Failures, a few of each signature.
     pub found: Vec<Found>,
-    /// Disk operations of the run's end, before which nothing was ended.
+    /// Disk operations before which a boot can be ended, or runs that can be played: explored or not.
+    #[serde(default)]
+    pub points_in_all: u64,
+    /// Of the points, those of the run's own end.
+    #[serde(default)]
+    pub end_points: u64,
+    /// Disk operations of the run's own end, at which nothing was done.
     pub ops_after: u64,
+}
+
+/// Whether every slice counts the same points of a phase.
+fn is_shared(phase: &str) -> bool {
+    phase != RECOVERY_OF_A_RECOVERY
 }
 
 impl Report {
@@ -70,13 +85,28 @@ impl Report {
         self.phases.values().map(|counts| counts.recoveries).sum()
     }
 
-    /// Adds what another slice of the same exploration came to. Points and states are every slice's own
-    /// count of the same ones at depth 1, and each slice's alone below it.
-    pub fn add(&mut self, other: Report) {
-        for (phase, theirs) in other.phases {
-            let is_shared = phase != "recovery of a recovery";
-            let ours = self.at(&phase);
-            let join = |one: u64, two: u64| if is_shared { one.max(two) } else { one + two };
+    /// Points that were not explored.
+    pub fn points_left(&self) -> u64 {
+        let at_depth_1 = self.phases.iter().filter(|(phase, _)| is_shared(phase));
+        let points: u64 = at_depth_1.map(|(_, counts)| counts.points).sum();
+        self.points_in_all.saturating_sub(points)
+    }
+
+    /// What the slices of one exploration came to together. Points and states are every slice's own count of
+    /// the same ones at depth 1, and each slice's alone below it: of slices that were explored to different
+    /// ends what all of them came to.
+    pub fn joined(slices: impl IntoIterator<Item = Report>) -> Report {
+        slices.into_iter().reduce(Report::join).unwrap_or_default()
+    }
+
+    fn join(mut self, mut other: Report) -> Report {
+        let names: BTreeSet<String> =
+            self.phases.keys().chain(other.phases.keys()).cloned().collect();
+        for name in names {
+            let theirs = *other.at(&name);
+            let is_shared = is_shared(&name);
+            let join = |one: u64, two: u64| if is_shared { one.min(two) } else { one + two };
+            let ours = self.at(&name);
             ours.points = join(ours.points, theirs.points);
             ours.states = join(ours.states, theirs.states);
             ours.images = join(ours.images, theirs.images);
@@ -87,6 +117,9 @@ impl Report {
         }
         self.found.extend(other.found);
         self.ops_after = self.ops_after.max(other.ops_after);
+        self.end_points = self.end_points.min(other.end_points);
+        self.points_in_all = self.points_in_all.max(other.points_in_all);
+        self
     }
 
     /// Counts over all phases.

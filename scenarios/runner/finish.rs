@@ -1,17 +1,22 @@
 //! The end of a run: faults stop, everything is visited, and the store is recovered once more.
 //!
-//! **Invariant:** nothing here depends on what the steps were: every run ends in the same way. It ends at rest (I16):
+//! **Invariant:** nothing here depends on what the steps were: every run ends in the same way. A crash that a plan
+//! has in it cuts it off, and it begins anew. It ends at rest (I16):
 //! every request has its end, every entity is read and written, nothing is owed but what lies in the future, and
 //! no row is left that the sweeper had the time to take. Each wait is bounded: by minutes, and by two days and
 //! an interval for the sweeper.
 
-use super::{Run, aside};
-use crate::check::{Going, PROGRESS_MS};
+use super::{Keeps, Run, aside};
+use crate::check::{Going, PROGRESS_MS, Stop};
 use crate::counts;
+use crate::patience::unless;
 use crate::plan::Action;
 use crate::recipe::Recipe;
+use crate::server::Server;
 use stormglass_sim::Ending;
 
+/// What the scopes of the end are parts of: `end 1`, and when a crash has cut that off `end 2`.
+const END: &str = "end";
 /// Minutes after which nothing may be owed any more but what lies in the future.
 const REST_MINUTES_MAX: u32 = 10;
 
@@ -33,9 +38,27 @@ impl Run<'_> {
         self.moved = self.world.idle_faults();
         // What is compared at the end must not depend on when an idle actor goes.
         self.overtaking_percent = 0;
-        self.world.disarm_all();
+        self.world.leave_crashes_of(END);
+        let to_come = self.world.idle_faults();
+        self.moved.retain(|fault| !to_come.contains(fault));
         self.tally.phases.guests().limit_no_more();
         self.world.set_quota(None);
+        loop {
+            self.end_count += 1;
+            self.world.enter_whole(&format!("{END} {}", self.end_count));
+            self.crashes_before = self.world.crash_count();
+            match self.come_to_an_end().await {
+                Err(Stop::CutOff) if self.server.is_some() => self.settle().await?,
+                Err(Stop::CutOff) => {}
+                ended => {
+                    self.moved.extend(self.world.idle_faults());
+                    return ended;
+                }
+            }
+        }
+    }
+
+    async fn come_to_an_end(&mut self) -> Going {
         self.story.tell("check", "faults stop; every entity is read");
         self.visit_everything(Visit::FirstReads).await?;
         self.pass_a_minute().await?;
@@ -44,17 +67,16 @@ impl Run<'_> {
         self.visit_everything(Visit::ReadsAndWrites).await?;
         if let Some([ahead_ms, swept_ms]) = self.judge.until_swept().await {
             self.story.tell("check", "rows expire and are swept");
-            self.pass(ahead_ms).await?;
-            self.settle().await?;
+            self.pass_whole(ahead_ms).await?;
             let began_ms = self.world.clock().now_utc_ms();
-            self.pass(swept_ms).await?;
-            self.settle().await?;
+            self.pass_whole(swept_ms).await?;
             self.judge.has_caught_up(began_ms)?;
         }
         self.come_to_rest().await?;
         self.join().await?;
         let (before, is_settled) = (self.judge.rows(), self.judge.is_settled());
         self.end_boot(&Ending::ProcessKill);
+        self.crashes_before += 1;
         self.settle().await?;
         self.story.tell("check", "after a last kill every entity is read, rows are compared");
         self.visit_everything(Visit::LastReads).await?;
@@ -88,15 +110,33 @@ impl Run<'_> {
     /// A minute without faults, in which all is done that was due when it began (I15).
     async fn pass_a_minute(&mut self) -> Going {
         let began_ms = self.world.clock().now_utc_ms();
-        self.pass(PROGRESS_MS).await?;
-        self.settle().await?;
+        self.pass_whole(PROGRESS_MS).await?;
         self.judge.overdue(began_ms)
+    }
+
+    /// Lets time pass, as long as the server runs, and has the judge look.
+    async fn pass_whole(&mut self, ms: i64) -> Going {
+        let Some(boot) = self.server.as_ref().map(|server| Server::boot(server).clone()) else {
+            return Err(Stop::CutOff);
+        };
+        let passed = unless(self.pass(ms), boot.ended()).await;
+        let clock = self.world.clock();
+        clock.set_horizon(clock.monotonic_ms());
+        passed.unwrap_or(Ok(()))?;
+        self.settle().await?;
+        self.whole()
+    }
+
+    /// Whether nothing has cut the end off.
+    fn whole(&self) -> Going {
+        if self.world.crash_count() > self.crashes_before { Err(Stop::CutOff) } else { Ok(()) }
     }
 
     /// Reads every entity that was ever asked for; a write shows whether its actor and its journal
     /// still agree. Histories come from the journal alone: they are read once, at the end.
     async fn visit_everything(&mut self, visit: Visit) -> Going {
         self.be_up().await?;
+        self.whole()?;
         self.last_read.clear();
         self.join().await?;
         for who in self.judge.visited().await {
@@ -109,6 +149,7 @@ impl Run<'_> {
             for action in [Action::Get { who }].into_iter().chain(more) {
                 let step = aside(action);
                 let doubtful = self.exchange(std::slice::from_ref(&step)).await?;
+                self.whole()?;
                 if visit != Visit::FirstReads
                     && let Some((_, said)) = doubtful.first()
                 {
@@ -117,6 +158,11 @@ impl Run<'_> {
             }
             self.join().await?;
         }
-        self.settle().await
+        self.settle().await?;
+        self.whole()?;
+        if visit == Visit::FirstReads && self.keeps == Keeps::FirstReads {
+            self.end_is_over();
+        }
+        Ok(())
     }
 }

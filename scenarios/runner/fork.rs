@@ -27,6 +27,34 @@ pub(super) struct Standpoint<'a> {
     next_step: usize,
     has_begun: bool,
     step_kind: &'static str,
+    /// How often the run's own end had begun: 0 while there are steps.
+    end_count: u32,
+}
+
+/// What was kept of a run.
+#[derive(Default)]
+pub(super) struct Kept<'a> {
+    /// The moments of its steps, once they are over.
+    steps: Vec<Boundary>,
+    /// Those of its own end, once that is over.
+    end: Vec<Boundary>,
+    standpoints: Vec<Standpoint<'a>>,
+}
+
+/// What is kept of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keeps {
+    /// Nothing, as of a run that nobody goes on from.
+    Nothing,
+    /// The disk and the faults before each operation, and not where runner and judge stood: nobody can go on
+    /// from there, for a bench.
+    Images,
+    /// The moments of its steps.
+    Steps,
+    /// Those of its own end as well until everything has been read once: what a recovery is.
+    FirstReads,
+    /// Those of all of it.
+    All,
 }
 
 /// How a run begins.
@@ -45,13 +73,15 @@ pub struct Recording<'a> {
     pub verdict: Verdict,
     /// The moments before each disk operation of its steps, and the one after the last.
     boundaries: Vec<Boundary>,
+    /// The moments before each disk operation of its own end, as far as they were kept.
+    of_end: Vec<Boundary>,
     standpoints: Vec<Standpoint<'a>>,
     /// What the platform was at.
     pub turns: Vec<Turn>,
     /// The fuel that guests used which ran for its steps, at each call of the host and at their end.
     pub fuel: BTreeMap<Address, Vec<u64>>,
-    /// Disk operations of its own end, of which no moments are kept.
-    pub ops_after: u64,
+    /// Disk operations of its own end.
+    pub end_op_count: u64,
 }
 
 /// One moment of a recorded run.
@@ -61,8 +91,10 @@ pub struct Moment<'r> {
     pub boundary: &'r Boundary,
     /// The number of the state of runner and judge: equal ones are the same.
     pub standpoint: usize,
-    /// The last one, after which the steps are over.
+    /// The last one of the steps, after which they are over.
     is_last: bool,
+    /// One of the run's own end.
+    pub is_of_end: bool,
 }
 
 /// Plays `plan` and keeps its moments for `then`.
@@ -70,41 +102,81 @@ pub struct Moment<'r> {
 /// # Errors
 /// [`WorldError`] when there can be no world.
 pub fn record<T>(plan: &Plan, then: impl FnOnce(&Recording<'_>) -> T) -> Result<T, WorldError> {
+    record_as(plan, Keeps::All, then)
+}
+
+/// The same, where so much is kept, for a bench that measures what keeping costs.
+///
+/// # Errors
+/// [`WorldError`] when there can be no world.
+pub fn record_as<T>(
+    plan: &Plan,
+    keeps: Keeps,
+    then: impl FnOnce(&Recording<'_>) -> T,
+) -> Result<T, WorldError> {
     let world = super::world(plan, false)?;
     let judge = Judge::new(&world, plan, (true, &|_| {}));
     let run = Run::new(plan, &world, judge);
-    Ok(then(&Recording::of(run, Start::Beginning)))
+    Ok(then(&Recording::of(run, Start::Beginning, keeps)))
 }
 
 impl<'a> Recording<'a> {
-    fn of(mut run: Run<'a>, start: Start<'_>) -> Recording<'a> {
+    fn of(mut run: Run<'a>, start: Start<'_>, keeps: Keeps) -> Recording<'a> {
         let (plan, world) = (run.plan, run.world);
-        run.standpoints = Some(Vec::new());
-        run.tally.phases.keep_turns();
-        world.keep_boundaries();
+        let begins_in_end = run.end_count > 0;
+        run.keeps = keeps;
+        if !matches!(keeps, Keeps::Nothing | Keeps::Images) {
+            run.standpoints = Some(Vec::new());
+            run.tally.phases.keep_turns();
+        }
+        if keeps != Keeps::Nothing {
+            world.keep_boundaries();
+        }
         let verdict = run.verdict(&runtime(plan), start);
-        run.keep_no_more();
-        let (boundaries, standpoints) = std::mem::take(&mut run.kept);
+        run.end_is_over();
+        let Kept { steps: mut boundaries, end: of_end, standpoints } =
+            std::mem::take(&mut run.kept);
+        let last = boundaries.last().map_or(0, |last| last.op_count);
+        if begins_in_end {
+            boundaries.clear();
+        }
         let turns = run.tally.phases.take_turns();
         let fuel = run.tally.phases.guests().of_steps();
-        let last = boundaries.last().map_or(0, |last| last.op_count);
-        let ops_after = world.op_count() - last;
-        Recording { plan, world, verdict, boundaries, standpoints, turns, fuel, ops_after }
+        let end_op_count = world.op_count() - last;
+        Recording {
+            plan,
+            world,
+            verdict,
+            boundaries,
+            of_end,
+            standpoints,
+            turns,
+            fuel,
+            end_op_count,
+        }
     }
 
     /// Its moments, in order.
     pub fn moments(&self) -> impl Iterator<Item = Moment<'_>> {
-        let count = self.boundaries.len();
-        let mut standpoint = 0;
-        self.boundaries.iter().enumerate().filter_map(move |(at, boundary)| {
-            let stood = |one: &Standpoint<'_>| one.op_count <= boundary.op_count;
+        let (step_count, mut standpoint) = (self.boundaries.len(), 0);
+        let all = self.boundaries.iter().chain(&self.of_end).enumerate();
+        all.filter_map(move |(at, boundary)| {
+            let is_of_end = at >= step_count;
+            let stood = |one: &Standpoint<'_>| {
+                one.op_count <= boundary.op_count && (is_of_end || one.end_count == 0)
+            };
             while self.standpoints.get(standpoint + 1).is_some_and(stood) {
                 standpoint += 1;
             }
             // Before the first there is nothing yet that a crash could cut off.
             self.standpoints.get(standpoint).filter(|one| stood(one))?;
-            Some(Moment { boundary, standpoint, is_last: at + 1 == count })
+            Some(Moment { boundary, standpoint, is_last: at + 1 == step_count, is_of_end })
         })
+    }
+
+    /// The moments before each disk operation of its steps.
+    pub fn ops_of_steps(&self) -> &[Boundary] {
+        self.boundaries.split_last().map_or(&[], |(_, before)| before)
     }
 
     /// Every entity that was asked for up to a moment.
@@ -112,9 +184,11 @@ impl<'a> Recording<'a> {
         self.standpoints[moment.standpoint].judge.asked().collect()
     }
 
-    /// The plan that plays up to a moment, ends the boot there, and then plays `after`.
+    /// The plan that plays up to a moment, ends the boot there, and then plays `after`. Nothing can be played after
+    /// a moment of the run's own end but that end.
     pub fn plan_of(&self, moment: Moment<'_>, ending: &Ending, after: &[Action]) -> Plan {
         let Standpoint { next_step, has_begun, .. } = self.standpoints[moment.standpoint];
+        assert!(!moment.is_of_end || after.is_empty(), "no step comes after the steps");
         let mut plan = self.plan.clone();
         plan.steps.truncate(next_step);
         let mut last_id = self.plan.steps.iter().map(|step| step.id).max().unwrap_or(ASIDE);
@@ -207,7 +281,8 @@ impl<'a> Recording<'a> {
         let world = self.world.resume(at.boundary, disk);
         let standpoint = &self.standpoints[at.standpoint];
         let run = self.run_from(at, &world, (plan, after_count));
-        then(&Recording::of(run, Start::After(standpoint)))
+        let keeps = if at.is_of_end { Keeps::FirstReads } else { Keeps::Steps };
+        then(&Recording::of(run, Start::After(standpoint), keeps))
     }
 
     fn run_from<'b>(
@@ -221,6 +296,7 @@ impl<'a> Recording<'a> {
         run.announced.clone_from(&standpoint.announced);
         run.in_force.clone_from(&standpoint.in_force);
         run.step_kind = if at.is_last { CRASH } else { standpoint.step_kind };
+        run.end_count = standpoint.end_count;
         // The wait for which a server that came up was cut off is still to be played.
         let waits = !at.is_last && !standpoint.has_begun;
         run.next_step = plan.steps.len() - after_count - usize::from(waits);
@@ -250,7 +326,10 @@ impl<'a> Run<'a> {
     pub(super) fn stand(&mut self, open: &BTreeMap<u32, (&Step, Option<OpId>)>) {
         let Some(standpoints) = &mut self.standpoints else { return };
         let op_count = self.world.op_count();
-        if standpoints.last().is_some_and(|last| last.op_count == op_count) {
+        let end_count = self.end_count;
+        let is_same =
+            |last: &Standpoint<'_>| (last.op_count, last.end_count) == (op_count, end_count);
+        if standpoints.last().is_some_and(is_same) {
             standpoints.pop();
         }
         standpoints.push(Standpoint {
@@ -262,14 +341,30 @@ impl<'a> Run<'a> {
             next_step: self.next_step,
             has_begun: self.has_begun,
             step_kind: self.step_kind,
+            end_count,
         });
     }
 
     /// The steps are over.
-    pub(super) fn keep_no_more(&mut self) {
-        if let Some(standpoints) = self.standpoints.take() {
-            self.kept = (self.world.take_boundaries(), standpoints);
+    pub(super) fn steps_are_over(&mut self) {
+        if self.standpoints.is_none() {
+            return;
         }
+        self.kept.steps = self.world.take_boundaries();
+        if self.keeps == Keeps::Steps {
+            self.kept.standpoints = self.standpoints.take().unwrap_or_default();
+        } else {
+            self.world.keep_boundaries();
+        }
+    }
+
+    /// What is to be kept of the run's own end is over.
+    pub(super) fn end_is_over(&mut self) {
+        let Some(standpoints) = self.standpoints.take() else { return };
+        self.kept.standpoints = standpoints;
+        self.kept.end = self.world.take_boundaries();
+        // After the last operation there is nothing left to be cut off.
+        self.kept.end.pop();
     }
 
     /// The boot is over in which somebody stood there: its requests are lost, and the plan's rest is played.

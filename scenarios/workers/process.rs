@@ -5,6 +5,7 @@
 use super::{Crew, aside};
 use crate::trail::Trail;
 use crate::verdict::{Finding, Outcome, Verdict};
+use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -74,13 +75,18 @@ impl Worker {
     pub fn play(&mut self, line: &str, crew: &Crew) -> Result<Outcome, End> {
         // Where this fails the process is dead, which its output tells as well.
         let _ = writeln!(self.orders, "{line}").and_then(|()| self.orders.flush());
+        self.told(crew)
+    }
+
+    /// What it prints next, or how the process ended in place of it.
+    pub fn told<T: DeserializeOwned>(&mut self, crew: &Crew) -> Result<T, End> {
         let (mut waited, mut graced) = (Duration::ZERO, Duration::ZERO);
         loop {
             let slice = SLICE.min(crew.silence_max - waited);
             match self.lines.recv_timeout(slice) {
                 Ok(line) => {
-                    let outcome = serde_json::from_str(&line);
-                    return outcome.map_err(|_| self.end(|_| Manner::Babbled(line)));
+                    let told = serde_json::from_str(&line);
+                    return told.map_err(|_| self.end(|_| Manner::Babbled(line)));
                 }
                 Err(RecvTimeoutError::Disconnected) => return Err(self.end(Manner::Died)),
                 Err(RecvTimeoutError::Timeout) => {}
@@ -96,6 +102,11 @@ impl Worker {
                 return Err(self.end(|_| Manner::Silent(crew.silence_max)));
             }
         }
+    }
+
+    /// Ends it, because nobody wants to know any more.
+    pub fn stop(&mut self) -> End {
+        self.end(|_| Manner::Stopped)
     }
 
     /// Ends the process. One whose output has ended is past changing its exit status.
@@ -143,7 +154,7 @@ impl End {
     }
 
     /// Whether it is no run that ended so, but the harness that was unable to play one.
-    fn is_inability(&self) -> bool {
+    pub fn is_inability(&self) -> bool {
         match &self.manner {
             // A kill comes from outside: from whoever looks after the host's memory, say.
             Manner::Died(Some(status)) => {
@@ -153,6 +164,11 @@ impl End {
             Manner::Babbled(_) => true,
             Manner::Silent(_) | Manner::Stopped => false,
         }
+    }
+
+    /// Whether it was ended because nobody wants to know any more.
+    pub fn is_stopped(&self) -> bool {
+        self.manner == Manner::Stopped
     }
 
     fn is_same(&self, other: &End) -> bool {
@@ -214,7 +230,7 @@ fn no_panic(end: &End) -> Finding {
 pub const WITHOUT_END: &str = "(no end)";
 
 /// The outcome of a run that left none.
-fn without_end(verdict: Verdict) -> Outcome {
+pub fn without_end(verdict: Verdict) -> Outcome {
     let fingerprint = WITHOUT_END.to_string();
     Outcome { verdict, fingerprint, op_count: 0, counts: BTreeMap::new(), trail: Trail::default() }
 }

@@ -1,12 +1,12 @@
 //! Campaigns as people and machines end them: what was found until then is on the host's disk, whatever dies.
 
 use crate::command::{Ran, broken, line, passed, stormglass};
+use crate::processes::{children, signal, state, until};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
 
 /// An out folder of a test's own, empty.
 fn out(name: &str) -> PathBuf {
@@ -38,42 +38,6 @@ fn runs(folder: &Path) -> Vec<Value> {
 
 fn verdicts(runs: &[Value], verdict: &str) -> usize {
     runs.iter().filter(|run| run["verdict"] == verdict).count()
-}
-
-/// Waits until something has happened in other processes.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "other processes are waited for; no run is in this one"
-)]
-fn until(mut happened: impl FnMut() -> bool) {
-    for _ in 0..6_000 {
-        if happened() {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    panic!("waited in vain");
-}
-
-fn signal(name: &str, process: u32) {
-    let kill = format!("kill -{name} {process}");
-    let status = Command::new("sh").args(["-c", &kill]).status().expect("there is a shell");
-    assert!(status.success(), "{kill}");
-}
-
-/// State and parent of a process, as Linux tells them; nothing once it is gone.
-fn state(process: u32) -> Option<(String, u32)> {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    let mut fields = stat.rsplit_once(") ")?.1.split(' ');
-    Some((fields.next()?.to_string(), fields.next()?.parse().ok()?))
-}
-
-fn children(parent: u32) -> Vec<u32> {
-    let processes = fs::read_dir("/proc").expect("Linux has it").filter_map(Result::ok);
-    let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    let is_child =
-        |process: &u32| state(*process).is_some_and(|(how, of)| of == parent && how != "Z");
-    numbers.filter(is_child).collect()
 }
 
 fn text(output: &Output) -> String {

@@ -29,18 +29,27 @@ impl Sim {
         self.log.lock().expect("no task panicked").push(what.into());
     }
 
-    async fn reach(&self, who: &str, step: u32) {
-        let label = Label { boot: 1, who: who.to_string(), step, point: "store" };
+    async fn reach(&self, boot: u32, who: &str, step: u32) {
+        let label = Label { boot, who: who.to_string(), step, point: "store" };
         self.points.reach(label).await;
         self.note(format!("{who}{step}"));
     }
 
     /// A task on the server that passes `steps` points.
     fn spawn_walker(&self, who: &'static str, steps: u32) -> madsim::task::JoinHandle<()> {
+        self.spawn_walker_of(1, who, steps)
+    }
+
+    fn spawn_walker_of(
+        &self,
+        boot: u32,
+        who: &'static str,
+        steps: u32,
+    ) -> madsim::task::JoinHandle<()> {
         let sim = self.clone();
         self.server.spawn(async move {
             for step in 0..steps {
-                sim.reach(who, step).await;
+                sim.reach(boot, who, step).await;
             }
         })
     }
@@ -206,6 +215,33 @@ fn pct_lets_a_task_go_on_until_it_falls_below_the_others() {
     assert!(random > sums[1] && random > 30 * 8, "{random} {sums:?}");
 }
 
+/// Goal: a world that goes on after a boot has the orders that the whole run has: nothing of PCT's changes is to be
+/// carried along. Method: the second boot's tasks alone, and after a first boot of the same names under which tasks
+/// have fallen.
+#[test]
+fn a_boots_tasks_fall_at_the_same_points_whether_or_not_there_was_a_boot_before() {
+    let policy = Policy::Pct { depth: 3, span: 6 };
+    let order_of = |boots: std::ops::RangeInclusive<u32>, seed: u64| {
+        let (log, _) = simulate(seed, seed, async |sim: Sim| {
+            sim.points.follow(policy);
+            for boot in boots {
+                sim.log.lock().expect("no task panicked").clear();
+                let walk = |who: &&'static str| sim.spawn_walker_of(boot, who, 4);
+                let tasks: Vec<_> = WALKERS.iter().map(walk).collect();
+                for task in tasks {
+                    task.await.expect("no walker panics");
+                }
+            }
+        });
+        log
+    };
+    for seed in 0..20 {
+        assert_eq!(order_of(2..=2, seed), order_of(1..=2, seed), "seed {seed}");
+    }
+    let others = (0..20).filter(|seed| order_of(1..=1, *seed) != order_of(2..=2, *seed)).count();
+    assert!(others > 10, "each boot has orders of its own: {others}");
+}
+
 /// Goal: the death of a process takes its tasks and nothing else. Method: the server is killed while two
 /// of its tasks are parked; they are dropped, never go on, and a task of a second node goes on.
 #[test]
@@ -219,7 +255,7 @@ fn killing_a_node_drops_its_parked_tasks_and_the_driver_goes_on() {
                 server.spawn(async move {
                     let _held = held;
                     for step in 0..1_000 {
-                        sim.reach(who, step).await;
+                        sim.reach(1, who, step).await;
                     }
                 });
             };
@@ -228,11 +264,11 @@ fn killing_a_node_drops_its_parked_tasks_and_the_driver_goes_on() {
             let task_sim = sim.clone();
             let survivor = other.spawn(async move {
                 for step in 0..3 {
-                    task_sim.reach("client", step).await;
+                    task_sim.reach(1, "client", step).await;
                 }
                 Handle::current().kill(task_sim.server.id());
                 for step in 3..50 {
-                    task_sim.reach("client", step).await;
+                    task_sim.reach(1, "client", step).await;
                     assert_eq!(Arc::strong_count(&held), 1, "a killed task is still there");
                 }
             });
@@ -325,10 +361,10 @@ fn a_slow_operation_makes_due_timers_fire_before_the_next_point() {
             sim.world.arm(Fault::at_op(1, Effect::Slow { ms: 50 }));
             let task_sim = sim.clone();
             let slow = sim.server.spawn(async move {
-                task_sim.reach("writer", 0).await;
+                task_sim.reach(1, "writer", 0).await;
                 file.write(0, b"x").expect("slow, but done");
                 task_sim.note(format!("written at {}", task_sim.world.clock().monotonic_ms()));
-                task_sim.reach("writer", 1).await;
+                task_sim.reach(1, "writer", 1).await;
             });
             slow.await.expect("no task panics");
             clock.sleep(10).await;
@@ -351,7 +387,7 @@ fn a_run_that_kills_its_nodes_leaves_nothing_behind() {
                 let (task_sim, held) = (sim.clone(), held.clone());
                 sim.server.spawn(async move {
                     let _held = held;
-                    task_sim.reach(who, 0).await;
+                    task_sim.reach(1, who, 0).await;
                     task_sim.world.clock().sleep(DAY_MS).await;
                     std::future::pending::<()>().await;
                 });
