@@ -14,6 +14,7 @@ mod phases;
 pub mod report;
 
 use crate::plan::{Action, Plan};
+use crate::rows::Seen;
 use crate::runner::{self, Known, Moment, Recording, Recovered};
 use crate::verdict::{Signature, Verdict};
 use phases::Phases;
@@ -21,7 +22,6 @@ use report::{Found, Report};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use stormglass_sim::crash_state::within;
-use stormglass_sim::disk::Digests;
 use stormglass_sim::{Digest, Disk, Ending, Seed, WorldError};
 
 /// What is explored, and how much of it.
@@ -49,7 +49,7 @@ pub fn explore(plan: &Plan, budget: Budget) -> Result<Report, WorldError> {
         budget,
         report: Report::default(),
         images: BTreeSet::new(),
-        digests: Digests::default(),
+        seen: Seen::default(),
         turn: 0,
     };
     runner::record(plan, |recording| {
@@ -67,7 +67,8 @@ struct Explorer {
     budget: Budget,
     report: Report,
     images: BTreeSet<Digest>,
-    digests: Digests,
+    /// What was found in files.
+    seen: Seen,
     /// Recoveries that were met, of this slice and of others.
     turn: u64,
 }
@@ -76,7 +77,7 @@ impl Explorer {
     /// All moments of a run that was recorded at this depth.
     fn moments(&mut self, recording: &Recording<'_>, depth: u32) {
         let mut phases = Phases::of(recording, depth);
-        let (mut seen, known) = (BTreeSet::new(), RefCell::default());
+        let (mut seen, known) = (BTreeSet::new(), RefCell::new(Known::new(self.seen.clone())));
         let mut last: Option<Moment<'_>> = None;
         for moment in recording.moments() {
             let phase = phases.at(moment.boundary);
@@ -106,7 +107,7 @@ impl Explorer {
         let losses = chosen.survivors.into_iter().map(Ending::PowerLoss);
         for ending in std::iter::once(Ending::ProcessKill).chain(losses) {
             let disk = boundary.end(&ending);
-            let digest = self.digests.of(&disk);
+            let digest = self.seen.disk(&disk);
             let is_new_image = self.images.insert(digest);
             let counts = self.report.at(phase);
             counts.states += 1;

@@ -20,7 +20,6 @@ use stormglass_model::tables::TenantRows;
 use stormglass_sim::Digest;
 
 /// Where the recoveries of one recorded run have been, and how each ended.
-#[derive(Default)]
 pub struct Known {
     /// What they have found in files.
     pub(super) seen: Seen,
@@ -29,6 +28,11 @@ pub struct Known {
 }
 
 impl Known {
+    /// Nothing yet, but for what others have `seen`.
+    pub fn new(seen: Seen) -> Known {
+        Known { seen, ends: BTreeMap::new(), verdicts: Vec::new() }
+    }
+
     /// A recovery that came by these moments has ended so.
     pub(super) fn add(&mut self, passed: Vec<Digest>, verdict: Verdict) {
         let number = self.verdicts.len();
