@@ -208,7 +208,10 @@ fn is_unchanged(tenant: &str, disk: &Disk, last: Option<&Disk>) -> bool {
 
 /// The files that make up a tenant's database.
 fn files_of(tenant: &str) -> [String; 3] {
-    ["", "-wal", "-journal"].map(|suffix| database_path(tenant) + suffix)
+    let path = database_path(tenant);
+    let log = path.clone() + "-wal";
+    let journal = path.clone() + "-journal";
+    [path, log, journal]
 }
 
 impl Look {

@@ -37,6 +37,10 @@ pub struct Budget {
     pub slice: (u64, u64),
 }
 
+/// Recoveries that are dealt out at a time, so that a slice has neighbours: they come to the same places, and only
+/// within one process does a recovery end where another had been.
+const ROUND: u64 = 128;
+
 /// Failures of one signature that are kept as plans.
 const PLANS_MAX: usize = 3;
 
@@ -117,7 +121,9 @@ impl Explorer {
             }
             self.turn += 1;
             // Within a recovery all belongs to the slice that the recovery belongs to.
-            if depth == 1 && self.turn % self.budget.slice.1 != self.budget.slice.0 {
+            let (slice, slice_count) = self.budget.slice;
+            let owner = self.turn / (ROUND / slice_count).max(1) % slice_count;
+            if depth == 1 && owner != slice {
                 continue;
             }
             if depth > 1 && self.report.recoveries() >= self.budget.recoveries_max {
