@@ -44,6 +44,7 @@ use progress::Calm;
 use recovery::Standing;
 use remains::Remains;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use stormglass_model::automaton::Automaton;
 use stormglass_model::clock::Moment;
 use stormglass_model::entity::{EntityKey, OpId};
@@ -99,7 +100,7 @@ pub struct Judge<'a> {
     watch: &'a dyn Fn(Part),
     oracle: Oracle,
     /// What the model takes for the specs in force.
-    automata: Vec<Automaton>,
+    automata: Arc<[Automaton]>,
     /// Violations that answers showed, until the tables are read.
     held: Vec<Violation>,
     /// Every entity that was ever asked for.
@@ -141,7 +142,7 @@ impl<'a> Judge<'a> {
             watch,
             oracle,
             sets: Sets::new(&automata),
-            automata,
+            automata: automata.into(),
             held: Vec::new(),
             asked: BTreeSet::new(),
             claims: Claims::new(specs),
@@ -166,7 +167,7 @@ impl<'a> Judge<'a> {
             is_on: self.is_on,
             watch: &|_| {},
             oracle: self.oracle.clone(),
-            automata: self.automata.clone(),
+            automata: Arc::clone(&self.automata),
             held: self.held.clone(),
             asked: self.asked.clone(),
             claims: self.claims.clone(),
@@ -219,7 +220,7 @@ impl<'a> Judge<'a> {
 
     /// From the boot that starts next on, this holds.
     pub fn reconfigured(&mut self, change: &Change) {
-        change.apply_to_model(&mut self.automata);
+        change.apply_to_model(Arc::make_mut(&mut self.automata));
         self.automata.iter().cloned().for_each(|automaton| self.oracle.set_spec(automaton));
         if let Change::Mode { tenant, mode } = change {
             self.oracle.set_mode(&tenant_name(*tenant), model_mode(*mode));
