@@ -9,9 +9,12 @@
 
 mod fork;
 mod format;
+mod seen;
 
 use crate::seams::{database_path, tenants_on};
 use crate::times::utc_ms;
+pub use seen::Seen;
+
 use fork::Fork;
 use format::Known;
 use serde_json::{Map, Value};
@@ -44,7 +47,8 @@ pub struct Look {
 }
 
 /// Reads tables. A file that nothing was written to since it was last read is not read again, and one that
-/// SQLite has found sound as it is is not checked again. A clone goes on by itself.
+/// SQLite has found sound as it is is not checked again. A clone goes on by itself, but for what other runs have
+/// seen.
 #[derive(Clone, Default)]
 pub struct Reader {
     last: Option<Disk>,
@@ -54,6 +58,8 @@ pub struct Reader {
     sound: BTreeMap<String, Disk>,
     /// Whether what is read after a crash is checked later, by [`Reader::check`].
     pub puts_checks_off: bool,
+    /// What other runs have found, where many begin with the same files.
+    pub seen: Option<Seen>,
 }
 
 impl Reader {
@@ -74,20 +80,26 @@ impl Reader {
         let on_disk = tenants_on(&disk);
         let all: BTreeSet<&String> = on_disk.iter().chain(tenants).collect();
         for tenant in all.into_iter().filter(|tenant| !spared.contains(*tenant)) {
-            let is_sound = is_unchanged(tenant, &disk, self.sound.get(tenant));
-            let checks = is_crashed && !is_sound && !self.puts_checks_off;
-            let rows = known.get(tenant).filter(|_| !checks && is_known(tenant));
+            let checks = is_crashed && !self.puts_checks_off && !self.is_sound(tenant, &disk);
+            let rows = known.get(tenant).filter(|_| !checks && is_known(tenant)).cloned();
+            let seen = self.seen.as_ref().filter(|_| rows.is_none() && !checks);
+            let seen = seen.map(|seen| (seen.clone(), seen.files(tenant, &disk)));
+            let rows = rows.or_else(|| seen.as_ref().and_then(|(seen, files)| seen.rows(*files)));
             let look = match rows {
-                Some(rows) => Look::found(tenant, Arc::clone(rows)),
+                Some(rows) => Look::found(tenant, rows),
                 None if on_disk.contains(tenant) => {
                     let known = Arc::make_mut(self.known.entry(tenant.clone()).or_default());
-                    look_at(tenant, (&disk, known), (&mut fork, checks)).await
+                    let look = look_at(tenant, (&disk, known), (&mut fork, checks)).await;
+                    if let (Some((seen, files)), Ok(rows)) = (seen, &look.rows) {
+                        seen.add_rows(files, rows);
+                    }
+                    look
                 }
                 None => Look::at_nothing(tenant),
             };
             if let Ok(rows) = &look.rows {
                 if checks && look.damage.is_none() {
-                    self.sound.insert(tenant.clone(), disk.clone());
+                    self.found_sound(tenant, &disk);
                 }
                 self.rows.insert(tenant.clone(), Arc::clone(rows));
             }
@@ -112,7 +124,7 @@ impl Reader {
         let mut fork = Fork::new(world, disk);
         let mut found = Ok(None);
         for tenant in tenants_on(disk) {
-            if spared.contains(&tenant) || is_unchanged(&tenant, disk, self.sound.get(&tenant)) {
+            if spared.contains(&tenant) || self.is_sound(&tenant, disk) {
                 continue;
             }
             let damage = async { fork::damage(&fork.open(&tenant).await?).await };
@@ -120,10 +132,24 @@ impl Reader {
             if !matches!(found, Ok(None)) {
                 break;
             }
-            self.sound.insert(tenant, disk.clone());
+            self.found_sound(&tenant, disk);
         }
         fork.end();
         found
+    }
+
+    /// Whether SQLite has found a tenant's files sound as they are.
+    fn is_sound(&self, tenant: &str, disk: &Disk) -> bool {
+        let is_seen = |seen: &Seen| seen.is_sound(seen.files(tenant, disk));
+        is_unchanged(tenant, disk, self.sound.get(tenant))
+            || self.seen.as_ref().is_some_and(is_seen)
+    }
+
+    fn found_sound(&mut self, tenant: &str, disk: &Disk) {
+        self.sound.insert(tenant.to_string(), disk.clone());
+        if let Some(seen) = &self.seen {
+            seen.add_sound(seen.files(tenant, disk));
+        }
     }
 
     /// What was last found, by the names of the tenants; nothing of what could not be read.
@@ -182,7 +208,10 @@ fn is_unchanged(tenant: &str, disk: &Disk, last: Option<&Disk>) -> bool {
 
 /// The files that make up a tenant's database.
 fn files_of(tenant: &str) -> [String; 3] {
-    ["", "-wal", "-journal"].map(|suffix| database_path(tenant) + suffix)
+    let path = database_path(tenant);
+    let log = path.clone() + "-wal";
+    let journal = path.clone() + "-journal";
+    [path, log, journal]
 }
 
 impl Look {

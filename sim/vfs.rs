@@ -16,6 +16,7 @@
 #![expect(unsafe_code, reason = "SQLite's VFS interface is C")]
 
 mod file;
+mod memory;
 mod mount;
 mod shm;
 mod sqlite;

@@ -5,7 +5,7 @@
 
 use super::{Going, Judge, Part, remains, violated};
 use crate::plan::{Who, entity_number, tenant_number};
-use crate::rows::Look;
+use crate::rows::{Look, Seen};
 use crate::seams::tenants_on;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -50,7 +50,9 @@ impl Judge<'_> {
     }
 
     /// From now on no file is checked after a crash before [`Judge::files_are_sound`] asks for it.
-    pub fn put_checks_off(&mut self) {
+    /// What others with the same files have `seen` is not looked at again.
+    pub fn put_checks_off(&mut self, seen: Seen) {
+        self.reader.seen = Some(seen);
         self.reader.puts_checks_off = true;
     }
 

@@ -16,6 +16,7 @@ pub mod slices;
 pub mod watch;
 
 use crate::plan::{Action, Plan};
+use crate::rows::Seen;
 use crate::runner::{self, Known, Moment, Recording, Recovered};
 use crate::verdict::{Signature, Verdict};
 use phases::Phases;
@@ -23,7 +24,6 @@ use report::{Found, Report};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use stormglass_sim::crash_state::within;
-use stormglass_sim::disk::Digests;
 use stormglass_sim::{Digest, Disk, Ending, Seed, WorldError};
 use watch::Watch;
 
@@ -40,6 +40,10 @@ pub struct Budget {
     pub slice: (u64, u64),
 }
 
+/// Recoveries that are dealt out at a time, so that a slice has neighbours: they come to the same places, and only
+/// within one process does a recovery end where another had been.
+const ROUND: u64 = 128;
+
 /// Failures of one signature that are kept as plans.
 const PLANS_MAX: usize = 3;
 
@@ -53,7 +57,7 @@ pub fn explore(plan: &Plan, budget: Budget, watch: &mut dyn Watch) -> Result<Rep
         watch,
         report: Report::default(),
         images: BTreeSet::new(),
-        digests: Digests::default(),
+        seen: Seen::default(),
         turn: 0,
     };
     runner::record(plan, |recording| {
@@ -73,7 +77,8 @@ struct Explorer<'w> {
     watch: &'w mut dyn Watch,
     report: Report,
     images: BTreeSet<Digest>,
-    digests: Digests,
+    /// What was found in files.
+    seen: Seen,
     /// Recoveries that were met, of this slice and of others.
     turn: u64,
 }
@@ -82,7 +87,7 @@ impl Explorer<'_> {
     /// All moments of a run that was recorded at this depth.
     fn moments(&mut self, recording: &Recording<'_>, depth: u32) {
         let mut phases = Phases::of(recording, depth);
-        let (mut seen, known) = (BTreeSet::new(), RefCell::default());
+        let (mut seen, known) = (BTreeSet::new(), RefCell::new(Known::new(self.seen.clone())));
         let mut last: Option<Moment<'_>> = None;
         for moment in recording.moments() {
             let phase = phases.at(moment.boundary);
@@ -114,7 +119,7 @@ impl Explorer<'_> {
         let losses = chosen.survivors.into_iter().map(Ending::PowerLoss);
         for ending in std::iter::once(Ending::ProcessKill).chain(losses) {
             let disk = boundary.end(&ending);
-            let digest = self.digests.of(&disk);
+            let digest = self.seen.disk(&disk);
             let is_new_image = self.images.insert(digest);
             let counts = self.report.at(phase);
             counts.states += 1;
@@ -124,7 +129,9 @@ impl Explorer<'_> {
             }
             self.turn += 1;
             // Within a recovery all belongs to the slice that the recovery belongs to.
-            if depth == 1 && self.turn % self.budget.slice.1 != self.budget.slice.0 {
+            let (slice, slice_count) = self.budget.slice;
+            let owner = self.turn / (ROUND / slice_count).max(1) % slice_count;
+            if depth == 1 && owner != slice {
                 continue;
             }
             if depth > 1 && self.report.recoveries() >= self.budget.recoveries_max {

@@ -231,7 +231,7 @@ impl<'a> Recording<'a> {
         let mut run = self.run_from(at, &world, (plan, 0));
         run.next_step = plan.steps.len();
         run.joining = Some(Joining::new(known, at.standpoint));
-        run.judge.put_checks_off();
+        run.judge.put_checks_off(known.borrow().seen.clone());
         let short = run.verdict(&runtime(plan), Start::After(standpoint));
         let (passed, joined) = run.joining.take().expect("it was set above").into_passed();
         let verdict = match &short {

@@ -9,6 +9,7 @@ use super::Run;
 use crate::check::{Going, Stop};
 use crate::patience::bounded;
 use crate::plan::Step;
+use crate::rows::Seen;
 use crate::server::{Said, Server};
 use crate::translate;
 use crate::verdict::Verdict;
@@ -17,17 +18,21 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use stormglass_model::tables::TenantRows;
 use stormglass_sim::Digest;
-use stormglass_sim::disk::Digests;
 
 /// Where the recoveries of one recorded run have been, and how each ended.
-#[derive(Default)]
 pub struct Known {
-    digests: Digests,
+    /// What they have found in files.
+    pub(super) seen: Seen,
     ends: BTreeMap<Digest, usize>,
     verdicts: Vec<Verdict>,
 }
 
 impl Known {
+    /// Nothing yet, but for what others have `seen`.
+    pub fn new(seen: Seen) -> Known {
+        Known { seen, ends: BTreeMap::new(), verdicts: Vec::new() }
+    }
+
     /// A recovery that came by these moments has ended so.
     pub(super) fn add(&mut self, passed: Vec<Digest>, verdict: Verdict) {
         let number = self.verdicts.len();
@@ -41,8 +46,6 @@ pub(super) struct Joining<'a> {
     known: &'a RefCell<Known>,
     /// Of what the judge was shown since he stood where he stood.
     shown: Digest,
-    /// The rows that he was shown last, tenant by tenant.
-    rows: Vec<(Arc<TenantRows>, Digest)>,
     /// The moments that nobody has been at before.
     passed: Vec<Digest>,
     /// The number of the recovery that it came to.
@@ -53,7 +56,7 @@ impl<'a> Joining<'a> {
     /// Begins where a judge stood whose place has this number.
     pub fn new(known: &'a RefCell<Known>, standpoint: usize) -> Joining<'a> {
         let shown = Digest::of_value(&standpoint);
-        Joining { known, shown, rows: Vec::new(), passed: Vec::new(), joined: None }
+        Joining { known, shown, passed: Vec::new(), joined: None }
     }
 
     /// The moments that nobody has been at before, and the number of the recovery that it came to.
@@ -75,15 +78,8 @@ impl<'a> Joining<'a> {
 
     /// The judge is shown rows.
     pub fn read(&mut self, rows: &[Arc<TenantRows>]) {
-        let digest_of = |rows: &Arc<TenantRows>| {
-            let known = self.rows.iter().find(|(known, _)| Arc::ptr_eq(known, rows));
-            (
-                Arc::clone(rows),
-                known.map_or_else(|| Digest::of_value(&**rows), |(_, digest)| *digest),
-            )
-        };
-        self.rows = rows.iter().map(digest_of).collect();
-        let digests: Vec<u128> = self.rows.iter().map(|(_, digest)| digest.0).collect();
+        let seen = &self.known.borrow().seen;
+        let digests: Vec<u128> = rows.iter().map(|rows| seen.of_rows(rows).0).collect();
         self.shown = Digest::of_value(&(self.shown.0, digests));
     }
 }
@@ -123,7 +119,7 @@ impl Run<'_> {
         let boot = self.server.as_ref().map(|server| Server::boot(server).number());
         let faults: Vec<_> = self.world.ledger().into_values().collect();
         let Some(joining) = &self.joining else { return Digest(0) };
-        let files = joining.known.borrow_mut().digests.of(&self.world.image());
+        let files = joining.known.borrow().seen.disk(&self.world.image());
         let times = (clock.now_utc_ms(), clock.monotonic_ms());
         Digest::of_value(&(joining.shown.0, files.0, times, boot, faults))
     }

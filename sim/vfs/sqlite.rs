@@ -4,6 +4,7 @@
 //! nonces of journals depend on the given number alone (SQLite's generator is one for the process and
 //! asks the operating system otherwise).
 
+use super::memory;
 use crate::block_on;
 use libsql_ffi as ffi;
 use std::ffi::c_int;
@@ -18,6 +19,7 @@ use std::sync::OnceLock;
 pub(crate) fn initialise() -> Result<(), String> {
     static DONE: OnceLock<Result<(), String>> = OnceLock::new();
     DONE.get_or_init(|| {
+        memory::configure();
         let built = block_on(libsql::Builder::new_local(":memory:").build());
         built.map(drop).map_err(|error| error.to_string())
     })

@@ -1,0 +1,74 @@
+//! What other runs have found in files of the very same bytes.
+//!
+//! **Invariant:** rows, and whether SQLite finds a file sound, depend on the tenant's name and on the bytes of
+//! its files alone: that is what they are known by here. Only what was read without trouble and found sound is
+//! known; whatever was not is looked at each time.
+
+use super::files_of;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::sync::Arc;
+use stormglass_model::tables::TenantRows;
+use stormglass_sim::disk::Digests;
+use stormglass_sim::{Digest, Disk};
+
+/// Readings that are remembered at most.
+const READINGS_MAX: usize = 1 << 12;
+
+#[derive(Default)]
+struct Found {
+    digests: Digests,
+    rows: BTreeMap<Digest, Arc<TenantRows>>,
+    sound: BTreeSet<Digest>,
+    /// Hashes of rows, known by their place in memory and held on to.
+    of_rows: BTreeMap<usize, (Arc<TenantRows>, Digest)>,
+}
+
+/// What the runs of one exploration have found. Clones are the same.
+#[derive(Clone, Default)]
+pub struct Seen(Rc<RefCell<Found>>);
+
+impl Seen {
+    /// The hash over all files of a disk.
+    pub fn disk(&self, disk: &Disk) -> Digest {
+        self.0.borrow_mut().digests.of(disk)
+    }
+
+    /// A tenant's files as they are.
+    pub(super) fn files(&self, tenant: &str, disk: &Disk) -> Digest {
+        self.0.borrow_mut().digests.of_files(disk, &files_of(tenant))
+    }
+
+    /// The rows that were read in these files.
+    pub(super) fn rows(&self, files: Digest) -> Option<Arc<TenantRows>> {
+        self.0.borrow().rows.get(&files).cloned()
+    }
+
+    /// These rows were read in these files.
+    pub(super) fn add_rows(&self, files: Digest, rows: &Arc<TenantRows>) {
+        let mut found = self.0.borrow_mut();
+        if found.rows.len() >= READINGS_MAX {
+            found.rows.clear();
+            found.of_rows.clear();
+        }
+        found.rows.insert(files, Arc::clone(rows));
+    }
+
+    /// Whether SQLite has found these files sound.
+    pub(super) fn is_sound(&self, files: Digest) -> bool {
+        self.0.borrow().sound.contains(&files)
+    }
+
+    /// SQLite finds these files sound.
+    pub(super) fn add_sound(&self, files: Digest) {
+        self.0.borrow_mut().sound.insert(files);
+    }
+
+    /// The hash over a tenant's rows.
+    pub fn of_rows(&self, rows: &Arc<TenantRows>) -> Digest {
+        let mut found = self.0.borrow_mut();
+        let known = found.of_rows.entry(Arc::as_ptr(rows) as usize);
+        known.or_insert_with(|| (Arc::clone(rows), Digest::of_value(&**rows))).1
+    }
+}
