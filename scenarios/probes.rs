@@ -1,13 +1,16 @@
 //! The places that a good campaign reaches, and what one has left out.
 //!
 //! **Invariant:** the platform's probes are read from its sources when this crate is built, those of the
-//! harness stand where they are counted: no list can lag behind.
+//! harness stand where they are counted: no list can lag behind. Which scenario comes to which is a committed table
+//! (`probes.toml`), which a test holds against campaigns.
 
 use crate::counts::{self, Phase};
 use crate::malformed::Malformed;
 use crate::races;
 use clap::ValueEnum;
+use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 use stormglass_sim::{Ending, Survivors};
 
 include!(concat!(env!("OUT_DIR"), "/probes.rs"));
@@ -38,6 +41,43 @@ fn rejections() -> impl Iterator<Item = String> {
 /// A probe's name as it is told: a place without the word for its group.
 pub fn told(name: &str) -> &str {
     name.strip_prefix(counts::REACHED).unwrap_or(name)
+}
+
+/// The probes that a scenario does not come to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Exceptions {
+    /// Never.
+    pub never: Vec<String>,
+    /// So seldom that a campaign of some thousands of seeds may miss them.
+    pub rarely: Vec<String>,
+}
+
+/// The exceptions of every scenario of the platform.
+pub static EXCEPTIONS: LazyLock<BTreeMap<String, Exceptions>> = LazyLock::new(|| {
+    toml::from_str(include_str!("probes.toml")).expect("the committed table is sound")
+});
+
+/// How surely a scenario comes to a probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Comes {
+    /// It does not.
+    Never,
+    /// Seldom.
+    Rarely,
+    /// A campaign of some thousands of seeds does.
+    Surely,
+}
+
+/// How surely `scenario` comes to the probe that is told as `name`.
+pub fn comes(scenario: &str, name: &str) -> Comes {
+    let Some(exceptions) = EXCEPTIONS.get(scenario) else { return Comes::Never };
+    let has = |names: &[String]| names.iter().any(|one| one == name);
+    match exceptions {
+        Exceptions { never, .. } if has(never) => Comes::Never,
+        Exceptions { rarely, .. } if has(rarely) => Comes::Rarely,
+        _ => Comes::Surely,
+    }
 }
 
 /// What a campaign has reached.
@@ -71,6 +111,16 @@ impl Coverage {
         }
     }
 
+    /// The same of a campaign of one scenario: what it was not to reach and did not is no part of it.
+    pub fn of_scenario(mut self, scenario: &str) -> Coverage {
+        let is_asked = |name: &String| comes(scenario, name) == Comes::Surely;
+        // What is no scenario of the platform has no table.
+        if EXCEPTIONS.contains_key(scenario) {
+            self.probes.retain(|name, count| *count > 0 || is_asked(name));
+        }
+        self
+    }
+
     /// The probes that no run reached.
     pub fn unreached(&self) -> Vec<&str> {
         self.probes.iter().filter(|(_, count)| **count == 0).map(|(name, _)| &**name).collect()
@@ -101,6 +151,39 @@ mod tests {
         assert_eq!(all().iter().collect::<BTreeSet<_>>().len(), all().len());
         assert!(OF_DAMAGE.contains(&"a snapshot was ignored"), "{OF_DAMAGE:?}");
         assert!(PLATFORM.iter().any(|name| counts::reached(name) == counts::PUT_BACK));
+    }
+
+    /// Goal: the table speaks of what there is. Method: each of its scenarios and probes has its place in the lists.
+    #[test]
+    fn the_table_of_exceptions_names_scenarios_and_probes() {
+        let known: BTreeSet<String> = all().iter().map(|name| told(name).to_string()).collect();
+        let names: Vec<&str> = EXCEPTIONS.keys().map(String::as_str).collect();
+        let mut scenarios: Vec<&str> = crate::workload::SCENARIOS.iter().map(|s| s.name).collect();
+        scenarios.sort_unstable();
+        assert_eq!(names, scenarios);
+        for (scenario, Exceptions { never, rarely }) in EXCEPTIONS.iter() {
+            for name in never.iter().chain(rarely) {
+                assert!(known.contains(name), "{scenario}: no probe `{name}`");
+            }
+            assert!(never.iter().all(|name| !rarely.contains(name)), "{scenario}");
+        }
+        assert_eq!(comes("overflow", "a guest ran"), Comes::Surely);
+        assert_eq!(comes("sql", "a guest ran"), Comes::Never);
+    }
+
+    #[test]
+    fn one_scenario_is_asked_for_what_it_comes_to() {
+        let counts = BTreeMap::from([(counts::protocol("atomic"), 1)]);
+        let spawned = "a spawn found its child";
+        let lacks = |scenario: &str| {
+            let coverage = Coverage::of(&counts).of_scenario(scenario);
+            coverage.unreached().contains(&spawned)
+        };
+        assert!(lacks("wasm") && !lacks("overflow") && lacks("a spec's"));
+        let mut counts = counts.clone();
+        counts.insert(counts::reached(spawned), 1);
+        let coverage = Coverage::of(&counts).of_scenario("overflow");
+        assert_eq!(coverage.probes.get(spawned), Some(&1), "what was reached is told");
     }
 
     #[test]

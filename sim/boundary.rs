@@ -8,6 +8,7 @@ use crate::clock::Reading;
 use crate::crash_state::Ending;
 use crate::disk::{Disk, Pending};
 use crate::fault::{Effect, Fault, Faults, holders};
+use crate::machine::Damage;
 use crate::trace::{FileKind, OpKind};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,6 +33,7 @@ pub struct Boundary {
     pub(crate) clock: Reading,
     pub(crate) faults: Faults,
     disk: Disk,
+    damages: Vec<Damage>,
 }
 
 impl Boundary {
@@ -62,6 +64,14 @@ impl Boundary {
         disk
     }
 
+    /// All damage that has been done when the process has ended here in this way: by a dishonest fault before, or
+    /// by the power.
+    pub fn damages(&self, ending: &Ending) -> Vec<Damage> {
+        let mut damages = self.damages.clone();
+        damages.extend(Damage::by_end(&self.disk, ending, self.op_count));
+        damages
+    }
+
     /// Whether nothing has happened since `earlier` that a crash could tell: the disk and the clock are the
     /// same.
     pub fn is_same_as(&self, earlier: &Boundary) -> bool {
@@ -82,13 +92,13 @@ impl Boundaries {
     pub fn keep(
         &mut self,
         (op, file, takes_space): (OpKind, FileKind, bool),
-        (disk, faults): (&Disk, &Faults),
+        (disk, faults, damages): (&Disk, &Faults, &[Damage]),
         (op_count, boot): (u64, u32),
         clock: Reading,
     ) {
-        let scope = self.count(faults.scope());
+        let scope = self.count_op(faults.scope());
         let nth = self.counts[&scope];
-        let (disk, faults) = (disk.clone(), faults.clone());
+        let (disk, faults, damages) = (disk.clone(), faults.clone(), damages.to_vec());
         self.moments.push(Boundary {
             op_count,
             boot,
@@ -100,11 +110,16 @@ impl Boundaries {
             clock,
             faults,
             disk,
+            damages,
         });
     }
 
+    pub fn count(&self) -> usize {
+        self.moments.len()
+    }
+
     /// Counts one operation of the scope `here` and of all that it is a part of.
-    fn count(&mut self, here: &str) -> Arc<str> {
+    fn count_op(&mut self, here: &str) -> Arc<str> {
         for scope in holders(here) {
             match self.counts.get_mut(scope) {
                 Some(count) => *count += 1,
@@ -166,6 +181,28 @@ mod tests {
         }
     }
 
+    /// Goal: damage that dishonest faults have done is known where a world goes on, as it is in the whole run. Method: a
+    /// sync that lies and rot before the moment; the power takes what the sync had answered for, a kill does not.
+    #[test]
+    fn damage_is_carried_along() {
+        let world = world();
+        world.arm(Fault::in_scope("step 1/put", Effect::LyingSync, When::FromNth(1)));
+        world.keep_boundaries();
+        script(&world);
+        let kept = world.take_boundaries();
+        let last = kept.last().expect("one is kept in the end");
+        for (ending, count) in [(Ending::ProcessKill, 0), (Ending::PowerLoss(Survivors::All), 1)] {
+            let resumed = world.resume(last, (&ending, last.end(&ending)));
+            assert_eq!((resumed.damages().len(), last.damages(&ending).len()), (count, count));
+        }
+        let ending = Ending::PowerLoss(Survivors::All);
+        let in_whole = {
+            world.crash(&ending);
+            world.damages()
+        };
+        assert_eq!(last.damages(&ending), in_whole);
+    }
+
     #[test]
     fn a_world_goes_on_where_another_was() {
         let world = world();
@@ -175,7 +212,8 @@ mod tests {
         script(&world);
         let kept = world.take_boundaries();
         let last = kept.last().expect("one is kept in the end");
-        let resumed = world.resume(last, last.end(&Ending::PowerLoss(Survivors::None)));
+        let ending = Ending::PowerLoss(Survivors::None);
+        let resumed = world.resume(last, (&ending, last.end(&ending)));
         assert_eq!(resumed.clock().now_utc_ms(), world.clock().now_utc_ms());
         assert_eq!((resumed.op_count(), resumed.is_running()), (world.op_count(), false));
         assert_eq!(resumed.boot().number(), 2);

@@ -38,7 +38,7 @@ pub struct Crash {
 }
 
 /// Damage that a dishonest fault has done to a file: what the file held is not what it holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Damage {
     /// The file.
     pub path: Arc<str>,
@@ -48,8 +48,17 @@ pub struct Damage {
     pub harm: Harm,
 }
 
+impl Damage {
+    /// What the end of a process does to this disk.
+    pub(crate) fn by_end(disk: &Disk, ending: &Ending, op: u64) -> Vec<Damage> {
+        let Ending::PowerLoss(_) = ending else { return Vec::new() };
+        let unkept = disk.unkept().into_iter();
+        unkept.map(|path| Damage { path, op, harm: Harm::Unkept }).collect()
+    }
+}
+
 /// What was done to a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Harm {
     /// Bits of these bytes were flipped, as the file stood then.
     Rotten(Range<u64>),
@@ -138,11 +147,7 @@ impl Shared {
             fates: digest_of_fates(&fates),
         };
         self.record(state, event);
-        if let Ending::PowerLoss(_) = ending {
-            for path in state.disk.unkept() {
-                state.damages.push(Damage { path, op: state.op_count, harm: Harm::Unkept });
-            }
-        }
+        state.damages.extend(Damage::by_end(&state.disk, ending, state.op_count));
         state.disk.crash(ending);
         let image = match ending {
             Ending::DiskSwap { back } => Some(state.put_back(*back as usize)),
@@ -329,6 +334,11 @@ impl Machine {
     /// From now on keeps the moment before each operation, from which [`crate::World::resume`] goes on.
     pub fn keep_boundaries(&self) {
         self.0.state().boundaries = Some(Boundaries::default());
+    }
+
+    /// How many moments have been kept.
+    pub fn boundary_count(&self) -> usize {
+        self.0.state().boundaries.as_ref().map_or(0, Boundaries::count)
     }
 
     /// The moments that were kept, in order, and at last this one; no more are kept.
@@ -527,16 +537,19 @@ impl Boot {
 
 impl State {
     fn keep_boundary(&mut self, next: (OpKind, FileKind, bool), clock: &Clock) {
-        let State { boundaries: Some(boundaries), disk, faults, op_count, boot, .. } = self else {
+        let State { boundaries: Some(boundaries), disk, faults, damages, op_count, boot, .. } =
+            self
+        else {
             return;
         };
-        boundaries.keep(next, (disk, faults), (*op_count, *boot), clock.reading());
+        boundaries.keep(next, (disk, faults, damages), (*op_count, *boot), clock.reading());
     }
 
     /// Goes on from where another machine was at `boundary`, with what its crash has left. Faults that had not
     /// struck by then are taken away.
-    pub fn resume(&mut self, boundary: &Boundary, disk: Disk) {
+    pub fn resume(&mut self, boundary: &Boundary, (ending, disk): (&Ending, Disk)) {
         (self.disk, self.faults) = (disk, boundary.faults.clone());
+        self.damages = boundary.damages(ending);
         (self.op_count, self.boot) = (boundary.op_count, boundary.boot);
         self.faults.disarm_idle();
     }

@@ -125,16 +125,16 @@ impl World {
     }
 
     /// A world of its own that goes on after the machine of this one was at `boundary` and then ended in
-    /// `ending`: its clock and its faults stand where they stood, no process runs. It takes this world's place
+    /// a way that left `disk`: its clock and its faults stand where they stood, no process runs. It takes this world's place
     /// in the process: nothing may run in both at once. It has no trace.
-    pub fn resume(&self, boundary: &Boundary, disk: Disk) -> World {
+    pub fn resume(&self, boundary: &Boundary, (ending, disk): (&Ending, Disk)) -> World {
         // Not the moment's own: what differs in nothing else is to stay the same.
         let label = format!("after boot {}", boundary.boot);
         vfs::seed_randomness(self.seed.stream_for("ids", &label).bits() as u32);
         let clock = self.clock().resumed(boundary.clock);
         let empty = Disk::new(disk.options());
         let machine = Machine::new(self.seed, empty, clock, None);
-        machine.0.state().resume(boundary, disk);
+        machine.0.state().resume(boundary, (ending, disk));
         World { machine, seed: self.seed, process: Arc::clone(&self.process) }
     }
 

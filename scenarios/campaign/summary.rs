@@ -52,6 +52,8 @@ pub struct Summary {
     pub was_interrupted: bool,
     /// Whether it is broken by a probe that no run reached or a kind of fault that struck in none.
     pub requires_probes: bool,
+    /// The one scenario that all runs play, if they do.
+    pub scenario: Option<String>,
     /// Which of a sample of the faults that struck were of consequence.
     pub matters: Matters,
     /// What kept the campaign from going on.
@@ -135,7 +137,11 @@ impl Summary {
     }
 
     fn coverage(&self) -> Coverage {
-        Coverage::of(&self.counts)
+        let coverage = Coverage::of(&self.counts);
+        match &self.scenario {
+            Some(scenario) => coverage.of_scenario(scenario),
+            None => coverage,
+        }
     }
 
     /// Whether it did not look where it had to.

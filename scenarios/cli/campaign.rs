@@ -25,8 +25,8 @@ pub struct Options {
     #[command(flatten)]
     what: What,
     /// Fails with exit code 3 when a probe was reached in no run or a kind of fault struck in none: such
-    /// a campaign does not look where it should, and its passes say little. For campaigns over all
-    /// scenarios and some thousands of seeds; a single scenario does not come to every place.
+    /// a campaign does not look where it should, and its passes say little. For campaigns of some thousands
+    /// of seeds; one over a single scenario is asked for the places that `list` says it comes to.
     #[arg(long)]
     require_probes: bool,
     /// The folder for a folder a campaign, in it a line a run and a bundle a failure.
@@ -51,6 +51,7 @@ pub fn run(options: &Options) -> Result<Done, Error> {
     let campaign = Campaign { what: what.clone(), seeds, jobs, folder, stop };
     let mut summary = campaign.play(&mut progress)?;
     summary.requires_probes = *require_probes;
+    summary.scenario.clone_from(&what.scenario);
     summary.keep()?;
     found(summary.told(if manner == Manner::Quiet { Told::Quiet } else { Told::Whole }));
     Done::new(summary.exit_code(), summary.to_json())

@@ -13,7 +13,7 @@ use stormglass_scenarios::explore::errors::{self, Trouble};
 use stormglass_scenarios::explore::report::{Counts, Found};
 use stormglass_scenarios::explore::slices::{Explored, Slices};
 use stormglass_scenarios::explore::watch::{Line, Teller};
-use stormglass_scenarios::explore::{Budget, explore, is_explorable};
+use stormglass_scenarios::explore::{Budget, explore};
 use stormglass_scenarios::failure::Paint;
 use stormglass_scenarios::host::{Stopwatch, cores, fresh_seed};
 use stormglass_scenarios::plan::Plan;
@@ -74,12 +74,6 @@ pub fn run(options: &Options) -> Result<Done, Error> {
         let why = "scenario `sql` has no plans to explore: choose another with --scenario";
         return Err(why.into());
     };
-    if !is_explorable(&plan) {
-        let why = format!(
-            "the run of seed {seed} has dishonest faults, which no crash can be told from: take another seed"
-        );
-        return Err(why.into());
-    }
     if let Some(slice) = options.slice {
         return options.slice(&plan, slice);
     }

@@ -3,6 +3,7 @@
 use super::told::{Done, found};
 use super::{Error, defects};
 use serde_json::json;
+use stormglass_scenarios::probes::Comes;
 use stormglass_scenarios::{counts, probes, scenario};
 
 pub fn run() -> Result<Done, Error> {
@@ -23,9 +24,10 @@ pub fn run() -> Result<Done, Error> {
     for kind in counts::fault_kinds() {
         found(format!("  {kind}"));
     }
-    found("\nprobes, which a good campaign reaches");
+    found("\nprobes, which a good campaign reaches: in every scenario but sql, or as it says");
     for (place, of_damage) in probes() {
-        found(format!("  {place}{}", if of_damage { "  (of damaged data only)" } else { "" }));
+        let damage = if of_damage { "  (of damaged data only)" } else { "" };
+        found(format!("  {place}{damage}{}", reach_in_words(&place)));
     }
     Done::new(0, as_json())
 }
@@ -37,6 +39,28 @@ fn probes() -> Vec<(String, bool)> {
         (place.to_string(), probes::OF_DAMAGE.contains(&place))
     };
     probes::all().into_iter().map(place).collect()
+}
+
+/// The scenarios of the platform that come to a place surely, rarely and never.
+fn reach(place: &str) -> [Vec<&'static str>; 3] {
+    let scenarios = || probes::EXCEPTIONS.keys().map(String::as_str);
+    [Comes::Surely, Comes::Rarely, Comes::Never]
+        .map(|how| scenarios().filter(|scenario| probes::comes(scenario, place) == how).collect())
+}
+
+/// Nothing where all come to it.
+fn reach_in_words(place: &str) -> String {
+    let [surely, rarely, never] = reach(place);
+    let words = match (&rarely[..], &never[..]) {
+        ([], []) => return String::new(),
+        (_, []) => vec![("rarely in", rarely)],
+        _ if surely.len() < never.len() => vec![("in", surely), ("rarely in", rarely)],
+        _ => vec![("rarely in", rarely), ("never in", never)],
+    };
+    let words = words.into_iter().filter(|(_, names)| !names.is_empty());
+    let words: Vec<String> =
+        words.map(|(how, names)| format!("{how} {}", names.join(", "))).collect();
+    format!("  ({})", words.join("; "))
 }
 
 fn as_json() -> serde_json::Value {
@@ -54,7 +78,10 @@ fn as_json() -> serde_json::Value {
         "defects": defects::as_json(),
         "fault_kinds": counts::fault_kinds(),
         "probes": probes
-            .map(|(place, of_damage)| json!({ "place": place, "of_damage": of_damage }))
+            .map(|(place, of_damage)| {
+                let [surely, rarely, _] = reach(&place);
+                json!({ "place": place, "of_damage": of_damage, "scenarios": surely, "rarely_in": rarely })
+            })
             .collect::<Vec<_>>(),
     })
 }

@@ -108,7 +108,7 @@ impl Explorer<'_> {
         &mut self,
         recording: &Recording<'_>,
         (moment, phase, depth): (Moment<'_>, &'static str, u32),
-        (seen, known): (&mut BTreeSet<(usize, Digest)>, &RefCell<Known>),
+        (seen, known): (&mut BTreeSet<(usize, Digest, Digest)>, &RefCell<Known>),
     ) {
         let boundary = moment.boundary;
         let sector_size_bytes = boundary.disk().options().sector_size_bytes;
@@ -124,7 +124,8 @@ impl Explorer<'_> {
             let counts = self.report.at(phase);
             counts.states += 1;
             counts.images += u64::from(is_new_image);
-            if !seen.insert((moment.standpoint, digest)) {
+            let damages = Digest::of_value(&boundary.damages(&ending));
+            if !seen.insert((moment.standpoint, digest, damages)) {
                 continue;
             }
             self.turn += 1;
@@ -167,7 +168,7 @@ impl Explorer<'_> {
         };
         let plan = recording.plan_of(moment, ending, &after);
         self.watch.begins(&|| plan.clone());
-        recording.go_on_recorded(moment, disk, (&plan, after.len()), |inner| {
+        recording.go_on_recorded(moment, (ending, disk), (&plan, after.len()), |inner| {
             if inner.verdict == Verdict::Passed {
                 self.moments(inner, depth + 1);
             } else {
@@ -184,9 +185,4 @@ impl Explorer<'_> {
             self.report.found.push(Found { signature, verdict, plan: plan() });
         }
     }
-}
-
-/// Whether a plan can be explored: what is dishonest in it cannot be gone on from.
-pub fn is_explorable(plan: &Plan) -> bool {
-    !plan.is_dishonest()
 }

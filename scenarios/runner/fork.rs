@@ -18,7 +18,9 @@ use stormglass_sim::{Boundary, Disk, Effect, Ending, Fault, When, World, WorldEr
 
 /// Where the runner and the judge stood from one disk operation on.
 pub(super) struct Standpoint<'a> {
-    op_count: u64,
+    /// The moments that had been kept by then, of the steps or of the run's own end. Not the operations: one that
+    /// a crash has struck is none, and the moment before it comes before all that follows from the crash.
+    moment_count: usize,
     judge: Judge<'a>,
     /// Requests that were out.
     open: Vec<(Step, Option<OpId>)>,
@@ -162,8 +164,11 @@ impl<'a> Recording<'a> {
         let all = self.boundaries.iter().chain(&self.of_end).enumerate();
         all.filter_map(move |(at, boundary)| {
             let is_of_end = at >= step_count;
-            let stood = |one: &Standpoint<'_>| {
-                one.op_count <= boundary.op_count && (is_of_end || one.end_count == 0)
+            let stood = |one: &Standpoint<'_>| match (is_of_end, one.end_count > 0) {
+                (false, false) => one.moment_count <= at,
+                (false, true) => false,
+                (true, false) => true,
+                (true, true) => one.moment_count <= at - step_count,
             };
             while self.standpoints.get(standpoint + 1).is_some_and(stood) {
                 standpoint += 1;
@@ -226,11 +231,13 @@ impl<'a> Recording<'a> {
         (ending, disk): (&Ending, &Disk),
         (plan, known): (&Plan, &RefCell<Known>),
     ) -> Recovered {
-        let world = self.world.resume(at.boundary, disk.clone());
+        let world = self.world.resume(at.boundary, (ending, disk.clone()));
         let standpoint = &self.standpoints[at.standpoint];
         let mut run = self.run_from(at, &world, (plan, 0));
         run.next_step = plan.steps.len();
-        run.joining = Some(Joining::new(known, at.standpoint));
+        // What the judge is to know of damage is a part of where he stands.
+        let damages = at.boundary.damages(ending);
+        run.joining = Some(Joining::new(known, (at.standpoint, &damages)));
         run.judge.put_checks_off(known.borrow().seen.clone());
         let short = run.verdict(&runtime(plan), Start::After(standpoint));
         let (passed, joined) = run.joining.take().expect("it was set above").into_passed();
@@ -251,7 +258,7 @@ impl<'a> Recording<'a> {
         short: &Verdict,
     ) -> Verdict {
         let plan = self.plan_of(at, ending, &[]);
-        let verdict = self.go_on(at, disk.clone(), (&plan, 0));
+        let verdict = self.go_on(at, (ending, disk.clone()), (&plan, 0));
         if verdict != Verdict::Passed {
             return verdict;
         }
@@ -263,8 +270,13 @@ impl<'a> Recording<'a> {
 
     /// What comes of a run of `plan`, made by [`Recording::plan_of`], from a moment on, where the boot ended
     /// in a way that left `disk`; `after_count` of its steps come then.
-    fn go_on(&self, at: Moment<'_>, disk: Disk, (plan, after_count): (&Plan, usize)) -> Verdict {
-        let world = self.world.resume(at.boundary, disk);
+    fn go_on(
+        &self,
+        at: Moment<'_>,
+        end: (&Ending, Disk),
+        (plan, after_count): (&Plan, usize),
+    ) -> Verdict {
+        let world = self.world.resume(at.boundary, end);
         let standpoint = &self.standpoints[at.standpoint];
         let mut run = self.run_from(at, &world, (plan, after_count));
         run.verdict(&runtime(plan), Start::After(standpoint))
@@ -274,11 +286,11 @@ impl<'a> Recording<'a> {
     pub fn go_on_recorded<T>(
         &self,
         at: Moment<'_>,
-        disk: Disk,
+        end: (&Ending, Disk),
         (plan, after_count): (&Plan, usize),
         then: impl FnOnce(&Recording<'_>) -> T,
     ) -> T {
-        let world = self.world.resume(at.boundary, disk);
+        let world = self.world.resume(at.boundary, end);
         let standpoint = &self.standpoints[at.standpoint];
         let run = self.run_from(at, &world, (plan, after_count));
         let keeps = if at.is_of_end { Keeps::FirstReads } else { Keeps::Steps };
@@ -325,15 +337,15 @@ impl<'a> Run<'a> {
     /// Keeps where runner and judge stand now, with these requests out.
     pub(super) fn stand(&mut self, open: &BTreeMap<u32, (&Step, Option<OpId>)>) {
         let Some(standpoints) = &mut self.standpoints else { return };
-        let op_count = self.world.op_count();
-        let end_count = self.end_count;
-        let is_same =
-            |last: &Standpoint<'_>| (last.op_count, last.end_count) == (op_count, end_count);
+        let (moment_count, end_count) = (self.world.boundary_count(), self.end_count);
+        let is_same = |last: &Standpoint<'_>| {
+            (last.moment_count, last.end_count) == (moment_count, end_count)
+        };
         if standpoints.last().is_some_and(is_same) {
             standpoints.pop();
         }
         standpoints.push(Standpoint {
-            op_count,
+            moment_count,
             judge: self.judge.in_world(self.world),
             open: open.values().map(|(step, op)| ((*step).clone(), *op)).collect(),
             announced: self.announced.clone(),

@@ -15,6 +15,7 @@ use crate::translate;
 use crate::verdict::Verdict;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::hash::Hash;
 use std::sync::Arc;
 use stormglass_model::tables::TenantRows;
 use stormglass_sim::Digest;
@@ -53,8 +54,8 @@ pub(super) struct Joining<'a> {
 }
 
 impl<'a> Joining<'a> {
-    /// Begins where a judge stood whose place has this number.
-    pub fn new(known: &'a RefCell<Known>, standpoint: usize) -> Joining<'a> {
+    /// Begins where a judge stands: equal ones are the same.
+    pub fn new(known: &'a RefCell<Known>, standpoint: impl Hash) -> Joining<'a> {
         let shown = Digest::of_value(&standpoint);
         Joining { known, shown, passed: Vec::new(), joined: None }
     }

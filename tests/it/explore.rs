@@ -104,6 +104,22 @@ fn an_end_that_is_cut_off_twice_begins_a_third_time() {
     assert_eq!(played(vec![error.clone()]), (none, vec![error]));
 }
 
+/// Goal: a run with a dishonest fault is explored, and nobody is accused of the damage. Method: a seed for each kind
+/// (a sync that lies, rot, an older image, a sync that forgets), and one in which a crash is struck right
+/// after a sync has lied.
+#[test]
+fn a_run_with_dishonest_faults_is_explored_under_the_judge_of_damage() {
+    for (seed, faults) in
+        [("1", "lying-sync"), ("2", "rot"), ("7", "disk-swap"), ("10", "forgetting-sync")]
+    {
+        let of_damage = ["--profile", "damage", "--seed", seed];
+        let plan = passed(&[&["run", "--plan"], &of_damage[..]].concat());
+        assert!(plan.contains(faults), "seed {seed} has no {faults}");
+        passed(&[&["explore", "--states", "4"], &of_damage[..]].concat());
+    }
+    passed(&["explore", "--states", "2", "--profile", "damage", "--seed", "20"]);
+}
+
 /// Goal: an error at any operation, once or from there on, breaks no promise. Method: all of them, in a run.
 #[test]
 fn a_sound_platform_survives_an_error_at_every_operation() {

@@ -25,6 +25,7 @@ mod passthrough;
 mod plans;
 mod planted;
 mod points;
+mod probes;
 mod processes;
 mod provision;
 mod refused;
