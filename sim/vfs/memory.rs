@@ -136,7 +136,7 @@ mod tests {
             }
             x_free(block);
             x_free(ptr::null_mut());
+            assert_eq!((x_roundup(1), x_roundup(8)), (8, 8));
         }
-        assert_eq!((x_roundup(1), x_roundup(8)), (8, 8));
     }
 }
