@@ -72,3 +72,40 @@ impl Seen {
         known.or_insert_with(|| (Arc::clone(rows), Digest::of_value(&**rows))).1
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stormglass_sim::DiskOptions;
+    use stormglass_sim::disk::Grid;
+
+    #[test]
+    fn files_are_known_by_their_bytes_and_their_tenant_alone() {
+        let seen = Seen::default();
+        let mut disk = Disk::new(DiskOptions::default());
+        let mut files = BTreeMap::new();
+        for tenant in ["a", "b"] {
+            for path in files_of(tenant) {
+                let file = disk.create(&path, Grid::Pages);
+                disk.write(file, 0, &[7; 5_000]).unwrap();
+                files.insert(path, file);
+            }
+        }
+        let [a, b] = ["a", "b"].map(|tenant| seen.files(tenant, &disk));
+        assert_ne!(a, b);
+        seen.add_sound(a);
+        seen.add_rows(a, &Arc::default());
+        let is_known = |tenant, disk: &Disk| {
+            let files = seen.files(tenant, disk);
+            (seen.is_sound(files), seen.rows(files).is_some())
+        };
+        assert_eq!(is_known("a", &disk), (true, true));
+        assert_eq!(is_known("b", &disk), (false, false));
+        for (path, file) in files {
+            let mut other = disk.clone();
+            other.write(file, 4_999, &[8]).unwrap();
+            let is_of_b = path.contains("/b.");
+            assert_eq!(is_known("a", &other), (is_of_b, is_of_b), "{path}");
+        }
+    }
+}
