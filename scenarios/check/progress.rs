@@ -13,6 +13,7 @@
 
 use super::{Going, Judge, Stop, violated};
 use crate::plan::Step;
+use crate::times::length;
 use crate::translate;
 use std::collections::BTreeMap;
 use stormglass_model::entity::OpId;
@@ -145,7 +146,7 @@ impl Judge<'_> {
             return Ok(());
         }
         let expected = "an answer or a lost connection";
-        let actual = format!("neither within {PROGRESS_MS} ms without a fault");
+        let actual = format!("neither within {} without a fault", length(PROGRESS_MS));
         violated(Mismatch::new(Invariant::I16, "no answer", expected, actual).at(what))
     }
 

@@ -3,6 +3,7 @@
 use super::database::{TABLE, ask_time_and_number, body, drain, look, read_all, said, word};
 use super::oracle::{Change, Oracle, State, in_words, one_of};
 use super::script::{Script, Step};
+use crate::times::rfc3339;
 use crate::verdict::{Finding, Outcome, Played, Verdict, count_faults};
 use libsql::Connection;
 use std::collections::BTreeMap;
@@ -395,8 +396,8 @@ impl<'a> Player<'a> {
         match (before_ms..=after_ms).contains(&utc_ms) {
             true => Ok(()),
             false => {
-                let expected = format!("{before_ms} to {after_ms} ms");
-                Err(self.broken("sql-reads-the-simulated-clock", &expected, utc_ms.to_string()))
+                let expected = format!("{} to {}", rfc3339(before_ms, 0), rfc3339(after_ms, 0));
+                Err(self.broken("sql-reads-the-simulated-clock", &expected, rfc3339(utc_ms, 0)))
             }
         }
     }
