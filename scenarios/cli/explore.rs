@@ -14,7 +14,7 @@ use stormglass_scenarios::bundle::{self, Recorded, Source};
 use stormglass_scenarios::explore::errors::{self, Trouble};
 use stormglass_scenarios::explore::report::{Counts, Found, Report};
 use stormglass_scenarios::explore::{Budget, explore, is_explorable};
-use stormglass_scenarios::failure::Paint;
+use stormglass_scenarios::failure::Screen;
 use stormglass_scenarios::host::{Stopwatch, cores, fresh_seed};
 use stormglass_scenarios::verdict::Verdict;
 use stormglass_scenarios::what::What;
@@ -180,8 +180,8 @@ impl Options {
                     // The bundle was written a moment ago.
                     let story =
                         std::fs::read_to_string(folder.join(bundle::STORY)).unwrap_or_default();
-                    let paint = Paint::of_stdout();
-                    story.lines().for_each(|line| found(paint.line(line)));
+                    let screen = Screen::of_stdout();
+                    story.lines().for_each(|line| found(screen.line(line)));
                 }
                 other => found(other.in_words()),
             }
