@@ -9,6 +9,14 @@ pub fn wrapped(group: &str, words: &[String]) -> Vec<String> {
     within(host::columns(), group, words)
 }
 
+/// A text with no more than so many characters of it, and how long it was.
+pub fn shortened(text: &str, max: usize) -> String {
+    match text.char_indices().nth(max) {
+        Some((end, _)) => format!("{}... ({} bytes)", &text[..end], text.len()),
+        None => text.to_string(),
+    }
+}
+
 fn within(width: usize, group: &str, words: &[String]) -> Vec<String> {
     let mut lines = vec![format!("{group:<12}")];
     for (at, word) in words.iter().enumerate() {
@@ -37,6 +45,8 @@ mod tests {
             let told: String = lines.iter().map(|line| &line[12..]).collect();
             assert_eq!(told, format!(" {}", words.join(", ")));
         }
+        assert_eq!(shortened("\u{e9}tat", 2), "\u{e9}t... (5 bytes)");
+        assert_eq!(shortened("\u{e9}tat", 4), "\u{e9}tat");
         assert_eq!(within(20, "group", &["x".repeat(30)]).len(), 1);
     }
 }
