@@ -21,6 +21,7 @@ use crate::ledger::Baseline;
 use crate::request::Kind;
 use crate::tables::BlobRow;
 use crate::violation::{Invariant, Mismatch, Violation};
+use crate::words::{until, utc};
 use crate::world::{Op, World};
 
 /// One attempt to put a body, as far as the model knows.
@@ -207,14 +208,14 @@ impl BlobCheck<'_> {
             _ => false,
         };
         let gives = |put: &Put| is_its(put.deadline);
-        let actual = row.expires_at_ms.map_or("permanent".to_owned(), |ms| format!("{ms} ms"));
+        let actual = || format!("a row {}", until(row.expires_at_ms));
         if !puts.iter().any(gives) {
             let expected = "the deadline of an attempt";
             if self.is_put_elsewhere(row, is_its) {
                 let place = "deadline of another tenant's put";
-                return Some(Mismatch::new(Invariant::I13, place, expected, actual));
+                return Some(Mismatch::new(Invariant::I13, place, expected, actual()));
             }
-            return Some(Mismatch::new(Invariant::I12, "deadline of no put", expected, actual));
+            return Some(Mismatch::new(Invariant::I12, "deadline of no put", expected, actual()));
         }
         let baseline = self.baseline?;
         let before = baseline.blobs.get(&row.key);
@@ -231,7 +232,7 @@ impl BlobCheck<'_> {
             None => "row made for an expired reference",
             Some(_) => "row extended for an expired reference",
         };
-        Some(Mismatch::new(Invariant::I12, place, "no such change", actual))
+        Some(Mismatch::new(Invariant::I12, place, "no such change", actual()))
     }
 
     /// Whether another tenant has put this body, with such a deadline.
@@ -260,9 +261,11 @@ impl BlobCheck<'_> {
                 (Some(Some(after)), Some(before)) if after < *before => "deadline lowered",
                 _ => continue,
             };
-            let expected =
-                before.map_or("a permanent row".to_owned(), |ms| format!("until {ms} ms"));
-            let actual = format!("{after:?} at the latest at {latest_ms} ms");
+            let expected = format!("a row {}", until(*before));
+            let actual = match after {
+                Some(deadline_ms) => format!("a row {}", until(deadline_ms)),
+                None => format!("no row, and the clock was at {} at most", utc(latest_ms)),
+            };
             violations.push(Mismatch::new(Invariant::I8, place, expected, actual).at(key.as_str()));
         }
         violations
@@ -313,7 +316,6 @@ impl BlobCheck<'_> {
                     continue;
                 }
                 let row = rows.get(key);
-                let until = deadline.map_or("for ever".to_owned(), |span| format!("until {span}"));
                 let (invariant, place, actual) = match row {
                     None if is_current => (Invariant::I5, "row missing", "no row".to_owned()),
                     Some(row) if (is_current && (ack.is_some() || is_own)) || is_acked_now => {
@@ -325,12 +327,13 @@ impl BlobCheck<'_> {
                         if !falls_short {
                             continue;
                         }
-                        let actual = format!("it expires at {:?} ms", row.expires_at_ms);
+                        let actual = format!("a row {}", until(row.expires_at_ms));
                         (Invariant::I8, "deadline earlier than one put", actual)
                     }
                     _ => continue,
                 };
-                let expected = format!("{name}: row {key} {until}");
+                let due = deadline.map_or("for ever".to_owned(), |span| format!("until {span}"));
+                let expected = format!("{name}: row {key} {due}");
                 let reason = format!("event {} wrote it", event.sequence_nr);
                 return Some(Mismatch::new(invariant, place, expected, actual).because(reason));
             }

@@ -5,6 +5,8 @@
 //! in which it lies. Between two readings that the runner reports, time only runs forward: every
 //! step is reported by one reading before and one after it.
 
+use crate::words::utc;
+
 /// A moment of the run: monotonic time and what the platform's clock would read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment {
@@ -53,9 +55,9 @@ impl Span {
 impl std::fmt::Display for Span {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if self.lo_ms == self.hi_ms {
-            return write!(f, "{} ms", self.lo_ms);
+            return write!(f, "{}", utc(self.lo_ms));
         }
-        write!(f, "{} to {} ms", self.lo_ms, self.hi_ms)
+        write!(f, "{} to {}", utc(self.lo_ms), utc(self.hi_ms))
     }
 }
 

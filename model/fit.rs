@@ -13,6 +13,7 @@ use crate::decide::{Decision, KEY_REUSED, is_valid_id};
 use crate::entity::{Event, Existence, Kept, is_unknown_id};
 use crate::request::{Answer, EntityView, HistoryEvent, HistoryView, Kind, Rejection};
 use crate::violation::{Invariant, Mismatch};
+use crate::words::utc;
 use crate::world::{Op, Search, World};
 
 /// Whether `answer` fits an `op` that changed nothing at `version`: a read, a repeat, a rejection.
@@ -320,7 +321,7 @@ pub fn stamp_fits(event: &Event, timestamp_ms: i64) -> Result<(), Mismatch> {
     if event.stamp.contains(timestamp_ms) {
         return Ok(());
     }
-    let (expected, actual) = (event.stamp.to_string(), format!("{timestamp_ms} ms"));
+    let (expected, actual) = (event.stamp.to_string(), utc(timestamp_ms));
     let mismatch = if event.is_stamp_known {
         Mismatch::new(Invariant::I2, "timestamp changed", expected, actual)
     } else {

@@ -19,6 +19,7 @@ use crate::fit::{same_transition, stamp_fits};
 use crate::inner::{Intended, Intent, is_platforms};
 use crate::tables::{EventRow, IntentRow, KeptRow};
 use crate::violation::{Invariant, Mismatch};
+use crate::words::{key, utc};
 use crate::world::{Search, World};
 
 /// The pasts that agree with rows.
@@ -164,7 +165,8 @@ fn made_otherwise(mismatch: Mismatch) -> Mismatch {
 
 fn of_no_request(row: &EventRow) -> Mismatch {
     if is_platforms(row.key.as_deref()) {
-        let actual = format!("event {} ({}), {:?}", row.sequence_nr, row.action, row.key);
+        let key = key(row.key.as_deref());
+        let actual = format!("event {} ({}) with {key}", row.sequence_nr, row.action);
         return Mismatch::new(Invariant::I15, "event of no intent", "no such event", actual)
             .because("no intent that is due and open explains it");
     }
@@ -177,7 +179,7 @@ fn same_event(world: &World, event: &Event, row: &EventRow) -> Result<(), Mismat
     same_transition(event, (&row.action, &row.from, &row.to))?;
     same_params(event, row)?;
     if event.key != row.key {
-        let (expected, actual) = (format!("{:?}", event.key), format!("{:?}", row.key));
+        let (expected, actual) = (key(event.key.as_deref()), key(row.key.as_deref()));
         return Err(Mismatch::new(Invariant::I2, "key differs", expected, actual));
     }
     stamp_fits(event, row.timestamp_ms)?;
@@ -212,7 +214,8 @@ fn same_intents(world: &World, event: &Event, row: &EventRow) -> Result<(), Mism
             }
             let kept = spawn.store_id_in.map(|field| row.ids.get(field));
             if kept.is_some_and(|kept| kept != Some(entity_id)) {
-                let (place, actual) = ("id of a child not kept", format!("{kept:?}"));
+                let actual = kept.flatten().map_or("no id", String::as_str);
+                let place = "id of a child not kept";
                 return Err(Mismatch::new(Invariant::I11, place, entity_id, actual));
             }
             // By the timestamp of the row itself, which may be all that is known of it.
@@ -234,7 +237,7 @@ fn intended(intent: &Intent, row: &EventRow) -> String {
         Intended::Trigger(integration) => format!("trigger {}", integration.name),
         Intended::Schedule { action, .. } => {
             let due = intent.due(Span::exactly(row.timestamp_ms));
-            format!("{action} at {}", due.map_or(0, |due| due.lo_ms))
+            format!("{action} at {}", due.map_or("no time".to_owned(), |due| utc(due.lo_ms)))
         }
         Intended::Spawn { spawn, .. } => {
             format!("{} and {}", spawn.entity_type, spawn.initial_action.unwrap_or("nothing"))
@@ -245,7 +248,7 @@ fn intended(intent: &Intent, row: &EventRow) -> String {
 fn written(intent: &IntentRow) -> String {
     match intent {
         IntentRow::Trigger { integration } => format!("trigger {integration}"),
-        IntentRow::Schedule { action, due_at_ms } => format!("{action} at {due_at_ms}"),
+        IntentRow::Schedule { action, due_at_ms } => format!("{action} at {}", utc(*due_at_ms)),
         IntentRow::Spawn { entity_type, initial_action, .. } => {
             format!("{entity_type} and {}", initial_action.as_deref().unwrap_or("nothing"))
         }
@@ -298,7 +301,7 @@ fn same_kept(event: &Event, name: &str, row: &EventRow) -> Result<(), Mismatch> 
                 .map(|ttl_ms| Span::exactly(row.timestamp_ms).plus_ttl(ttl_ms).lo_ms),
         },
     };
-    let text = |kept: &KeptRow| format!("{name} {kept:?}");
+    let text = |kept: &KeptRow| format!("{name} {kept}");
     let place = match (row.kept.get(name), &expected) {
         (Some(kept), _) if *kept == expected => return Ok(()),
         // An inline value that no param wrote (an initial value, a counter, a flag) needs no entry.

@@ -17,6 +17,7 @@ use crate::inner::{
 use crate::oracle::Oracle;
 use crate::tables::{OutboxRow, OutboxState, Sight, TenantRows};
 use crate::violation::{Invariant, Mismatch, Violation};
+use crate::words::utc;
 use crate::world::{Op, World};
 
 /// The rows that were seen settled in a store in which nothing was of unknown outcome.
@@ -76,7 +77,7 @@ impl Oracle {
             row.state == OutboxState::Open && made_ms.max(row.due_at_ms.unwrap_or(made_ms)) <= by_ms
         };
         let row = rows.outbox.iter().find(is_due)?;
-        let expected = format!("settled: it was due at {by_ms} ms");
+        let expected = format!("settled: it was due at {}", utc(by_ms));
         Some(broken("due row is not settled", expected, "open").at(place(row)))
     }
 
@@ -165,13 +166,13 @@ impl OutboxCheck<'_> {
             return Some(broken(
                 "row due at another time",
                 due.to_string(),
-                format!("{:?}", row.due_at_ms),
+                row.due_at_ms.map_or("at once".to_owned(), utc),
             ));
         }
         let key = (row.entity.clone(), row.sequence_nr, row.n);
         let before = self.oracle.settled_rows.get(&key);
         if let Some(before) = before.filter(|before| **before != row.state) {
-            let (expected, actual) = (format!("{before:?}"), format!("{:?}", row.state));
+            let (expected, actual) = (before.to_string(), row.state.to_string());
             return Some(broken("settled row changed", expected, actual));
         }
         let has_effect = self.has_effect(&row.entity, event, intent);

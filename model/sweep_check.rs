@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use crate::clock::Span;
 use crate::tables::BlobRow;
 use crate::violation::{Invariant, Mismatch, Violation};
+use crate::words::utc;
 
 /// A sweep that ran alone.
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +50,7 @@ impl Sweep<'_> {
                 ));
             };
             if expires_at_ms > self.clock.hi_ms {
-                let expected = format!("kept until {expires_at_ms} ms");
+                let expected = format!("kept until {}", utc(expires_at_ms));
                 let actual = format!("deleted at {}", self.clock);
                 let place = "row deleted before its deadline";
                 return Some(Mismatch::new(Invariant::I8, place, expected, actual));
@@ -73,18 +74,18 @@ impl Sweep<'_> {
         let oldest_kept = kept.iter().filter_map(|row| row.expires_at_ms).min()?;
         let youngest_gone = gone.iter().filter_map(|row| row.expires_at_ms).max();
         if youngest_gone.is_some_and(|gone| gone > oldest_kept) {
-            let expected = format!("{oldest_kept} ms first");
+            let expected = format!("first the row until {}", utc(oldest_kept));
             let place = "sweep out of order";
             return Some(Mismatch::new(
                 Invariant::I20,
                 place,
                 expected,
-                format!("{youngest_gone:?} ms"),
+                format!("that until {}", youngest_gone.map_or(String::new(), utc)),
             ));
         }
         let is_short = self.returned.is_some() && gone.len() < self.max_rows;
         if is_short && oldest_kept <= self.clock.lo_ms {
-            let expected = format!("{oldest_kept} ms deleted at {}", self.clock);
+            let expected = format!("a row until {} deleted at {}", utc(oldest_kept), self.clock);
             return Some(Mismatch::new(
                 Invariant::I20,
                 "sweep leaves an expired row",

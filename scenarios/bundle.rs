@@ -4,23 +4,26 @@
 //! one replaces it in the same way.
 
 mod apart;
+mod write;
 
 pub use apart::keep_apart;
+pub use write::{
+    confirmed, draft_of, finish, remove, write_pageless, write_plain, write_played, write_remains,
+    write_stop,
+};
 
 use crate::build_info::Build;
-use crate::determinism::{self, Comparison};
-use crate::failure::{Failure, Paint};
 use crate::plan::{Plan, PlanError};
-use crate::report::{self, scenes::Scenes};
 use crate::runner::{self, PlayOptions};
 use crate::shrink::Shrinking;
 use crate::sql::{self, Script};
+use crate::trail::Trail;
 use crate::verdict::{Outcome, Played, Signature, Verdict};
 use serde::{Deserialize, Serialize};
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
-use stormglass_sim::WorldError;
+use stormglass_sim::{Fault, WorldError};
 
 /// The plan's file.
 pub const PLAN: &str = "plan.json";
@@ -76,6 +79,17 @@ impl Source {
             Source::Plan(plan) => Some(plan),
             Source::Script(_) => None,
         }
+    }
+
+    /// The faults of the plan that never struck in a run that came to this: their places are others' now, or the
+    /// run was over before. Nothing is known of a run that left no trail.
+    pub fn idle_faults(&self, outcome: &Outcome) -> Vec<&Fault> {
+        let Some(plan) = self.plan().filter(|_| outcome.trail != Trail::default()) else {
+            return Vec::new();
+        };
+        let struck = |at: &usize| outcome.trail.struck.iter().any(|struck| struck.fault == *at);
+        let idle = plan.faults.iter().enumerate().filter(|(at, _)| !struck(at));
+        idle.map(|(_, fault)| fault).collect()
     }
 
     fn file(&self) -> (&'static str, String) {
@@ -148,6 +162,12 @@ pub enum BundleError {
         /// What the host says.
         why: io::Error,
     },
+    /// There is nothing of the kind.
+    #[error("{}: no folder of a bundle (with {PLAN} and {OUTCOME}), and no plan's file", path.display())]
+    None {
+        /// What was named.
+        path: PathBuf,
+    },
     /// A plan that is none.
     #[error("{}: {why}", path.display())]
     Plan {
@@ -182,6 +202,10 @@ pub fn read(path: &Path) -> Result<(Source, Option<Recorded>), BundleError> {
         let plan = plan.map_err(|why| BundleError::Plan { path, why })?;
         Ok(Source::Plan(Box::new(plan)))
     };
+    let is_bundle = || path.join(OUTCOME).is_file() || path.join(PLAN).is_file();
+    if !path.exists() || (path.is_dir() && !is_bundle()) {
+        return Err(BundleError::None { path: path.to_path_buf() });
+    }
     if !path.is_dir() {
         return Ok((plan(path.to_path_buf())?, None));
     }
@@ -199,173 +223,6 @@ pub fn read(path: &Path) -> Result<(Source, Option<Recorded>), BundleError> {
     Ok((source, Some(recorded)))
 }
 
-/// Writes what is known without playing: the plan and the outcome.
-///
-/// # Errors
-/// What the host says.
-pub fn write_plain(folder: &Path, source: &Source, recorded: &Recorded) -> io::Result<()> {
-    let draft = draft_of(folder)?;
-    write_source(&draft, source)?;
-    finish(&draft, folder, recorded)
-}
-
-/// Writes a whole bundle: with what the run leaves, which is played once more in this process for that, and by
-/// two fresh processes of `program` that must leave equal traces. Without, and no run is returned, where its end
-/// would take this process along. Also returned is what was recorded.
-///
-/// # Errors
-/// What the host says, or that there can be no world.
-pub fn write_played(
-    folder: &Path,
-    source: &Source,
-    recorded: &Recorded,
-    program: &Path,
-) -> io::Result<(Recorded, Option<Played>)> {
-    if !is_judged(&recorded.outcome.verdict) {
-        return write_plain(folder, source, recorded).map(|()| (recorded.clone(), None));
-    }
-    let played = source.play(true).map_err(io::Error::other)?;
-    let draft = draft_of(folder)?;
-    write_remains(&draft, source, &played)?;
-    let recorded = confirmed(&draft, recorded, program)?;
-    finish(&draft, folder, &recorded)?;
-    Ok((recorded, Some(played)))
-}
-
-/// Has two fresh processes replay a draft. Where they part nobody is accused but the harness.
-///
-/// # Errors
-/// What the host says.
-pub fn confirmed(draft: &Path, recorded: &Recorded, program: &Path) -> io::Result<Recorded> {
-    write_recorded(draft, recorded)?;
-    let arguments = ["replay".to_string(), draft.display().to_string(), "--trace".to_string()];
-    let recorded = recorded.clone();
-    let compared = determinism::compare(program, &arguments)?;
-    let Some(why) = compared.why_broken() else {
-        return Ok(Recorded { is_confirmed: true, ..recorded });
-    };
-    if let Comparison::Differ(_) = compared.comparison {
-        write_traces(draft, &compared.traces)?;
-    }
-    let outcome = Outcome { verdict: Verdict::HarnessBroken(why), ..recorded.outcome.clone() };
-    Ok(recorded.with_outcome(outcome))
-}
-
-/// Writes what a run left into a folder that is still a draft: everything but the outcome.
-///
-/// # Errors
-/// What the host says.
-pub fn write_remains(draft: &Path, source: &Source, played: &Played) -> io::Result<()> {
-    fs::create_dir_all(draft)?;
-    write_source(draft, source)?;
-    let mut trace = io::BufWriter::new(fs::File::create(draft.join(TRACE))?);
-    for record in &played.records {
-        writeln!(trace, "{}", serde_json::to_string(record)?)?;
-    }
-    trace.flush()?;
-    fs::write(draft.join(STORY), played.story.join("\n"))?;
-    let crashes = serde_json::to_string(&Scenes::of(played))?;
-    fs::write(draft.join(CRASHES), crashes + "\n")?;
-    write_disk(draft, played).map(drop)
-}
-
-/// Writes the files of the disk; returns their paths beneath the folder.
-fn write_disk(folder: &Path, played: &Played) -> io::Result<Vec<PathBuf>> {
-    let Some(disk) = &played.disk else { return Ok(Vec::new()) };
-    let mut files = Vec::new();
-    for path in disk.paths() {
-        let file = Path::new(DISK).join(path.trim_start_matches('/'));
-        let whole = folder.join(&file);
-        fs::create_dir_all(whole.parent().unwrap_or(folder))?;
-        fs::write(whole, disk.contents(path).unwrap_or_default())?;
-        files.push(file);
-    }
-    Ok(files)
-}
-
-/// Writes a run that was left between two steps: the plan, the story so far, the disk's files and what the model
-/// knew. Returns the paths of the disk's files.
-///
-/// # Errors
-/// What the host says.
-pub fn write_stop(
-    folder: &Path,
-    source: &Source,
-    played: &Played,
-    model: &str,
-) -> io::Result<Vec<PathBuf>> {
-    let draft = draft_of(folder)?;
-    write_source(&draft, source)?;
-    fs::write(draft.join(MODEL), format!("{model}\n"))?;
-    let story: String = played.story.iter().map(|line| format!("  {line}\n")).collect();
-    fs::write(draft.join(STORY), story)?;
-    let files = write_disk(&draft, played)?;
-    put_in_place(&draft, folder)?;
-    Ok(files.iter().map(|file| folder.join(file)).collect())
-}
-
-fn write_traces(draft: &Path, [first, second]: &[String; 2]) -> io::Result<()> {
-    fs::write(draft.join(TRACE), first)?;
-    fs::write(draft.join(SECOND_TRACE), second)
-}
-
-/// Completes a draft with its outcome, its story as it is told and its page, and puts it into its place.
-///
-/// # Errors
-/// What the host says.
-pub fn finish(draft: &Path, folder: &Path, recorded: &Recorded) -> io::Result<()> {
-    write_recorded(draft, recorded)?;
-    let file = draft.join(STORY);
-    let story = fs::read_to_string(&file).unwrap_or_default();
-    let story: Vec<String> = story.lines().map(str::to_string).collect();
-    let told = match Failure::of_bundle(folder, recorded, &story) {
-        Some(failure) => failure.told(Paint::PLAIN),
-        None => format!("{}\n\n{}\n", story.join("\n"), recorded.outcome.verdict.in_words()),
-    };
-    fs::write(file, told)?;
-    report::write_failure(draft, folder)?;
-    put_in_place(draft, folder)
-}
-
-/// An empty folder beside the place of a bundle, to be written into.
-///
-/// # Errors
-/// What the host says.
-pub fn draft_of(folder: &Path) -> io::Result<PathBuf> {
-    let draft = folder.with_extension("new");
-    remove(&draft)?;
-    fs::create_dir_all(&draft)?;
-    Ok(draft)
-}
-
-/// What stood there is set aside first, so that one of the two is whole at any moment.
-fn put_in_place(draft: &Path, folder: &Path) -> io::Result<()> {
-    let aside = folder.with_extension("old");
-    remove(&aside)?;
-    if folder.exists() {
-        fs::rename(folder, &aside)?;
-    }
-    fs::rename(draft, folder)?;
-    remove(&aside)
-}
-
-/// Takes a draft, or any folder, away.
-///
-/// # Errors
-/// What the host says.
-pub fn remove(folder: &Path) -> io::Result<()> {
-    if folder.exists() { fs::remove_dir_all(folder) } else { Ok(()) }
-}
-
-fn write_source(draft: &Path, source: &Source) -> io::Result<()> {
-    let (file, text) = source.file();
-    fs::write(draft.join(file), text + "\n")
-}
-
-fn write_recorded(draft: &Path, recorded: &Recorded) -> io::Result<()> {
-    fs::write(draft.join(OUTCOME), serde_json::to_string_pretty(recorded)? + "\n")
-}
-
 /// Whether a run's end can be played again in this process: it was judged, and did not take it along.
 pub fn is_judged(verdict: &Verdict) -> bool {
     matches!(verdict, Verdict::Violated(found) if !(found.invariant == "I21" && found.step_kind == "run"))
@@ -378,7 +235,7 @@ mod tests {
     use crate::what::What;
     use stormglass_sim::Seed;
 
-    fn recorded(source: &Source) -> Recorded {
+    pub fn recorded(source: &Source) -> Recorded {
         let verdict = Verdict::Violated(Finding {
             invariant: "I5".to_string(),
             statement: "no dangling reference".to_string(),
@@ -401,35 +258,34 @@ mod tests {
         Recorded { seed: Some("0x1".to_string()), ..recorded }
     }
 
-    /// Goal: a run that another process makes otherwise accuses nobody. Method: a program that leaves another trace
-    /// each time, one that leaves none, and one that is as it should be.
+    /// Goal: a story says which of its faults did nothing. Method: a plan with one that has no place, and one that
+    /// has; what is written before a failure is shrunk has its story and no page.
     #[test]
-    fn a_failure_that_two_processes_make_otherwise_accuses_the_harness() {
-        let out = std::env::temp_dir().join(format!("stormglass-twins-{}", std::process::id()));
-        let source = What::with_defect(None).source(Seed(1)).unwrap();
-        let confirmed_by = |text: &str| {
-            let draft = draft_of(&out.join("bundle")).unwrap();
-            // A shell runs the text: the arguments of a replay are for it to ignore.
-            let program = draft.join("program");
-            fs::write(&program, format!("#!/bin/sh\n{text}\n")).unwrap();
-            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-            fs::set_permissions(&program, mode).unwrap();
-            confirmed(&draft, &recorded(&source), &program).unwrap()
+    fn a_story_names_the_faults_that_never_struck() {
+        let out = std::env::temp_dir().join(format!("stormglass-idle-{}", std::process::id()));
+        let settings = crate::scenario::Settings::default();
+        let mut plan = crate::scenario::plan("overflow", Seed(42), &settings).unwrap();
+        let fault = |scope: &str| {
+            use stormglass_sim::{Effect, When};
+            Fault::in_scope(scope, Effect::Slow { ms: 1 }, When::Nth(1))
         };
-        let sound = confirmed_by("echo '{}'; echo '{}'");
-        assert!(sound.is_confirmed && matches!(sound.outcome.verdict, Verdict::Violated(_)));
-        for (text, why) in [
-            (
-                "echo '{}'; echo \"{\\\"own\\\":$$}\"",
-                "two processes make other runs of it: the runs part at record 2",
-            ),
-            ("echo oh >&2", "a process ended without a trace: oh"),
-        ] {
-            let recorded = confirmed_by(text);
-            let Verdict::HarnessBroken(told) = &recorded.outcome.verdict else { panic!("{text}") };
-            assert!(!recorded.is_confirmed && told.starts_with(why), "{told}");
-            assert_eq!(recorded.signature.unwrap().invariant, "harness-broken");
-        }
+        plan.faults = vec![fault("step 1"), fault("step 999")];
+        let source = Source::Plan(Box::new(plan));
+        let played = source.play(false).unwrap();
+        let idle: Vec<&Fault> = source.idle_faults(&played.outcome);
+        assert_eq!(idle, played.moved.iter().collect::<Vec<_>>());
+        let found = recorded(&source);
+        let outcome = Outcome { trail: played.outcome.trail, ..found.outcome.clone() };
+        write_pageless(&out, &source, &found.clone().with_outcome(outcome)).unwrap();
+        let story = fs::read_to_string(out.join(STORY)).unwrap();
+        let line =
+            "\nmoved        this fault never struck: slow 1 ms, at operation 1, in step 999\n";
+        assert!(story.contains(line) && story.matches("never struck").count() == 1, "{story}");
+        assert!(!out.join(crate::report::REPORT).exists());
+        // Nothing is known of the faults of a run that left no trail.
+        write_plain(&out, &source, &found).unwrap();
+        assert!(!fs::read_to_string(out.join(STORY)).unwrap().contains("never struck"));
+        assert!(out.join(crate::report::REPORT).is_file());
         remove(&out).unwrap();
     }
 

@@ -3,7 +3,7 @@
 //! **Invariant:** nothing that was found is lost. An outcome is on the host's disk before the next one is
 //! looked at, and so is the plan of each new failure; whatever ends the campaign ends it after that.
 
-mod canary;
+pub mod canary;
 pub mod findings;
 mod folder;
 mod matters;

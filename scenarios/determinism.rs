@@ -4,6 +4,7 @@
 //! another would do the same: the two share their addresses, their caches and their environment.
 //! Whatever differs accuses the harness, and never the platform.
 
+use crate::lines;
 use crate::verdict::Verdict;
 use crate::what::What;
 use serde::{Deserialize, Serialize};
@@ -98,10 +99,7 @@ impl Parting {
 }
 
 fn shortened(text: &str) -> String {
-    match text.char_indices().nth(SHOWN_MAX) {
-        Some((end, _)) => format!("{}... ({} bytes)", &text[..end], text.len()),
-        None => text.to_string(),
-    }
+    lines::shortened(text, SHOWN_MAX)
 }
 
 /// A comparison with what was compared.

@@ -7,14 +7,16 @@
 mod diff;
 mod screen;
 
-pub use screen::Paint;
+pub use screen::Screen;
 
 use crate::build_info::Build;
-use crate::bundle::Recorded;
+use crate::bundle::{Recorded, Source};
+use crate::faults;
 use crate::shrink::Shrinking;
 use crate::verdict::{Finding, Outcome, Verdict};
-use screen::{row, wrapped};
+use screen::{ROW, row, wrapped};
 use std::path::Path;
+use stormglass_sim::Fault;
 
 /// Lines of a run that are shown of a failure that is to fit on a screen.
 pub const STORY_MAX: usize = 20;
@@ -71,7 +73,11 @@ impl Failure {
     }
 
     /// The failure of a bundle that lies in `folder`, with the story of its run.
-    pub fn of_bundle(folder: &Path, recorded: &Recorded, story: &[String]) -> Option<Failure> {
+    pub fn of_bundle(
+        folder: &Path,
+        (source, recorded): (&Source, &Recorded),
+        story: &[String],
+    ) -> Option<Failure> {
         let Recorded { scenario, seed, defect, outcome, reproduce, shrunk, build, .. } = recorded;
         let name = seed.as_ref().map_or("plan".to_string(), |seed| format!("seed {seed}"));
         let failure = Failure::of(scenario, &name, outcome, (story, build))?;
@@ -84,72 +90,84 @@ impl Failure {
         if scenario != crate::scenario::SQL {
             commands.push(("keep", keep(&folder.display().to_string(), defect.as_deref())));
         }
+        let notes = source.idle_faults(outcome).into_iter().map(moved).collect();
         Some(Failure {
             story_max: STORY_MAX,
             trace: None,
             shrunk: *shrunk,
             is_confirmed: recorded.is_confirmed,
+            notes,
             commands,
             ..failure
         })
     }
 
-    /// The lines of the screen, without colour.
-    pub fn lines(&self) -> Vec<String> {
+    /// The lines of a screen with so many columns, without colour.
+    pub fn lines(&self, width: usize) -> Vec<String> {
         let Failure { scenario, name, finding, story, .. } = self;
         let Finding { invariant, statement, place, subject, because, .. } = finding;
         let (run, promise) =
             (format!("FAIL {scenario}   {name}"), format!("{invariant} {statement}: {place}"));
         let mut lines = match run.chars().count() + promise.chars().count() {
-            len if len + 3 <= screen::WIDTH => vec![format!("{run}   {promise}")],
-            _ => [wrapped(&run, 5), wrapped(&format!("     {promise}"), 5)].concat(),
+            len if len + 3 <= width => vec![format!("{run}   {promise}")],
+            _ => [wrapped(&run, 5, width), wrapped(&format!("     {promise}"), 5, width)].concat(),
         };
         lines.push(String::new());
         let skipped = story.len().saturating_sub(self.story_max);
         if skipped > 0 {
             lines.push(format!("  ... {skipped} lines before"));
         }
-        lines.extend(story[skipped..].iter().flat_map(|line| screen::of_story(line)));
+        lines.extend(story[skipped..].iter().flat_map(|line| screen::of_story(line, width)));
         if !story.is_empty() {
             lines.push(String::new());
         }
-        lines.extend(row("on", subject));
+        lines.extend(row("on", subject, width));
         let (expected, actual) = diff::of(&finding.expected, &finding.actual);
         for (head, side) in [("expected", expected), ("actual", actual)] {
             for (at, words) in side.iter().enumerate() {
-                lines.extend(row(if at == 0 { head } else { "" }, words));
+                lines.extend(row(if at == 0 { head } else { "" }, words, width));
             }
         }
         if !because.is_empty() {
-            lines.extend(row("because", because));
+            lines.extend(row("because", because, width));
         }
         lines.push(String::new());
-        lines.extend(self.circumstances());
+        lines.extend(self.circumstances(width));
         lines.push(String::new());
-        lines.extend(self.notes.iter().map(|(head, words)| format!("{head:<12} {words}")));
+        let notes = self.notes.iter().map(|(head, words)| format!("{head:<12} {words}"));
+        lines.extend(notes.flat_map(|note| wrapped(&note, ROW, width)));
         lines.extend(self.commands.iter().map(|(head, words)| format!("{head:<12} {words}")));
         lines
     }
 
-    fn circumstances(&self) -> Vec<String> {
+    fn circumstances(&self, width: usize) -> Vec<String> {
         let mut lines = Vec::new();
         if let Some((op_count, fingerprint)) = &self.trace {
-            lines.extend(row("trace", &format!("{op_count} disk operations, {fingerprint}")));
+            lines.extend(row(
+                "trace",
+                &format!("{op_count} disk operations, {fingerprint}"),
+                width,
+            ));
         }
         if let Some(shrunk) = &self.shrunk {
-            lines.extend(row("shrunk", &shrunk.to_string()));
+            lines.extend(row("shrunk", &shrunk.to_string(), width));
         }
         if self.is_confirmed {
-            lines.extend(row("replayed", "twice in fresh processes, traces identical"));
+            lines.extend(row("replayed", "twice in fresh processes, traces identical", width));
         }
-        lines.extend(row("build", &self.build.brief()));
+        lines.extend(row("build", &self.build.brief(), width));
         lines
     }
 
     /// The whole text, with a line feed at its end.
-    pub fn told(&self, paint: Paint) -> String {
-        self.lines().iter().map(|line| paint.line(line) + "\n").collect()
+    pub fn told(&self, screen: Screen) -> String {
+        self.lines(screen.width).iter().map(|line| screen.line(line) + "\n").collect()
     }
+}
+
+/// What is said of a fault that never struck: a head and words.
+pub fn moved(fault: &Fault) -> (String, String) {
+    ("moved".to_string(), format!("this fault never struck: {}", faults::in_words(fault)))
 }
 
 /// The command that keeps a failure for ever. One of a planted defect goes where plans are played with theirs.
@@ -204,7 +222,7 @@ mod tests {
     /// One screen: no line is wider, however long its values, and only the paths that differ are shown.
     #[test]
     fn a_failure_is_one_screen_of_what_differs() {
-        let told = failure().told(Paint::PLAIN);
+        let told = failure().told(Screen::PLAIN);
         assert!(told.lines().all(|line| line.chars().count() <= 100), "{told}");
         assert!(told.lines().count() <= 40, "{told}");
         assert!(
@@ -228,9 +246,20 @@ mod tests {
         assert!(told.contains("\n  replayed   twice in fresh processes"), "{told}");
     }
 
+    /// On a narrow terminal no line is cut by it but commands, which are copied.
+    #[test]
+    fn a_narrow_screen_has_the_same_words_on_more_lines() {
+        let narrow = failure().told(Screen { width: 80, ..Screen::PLAIN });
+        let wide = failure().told(Screen::PLAIN);
+        assert!(narrow.lines().all(|line| line.chars().count() <= 80), "{narrow}");
+        assert!(narrow.lines().count() > wide.lines().count());
+        let words = |told: &str| told.split_whitespace().map(str::to_string).collect::<Vec<_>>();
+        assert_eq!(words(&narrow), words(&wide));
+    }
+
     #[test]
     fn colour_changes_nothing_but_colour() {
-        let (plain, coloured) = (failure().told(Paint::PLAIN), failure().told(Paint::COLOURED));
+        let (plain, coloured) = (failure().told(Screen::PLAIN), failure().told(Screen::COLOURED));
         assert_ne!(plain, coloured);
         let mut bare = String::new();
         for (at, part) in coloured.split('\u{1b}').enumerate() {

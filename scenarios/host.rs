@@ -7,6 +7,18 @@ use std::num::NonZero;
 use std::time::Duration;
 use stormglass_sim::Seed;
 
+/// Columns of a line where nobody knows how many there are, and at most.
+pub const COLUMNS_MAX: usize = 100;
+/// Columns below which a line is no more broken.
+const COLUMNS_MIN: usize = 60;
+
+/// The columns of the terminal that standard output is, as far as lines are made for them.
+pub fn columns() -> usize {
+    let size = console::Term::stdout().size_checked();
+    let columns = size.map_or(COLUMNS_MAX, |(_, columns)| usize::from(columns));
+    columns.clamp(COLUMNS_MIN, COLUMNS_MAX)
+}
+
 /// Host time since it was started.
 #[derive(Clone, Copy)]
 pub struct Stopwatch(std::time::Instant);

@@ -99,8 +99,15 @@ pub fn plan_of(defect: &str, seed: Seed, found: &Verdict) -> Result<(Plan, Shrin
     let plan = source.plan().ok_or("a script is no plan")?;
     let signature = Signature::of(found).ok_or("it passed")?;
     let crew = what.crew().map_err(told)?;
-    let (rest, shrunk) =
-        shrink_in(&mut crew.solo(), plan, &signature, &mut |_, _| {}).map_err(told)?;
+    let mut solo = crew.solo();
+    let outcome = solo.play(&Order::plan(plan)).map_err(told)?.ok_or("interrupted")?;
+    if Signature::of(&outcome.verdict).as_ref() != Some(&signature) {
+        return Err(format!(
+            "its plan does not fail as its seed does: {}",
+            outcome.verdict.in_words()
+        ));
+    }
+    let (rest, shrunk) = shrink_in(&mut solo, plan, &outcome, &mut |_, _| {}).map_err(told)?;
     let without = |crew: Crew| crew.solo().play(&Order::plan(&rest));
     let healthy = What::with_defect(None).crew().and_then(without).map_err(told)?;
     match healthy.map(|outcome| outcome.verdict) {

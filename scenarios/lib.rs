@@ -13,6 +13,7 @@ pub mod determinism;
 pub mod drive;
 pub mod explore;
 pub mod failure;
+pub mod faults;
 pub mod foreign;
 pub mod guests;
 pub mod host;

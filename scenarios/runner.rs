@@ -14,20 +14,20 @@ pub use fork::{Keeps, Moment, Recording, Recovered, record, record_as};
 use fork::{Kept, Standpoint, Start};
 use known::Joining;
 pub use known::Known;
-use look::{Look, LookedAt};
+use look::{Around, Look, LookedAt};
 
 use crate::change::Change;
 use crate::check::{Going, Judge, PROGRESS_MS, Part, Stop, event_without_its_blob, panics};
 use crate::counts::{self, Phase};
 use crate::damage::{self, Hit, Rot};
 use crate::http::Answer;
-use crate::patience::{bounded, unless};
+use crate::patience::{Bound, bounded, unless};
 use crate::plan::{Action, Plan, Step, tenant_name};
 use crate::server::{Said, Server, ask};
 use crate::story::Story;
 use crate::tally::{Tally, step_kind};
 use crate::threads::Threads;
-use crate::trail::Follower;
+use crate::trail::{self, Follower, Trail};
 use crate::verdict::{Finding, Outcome, Played, Verdict, count_faults};
 use crate::{seams, translate};
 use madsim::runtime::Runtime;
@@ -70,18 +70,29 @@ pub fn play_watched(
     options: PlayOptions,
     watch: &dyn Fn(Part),
 ) -> Result<Played, WorldError> {
-    play_looked_at(plan, options, watch, None).map(|looked_at| looked_at.played)
+    let around = Around { watch, ..Around::default() };
+    play_looked_at(plan, options, &around).map(|looked_at| looked_at.played)
+}
+
+/// Plays `plan` as far as it ends within `bound`: beyond, it goes on for ever (I21).
+///
+/// # Errors
+/// [`WorldError`] when there can be no world.
+pub fn play_bounded(plan: &Plan, options: PlayOptions, bound: Bound) -> Result<Played, WorldError> {
+    let around = Around { bound, ..Around::default() };
+    play_looked_at(plan, options, &around).map(|looked_at| looked_at.played)
 }
 
 fn play_looked_at(
     plan: &Plan,
     options: PlayOptions,
-    watch: &dyn Fn(Part),
-    look: Option<Look<'_>>,
+    around: &Around<'_>,
 ) -> Result<LookedAt, WorldError> {
     let PlayOptions { keep_trace, checks } = options;
+    let Around { watch, look, bound } = *around;
     let world = world(plan, keep_trace)?;
-    let judge = Judge::new(&world, plan, (checks, watch));
+    let mut judge = Judge::new(&world, plan, (checks, watch));
+    judge.be_bound(bound);
     let mut run = Run { look, ..Run::new(plan, &world, judge) };
     let threads = Threads::now();
     let verdict = run.verdict(&runtime(plan), Start::Beginning);
@@ -89,7 +100,8 @@ fn play_looked_at(
     let verdict = threads.started().map_or(verdict, Verdict::HarnessBroken);
     let (scenes, told_count) = run.told.take().unwrap_or_else(|| run.told_by_now());
     let Run { story, tally, judge, disk, moved, points, follower, was_left, .. } = run;
-    let trail = follower.into_trail(tally.struck(&world, &plan.faults));
+    let drawn = trail::drawn(&world.crashes());
+    let trail = Trail { drawn, ..follower.into_trail(tally.struck(&world, &plan.faults)) };
     let spent_count = tally.phases.guests().spent_count();
     let mut counts = tally.into_counts(&world);
     if !plan.fuel.is_empty() {

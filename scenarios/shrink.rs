@@ -14,17 +14,15 @@ mod numbers;
 mod parts;
 mod settings;
 mod tree;
+mod tries;
 
 pub use tree::PlanTree;
+pub use tries::shrink_in;
 
-use crate::host::Stopwatch;
 use crate::plan::Plan;
-use crate::verdict::Signature;
-use crate::workers::{Order, Solo};
 use proptest::strategy::ValueTree;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::io;
 
 /// Plans that are tried at most.
 pub const TRIES_MAX: u64 = 800;
@@ -56,43 +54,6 @@ pub fn shrink(
         };
     }
     Shrunk { plan: tree.into_best(), try_count }
-}
-
-/// Shrinks a plan that fails with `signature`, in worker processes, until there is nothing more to try, or the
-/// crew is stopped. `tell` sees the best plan so far and how many were tried.
-///
-/// # Errors
-/// When a process cannot be started.
-pub fn shrink_in(
-    solo: &mut Solo<'_>,
-    plan: &Plan,
-    signature: &Signature,
-    tell: &mut dyn FnMut(&Plan, u64),
-) -> io::Result<(Plan, Shrinking)> {
-    let (watch, mut trouble) = (Stopwatch::start(), None);
-    let (mut best, mut try_count) = (plan.clone(), 0);
-    let shrunk = shrink(plan, TRIES_MAX, &mut |tried| match solo.play(&Order::plan(tried)) {
-        Ok(outcome) => {
-            let fails = Signature::of(&outcome?.verdict).as_ref() == Some(signature);
-            try_count += 1;
-            if fails {
-                best.clone_from(tried);
-            }
-            tell(&best, try_count);
-            Some(fails)
-        }
-        Err(error) => {
-            trouble = Some(error);
-            None
-        }
-    });
-    let shrinking = Shrinking {
-        steps: (plan.steps.len(), shrunk.plan.steps.len()),
-        faults: (plan.faults.len(), shrunk.plan.faults.len()),
-        run_count: shrunk.try_count,
-        host_ms: watch.elapsed().as_millis() as u64,
-    };
-    trouble.map_or(Ok((shrunk.plan, shrinking)), Err)
 }
 
 /// How much of a plan is left, and what it took.

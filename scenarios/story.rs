@@ -1,12 +1,12 @@
 //! A run as it is told: a line a step, with simulated time.
 
+use crate::faults::{self, name};
 use crate::plan::Step;
 use crate::runner::ASIDE;
 use crate::translate;
-use serde::Serialize;
 use std::collections::BTreeSet;
 use stormglass_sim::fault::Strike;
-use stormglass_sim::{Clock, Crash, Effect, Ending, Fault, Survivors, When};
+use stormglass_sim::{Clock, Crash, Effect, Ending, Fault, When};
 
 /// The lines of a story.
 pub struct Story {
@@ -56,10 +56,7 @@ impl Story {
             Ending::PowerLoss(_) if crash.fates.is_empty() => {
                 "power loss, nothing was pending".to_string()
             }
-            Ending::PowerLoss(survivors) => {
-                let (kept, pending) = (words(survivors), crash.fates.len());
-                format!("power loss, {kept} of {pending} pending changes kept")
-            }
+            Ending::PowerLoss(_) => format!("power loss, {}", faults::fates(&crash.fates)),
         };
         let place = torn.map_or(String::new(), |event| format!(", between {event} and its blob"));
         self.tell("crash", &format!("{how}, after disk op {}{place}", crash.op));
@@ -128,22 +125,5 @@ impl Replays {
             1 => format!(", 1 actor replayed, blobs put back for {restored}"),
             count => format!(", {count} actors replayed, blobs put back for {restored}"),
         }
-    }
-}
-
-/// The name of a kind, as plans write it.
-fn name(kind: impl Serialize) -> String {
-    let name = serde_json::to_value(kind).expect("a kind is plain data");
-    name.as_str().unwrap_or_default().to_string()
-}
-
-fn words(survivors: &Survivors) -> String {
-    match survivors {
-        Survivors::None => "nothing".to_string(),
-        Survivors::All => "everything".to_string(),
-        Survivors::Prefix(count) => format!("the first {count}"),
-        Survivors::Subset(kept) => format!("{} chosen", kept.len()),
-        Survivors::TornLast(_) => "all but a torn last write".to_string(),
-        Survivors::Fates(_) | Survivors::Drawn(_) => "a part".to_string(),
     }
 }

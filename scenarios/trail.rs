@@ -12,7 +12,8 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use stormglass_model::tables::TenantRows;
-use stormglass_sim::{Digest, FileKind, OpKind};
+use stormglass_sim::disk::Fate;
+use stormglass_sim::{Crash, Digest, Ending, FileKind, OpKind, Survivors};
 
 /// Where a fault struck.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -48,6 +49,31 @@ pub struct Trail {
     pub recoveries: String,
     /// The faults that struck.
     pub struck: Vec<Struck>,
+    /// What the crash states came to that a plan leaves to be drawn.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drawn: Vec<Drawn>,
+}
+
+/// A crash state that was drawn.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Drawn {
+    /// The number that it was drawn from.
+    pub number: u64,
+    /// What became of each pending change.
+    pub fates: Vec<Fate>,
+}
+
+/// The drawn states among those of `crashes`: the first of each number.
+pub fn drawn(crashes: &[Crash]) -> Vec<Drawn> {
+    let mut all: Vec<Drawn> = Vec::new();
+    for crash in crashes {
+        let Ending::PowerLoss(Survivors::Drawn(number)) = crash.ending else { continue };
+        if all.iter().all(|one| one.number != number) {
+            all.push(Drawn { number, fates: crash.fates.clone() });
+        }
+    }
+    all
 }
 
 /// A trail while the run goes on.
@@ -88,6 +114,7 @@ impl Follower {
             answers: Digest::of(format!("{answers:?} {last_reads:?}").as_bytes()).to_string(),
             recoveries: Digest::of(format!("{recoveries:?}").as_bytes()).to_string(),
             struck,
+            drawn: Vec::new(),
         }
     }
 }

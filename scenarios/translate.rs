@@ -5,7 +5,7 @@
 use crate::foreign;
 use crate::http::{Answer, Request, address, encoded};
 use crate::plan::{Action, Page, Part, Plan, Step, Values, Who, entity_id, tenant_name};
-use crate::times::utc_ms;
+use crate::times::{length, utc_ms};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 use stormglass_model::automaton::Automaton;
@@ -351,8 +351,8 @@ fn what(step: &Step) -> String {
         }
         Action::Malformed { who, what } => format!("{} for {}", what.name(), name(who)),
         Action::Sweep { tenant, max_rows } => format!("sweep tenant-{tenant}, {max_rows} rows"),
-        Action::Wait { ms } => format!("wait {ms} ms"),
-        Action::StepClock { by_ms } => format!("clock set by {by_ms} ms"),
+        Action::Wait { ms } => format!("wait {}", length(*ms)),
+        Action::StepClock { by_ms } => format!("clock set by {}", length(*by_ms)),
         Action::Checkpoint { tenant } => format!("checkpoint tenant-{tenant}"),
         Action::Rot { tenant, rot } => {
             format!("bits flip in {} of tenant-{tenant}", rot.place.name())

@@ -3,6 +3,7 @@
 //! **Invariant:** a harness that does not work accuses nobody: [`Verdict::HarnessBroken`] is neither a
 //! pass nor a violation, and has an exit code of its own.
 
+use crate::lines::shortened;
 use crate::trail::Trail;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -48,21 +49,14 @@ impl fmt::Display for Finding {
         let Finding { invariant, statement, place, subject, expected, actual, because, .. } = self;
         writeln!(f, "{invariant} {statement}: {place}")?;
         writeln!(f, "  on        {subject}")?;
-        writeln!(f, "  expected  {}", shortened(expected))?;
-        write!(f, "  actual    {}", shortened(actual))?;
+        writeln!(f, "  expected  {}", shortened(expected, SHOWN_MAX))?;
+        write!(f, "  actual    {}", shortened(actual, SHOWN_MAX))?;
         if because.is_empty() { Ok(()) } else { write!(f, "\n  because   {because}") }
     }
 }
 
 /// At most so many characters of a value are shown on the terminal.
 const SHOWN_MAX: usize = 400;
-
-fn shortened(text: &str) -> String {
-    match text.char_indices().nth(SHOWN_MAX) {
-        Some((end, _)) => format!("{}... ({} bytes)", &text[..end], text.len()),
-        None => text.to_string(),
-    }
-}
 
 impl Verdict {
     /// The process's exit code.

@@ -3,9 +3,10 @@
 //! **Invariant:** a seed and this make one run, in whatever process: [`What::arguments`] says all of it.
 
 use crate::bundle::{self, Source};
+use crate::patience::Bound;
 use crate::plan::Protocol;
 use crate::profile::{self, Profile};
-use crate::runner::PlayOptions;
+use crate::runner::{self, PlayOptions};
 use crate::scenario::{self, Settings};
 use crate::sql::Script;
 use crate::verdict::{Outcome, Played};
@@ -116,10 +117,15 @@ impl What {
     }
 
     fn obey(&self, order: &Order, settings: &Settings) -> Result<Outcome, String> {
-        let Order { run, bundle } = order;
+        let Order { run, bundle, bound } = order;
         let keep_trace = bundle.is_some();
         let options = PlayOptions { keep_trace, checks: true };
         let source = match run {
+            Run::Plan(plan) if !keep_trace => {
+                let bound = bound.unwrap_or(Bound::WHOLE);
+                let played = runner::play_bounded(plan, options, bound);
+                return Ok(played.map_err(|error| error.to_string())?.outcome);
+            }
             Run::Plan(plan) => Source::Plan(plan.clone()),
             Run::Seed(seed) if keep_trace => self.source(*seed)?,
             Run::Seed(seed) if !self.specs.is_empty() => {

@@ -8,6 +8,7 @@ mod process;
 pub use process::{End, RUN_WITHOUT_END, WITHOUT_END, Worker, judged, without_end};
 
 use crate::host::Stopwatch;
+use crate::patience::Bound;
 use crate::plan::Plan;
 use crate::verdict::Outcome;
 use process::Manner;
@@ -43,23 +44,26 @@ pub struct Order {
     /// Where to leave what is left of the run: trace, story and disk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bundle: Option<PathBuf>,
+    /// How much a plan's run may do, where that is less than any run may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bound: Option<Bound>,
 }
 
 impl Order {
     /// Plays a seed.
     pub fn seed(seed: Seed) -> Order {
-        Order { run: Run::Seed(seed), bundle: None }
+        Order { run: Run::Seed(seed), bundle: None, bound: None }
     }
 
     /// Plays a plan.
     pub fn plan(plan: &Plan) -> Order {
-        Order { run: Run::Plan(Box::new(plan.clone())), bundle: None }
+        Order { run: Run::Plan(Box::new(plan.clone())), bundle: None, bound: None }
     }
 
     /// The line that a worker is told.
     pub fn to_line(&self) -> String {
         match self {
-            Order { run: Run::Seed(seed), bundle: None } => seed.to_string(),
+            Order { run: Run::Seed(seed), bundle: None, .. } => seed.to_string(),
             order => serde_json::to_string(order).expect("an order is plain data"),
         }
     }

@@ -2,7 +2,8 @@
 //!
 //! **Invariant:** it accuses nobody but the harness.
 
-use super::{Recorded, draft_of, finish, write_source, write_traces};
+use super::Recorded;
+use super::write::{draft_of, finish, write_source, write_traces};
 use crate::build_info::Build;
 use crate::verdict::{Outcome, Verdict};
 use crate::what::What;

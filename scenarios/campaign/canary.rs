@@ -5,10 +5,11 @@
 use crate::plan::Protocol;
 use crate::verdict::{Signature, Verdict};
 use crate::what::What;
+use crate::workers::Crew;
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use stormglass_sim::Seed;
 
 /// The defect: easy to find under the protocol that it is about.
@@ -51,7 +52,14 @@ impl Canary {
 /// When a process cannot be started.
 pub fn play(first: u64, jobs: usize, stop: &Arc<AtomicBool>) -> io::Result<Canary> {
     let what = What { protocol: Some(Protocol::EventThenBlobs), ..What::with_defect(Some(DEFECT)) };
-    let crew = what.crew()?.stopped_by(stop);
+    watch(&what.crew()?.stopped_by(stop), first, jobs)
+}
+
+/// Has a crew that plays a defect find it, over fresh seeds from `first` on. A run that accuses nobody finds nothing.
+///
+/// # Errors
+/// When a process cannot be started.
+pub fn watch(crew: &Crew, first: u64, jobs: usize) -> io::Result<Canary> {
     let (mut canary, mut seed_count) = (Canary::Missed, 0);
     let seeds = (0..SEEDS_MAX).map(|n| Seed(first.wrapping_add(n)));
     crew.play_all(seeds, jobs, |ended| {
@@ -64,6 +72,6 @@ pub fn play(first: u64, jobs: usize, stop: &Arc<AtomicBool>) -> io::Result<Canar
             _ => ControlFlow::Continue(()),
         }
     })?;
-    let is_cut = canary == Canary::Missed && stop.load(Ordering::Relaxed);
+    let is_cut = canary == Canary::Missed && crew.is_stopped();
     Ok(if is_cut { Canary::Interrupted } else { canary })
 }

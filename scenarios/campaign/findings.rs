@@ -6,13 +6,14 @@
 use crate::build_info::Build;
 use crate::bundle::{self, Recorded, Source};
 use crate::shrink::shrink_in;
-use crate::verdict::{Signature, Verdict};
+use crate::verdict::{Outcome, Signature, Verdict};
 use crate::what::What;
-use crate::workers::{Crew, Ended, Order, Run, Solo};
+use crate::workers::{Crew, Ended, Order, Run};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
 use std::thread;
 use stormglass_sim::Seed;
@@ -77,46 +78,70 @@ impl<'a> Findings<'a> {
         })
     }
 
-    /// Plays the failure once more for its trace, its story and its disk, then with ever less of it.
+    /// Has a failure with ever less in its plan take the place of the failure as it was found; as it was found where
+    /// that does not fail so again. Only what stays is played for its trace and its disk, compared in two processes,
+    /// and given a page.
     fn improve(&self, failure: Failure) -> io::Result<Improved> {
-        let Failure { seed, source, recorded, folder } = failure;
-        let Some(signature) = recorded.signature.clone() else {
-            return Ok(Improved::not("it has no signature"));
-        };
-        let mut solo = self.crew.solo();
-        // What was recorded, if it failed so again.
-        let remains = |solo: &mut Solo<'_>, run: Run, recorded: Recorded| {
-            let draft = bundle::draft_of(&folder)?;
-            let outcome = solo.play(&Order { run, bundle: Some(draft.clone()) })?;
-            match outcome
-                .filter(|outcome| Signature::of(&outcome.verdict).as_ref() == Some(&signature))
-            {
-                Some(outcome) => {
-                    let recorded = recorded.with_outcome(outcome);
-                    let recorded = bundle::confirmed(&draft, &recorded, &self.crew.program)?;
-                    bundle::finish(&draft, &folder, &recorded)?;
-                    Ok::<_, io::Error>(Some(recorded))
-                }
-                None => bundle::remove(&draft).map(|()| None),
-            }
-        };
-        let Some(whole) = remains(&mut solo, Run::Seed(seed), recorded.clone())? else {
-            return Ok(Improved::not(
-                "it was interrupted, or ended otherwise when it was played once more",
-            ));
-        };
-        let Some(plan) = source.plan() else {
-            return Improved::of(&folder, &whole, "a script, not shrunk".to_string());
-        };
-        if let Verdict::HarnessBroken(_) = whole.outcome.verdict {
-            return Improved::of(&folder, &whole, "not shrunk".to_string());
+        if self.crew.is_stopped() {
+            return self.leave(&failure, "interrupted");
         }
-        let (plan, shrunk) = shrink_in(&mut solo, plan, &signature, &mut |_, _| {})?;
-        let recorded = Recorded { shrunk: Some(shrunk), ..recorded };
-        let recorded = remains(&mut solo, Run::Plan(Box::new(plan)), recorded)?;
-        Improved::of(&folder, recorded.as_ref().unwrap_or(&whole), shrunk.to_string())
+        let Failure { seed, source, recorded, folder } = &failure;
+        let whole = Run::Seed(*seed);
+        let Some(plan) = source.plan() else {
+            return match self.remains(folder, whole, recorded)? {
+                Some(recorded) => {
+                    Improved::of(folder, &recorded, "a script, not shrunk".to_string())
+                }
+                None => self.leave(&failure, OTHERWISE),
+            };
+        };
+        let (plan, shrunk) =
+            shrink_in(&mut self.crew.solo(), plan, &recorded.outcome, &mut |_, _| {})?;
+        let least = Recorded { shrunk: Some(shrunk), ..recorded.clone() };
+        if let Some(least) = self.remains(folder, Run::Plan(Box::new(plan)), &least)? {
+            return Improved::of(folder, &least, shrunk.to_string());
+        }
+        match self.remains(folder, whole, recorded)? {
+            Some(whole) => {
+                let words = "not shrunk: what was left did not fail so again";
+                Improved::of(folder, &whole, words.to_string())
+            }
+            None => self.leave(&failure, OTHERWISE),
+        }
+    }
+
+    /// Plays a run once more and makes a whole bundle of it; what was recorded, if it failed so again. Whoever has
+    /// interrupted the campaign still gets what it has come to.
+    fn remains(
+        &self,
+        folder: &Path,
+        run: Run,
+        recorded: &Recorded,
+    ) -> io::Result<Option<Recorded>> {
+        let crew = Crew { stop: Arc::default(), ..self.crew.clone() };
+        let draft = bundle::draft_of(folder)?;
+        let order = Order { run, bundle: Some(draft.clone()), bound: None };
+        let outcome = crew.solo().play(&order)?;
+        let is_same = |outcome: &Outcome| Signature::of(&outcome.verdict) == recorded.signature;
+        let Some(outcome) = outcome.filter(is_same) else {
+            return bundle::remove(&draft).map(|()| None);
+        };
+        let recorded = recorded.clone().with_outcome(outcome);
+        let recorded = bundle::confirmed(&draft, &recorded, &crew.program)?;
+        bundle::finish(&draft, folder, &recorded)?;
+        Ok(Some(recorded))
+    }
+
+    /// Leaves a failure as it was found, with a page of what is known.
+    fn leave(&self, failure: &Failure, why: &str) -> io::Result<Improved> {
+        let Failure { source, recorded, folder, .. } = failure;
+        bundle::write_plain(folder, source, recorded)?;
+        Ok(Improved::not(why))
     }
 }
+
+/// Why a failure stays as it was found.
+const OTHERWISE: &str = "it was interrupted, or ended otherwise when it was played once more";
 
 /// What became of a failure that was kept.
 #[derive(Clone, Debug, Default)]
@@ -167,12 +192,13 @@ impl Found<'_> {
             ..Recorded::of(&source, outcome.clone(), (what.command(*seed), build))
         };
         let folder = folder.join(name);
-        bundle::write_plain(&folder, &source, &recorded)?;
         if bundle::is_judged(&outcome.verdict) {
+            bundle::write_pageless(&folder, &source, &recorded)?;
             // Nobody listens when shrinking has panicked, which is told at the end.
             let _ = self.to_shrink.send(Failure { seed: *seed, source, recorded, folder });
+            return Ok(());
         }
-        Ok(())
+        bundle::write_plain(&folder, &source, &recorded)
     }
 }
 

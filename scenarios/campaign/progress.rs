@@ -34,7 +34,7 @@ impl Progress {
         let shown = if is_quiet || is_ci() {
             Shown::Nothing
         } else if io::stderr().is_terminal() {
-            let template = "{bar:30} {pos}/{len} runs, {msg}, {per_sec}, {eta} left";
+            let template = "{bar:30} {pos}/{len} runs, {msg}, {eta} left";
             let style = ProgressStyle::with_template(template);
             let bar = ProgressBar::new(total).with_message("0 failed");
             Shown::Bar(bar.with_style(
@@ -52,7 +52,8 @@ impl Progress {
         match &self.shown {
             Shown::Bar(bar) => {
                 bar.set_position(run_count);
-                bar.set_message(format!("{failed_count} failed"));
+                let per_second = run_count as f64 / self.watch.elapsed().as_secs_f64().max(0.001);
+                bar.set_message(format!("{failed_count} failed, {per_second:.0} runs/s"));
             }
             Shown::Lines if self.watch.elapsed() >= self.told_at + LINE_EVERY => {
                 self.told_at = self.watch.elapsed();

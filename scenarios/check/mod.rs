@@ -28,13 +28,14 @@ mod recovery;
 mod remains;
 mod sweeps;
 
-pub use progress::PROGRESS_MS;
+pub use progress::{ENDLESS, PROGRESS_MS};
 pub use remains::event_without_its_blob;
 
 use crate::change::{Change, model_mode};
 use crate::foreign;
 use crate::guests::Spent;
 use crate::http::Answer;
+use crate::patience::Bound;
 use crate::plan::{Action, Plan, Step, Who, entity_id, tenant_name};
 use crate::rows::{Look, Reader};
 use crate::translate::{self, Sets};
@@ -100,6 +101,7 @@ pub struct Judge<'a> {
     /// Whether it judges. If not it follows the run all the same and finds nothing.
     is_on: bool,
     watch: &'a dyn Fn(Part),
+    bound: Bound,
     oracle: Oracle,
     /// What the model takes for the specs in force.
     automata: Arc<[Automaton]>,
@@ -142,6 +144,7 @@ impl<'a> Judge<'a> {
             world,
             is_on,
             watch,
+            bound: Bound::WHOLE,
             oracle,
             sets: Sets::new(&automata),
             automata: automata.into(),
@@ -168,6 +171,7 @@ impl<'a> Judge<'a> {
             world,
             is_on: self.is_on,
             watch: &|_| {},
+            bound: self.bound,
             oracle: self.oracle.clone(),
             automata: Arc::clone(&self.automata),
             held: self.held.clone(),

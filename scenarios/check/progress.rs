@@ -12,7 +12,9 @@
 //! that (I21 of a worker that is silent).
 
 use super::{Going, Judge, Stop, violated};
+use crate::patience::Bound;
 use crate::plan::Step;
+use crate::times::length;
 use crate::translate;
 use std::collections::BTreeMap;
 use stormglass_model::entity::OpId;
@@ -22,9 +24,8 @@ use stormglass_sim::World;
 
 /// Simulated time in which every request has its answer once faults have stopped, in milliseconds (I16).
 pub const PROGRESS_MS: i64 = 60_000;
-/// Disk operations and simulated days after which a run is going on for ever (I21).
-const OPS_MAX: u64 = 1_000_000;
-const DAYS_MAX: i64 = 400;
+/// The place of a run that does more than a run may do.
+pub const ENDLESS: &str = "goes on for ever";
 
 /// When faults struck, and which requests were sent when none had for long.
 #[derive(Clone, Default)]
@@ -145,14 +146,24 @@ impl Judge<'_> {
             return Ok(());
         }
         let expected = "an answer or a lost connection";
-        let actual = format!("neither within {PROGRESS_MS} ms without a fault");
+        let actual = format!("neither within {} without a fault", length(PROGRESS_MS));
         violated(Mismatch::new(Invariant::I16, "no answer", expected, actual).at(what))
+    }
+
+    /// How much the run may do.
+    pub fn bound(&self) -> Bound {
+        self.bound
+    }
+
+    /// Has the run do no more than this.
+    pub fn be_bound(&mut self, bound: Bound) {
+        self.bound = bound;
     }
 
     /// I21: a run ends.
     pub fn bounded(&self) -> Going {
         let days = self.world.clock().monotonic_ms() / 86_400_000;
-        if self.world.op_count() <= OPS_MAX && days <= DAYS_MAX {
+        if self.world.op_count() <= self.bound.op_count && days <= self.bound.days {
             return Ok(());
         }
         Err(self.endless(&format!("{} disk operations, {days} days", self.world.op_count())))
@@ -160,7 +171,7 @@ impl Judge<'_> {
 
     /// I21: a run that does not end.
     pub fn endless(&self, actual: &str) -> Stop {
-        let mismatch = Mismatch::new(Invariant::I21, "goes on for ever", "an end", actual);
+        let mismatch = Mismatch::new(Invariant::I21, ENDLESS, "an end", actual);
         Stop::Violated(Box::new(mismatch.at("the run")))
     }
 }

@@ -13,6 +13,7 @@
 use super::{Going, Judge, moment, progress, violated};
 use crate::plan::{Action, Step, tenant_name};
 use crate::tally::Delayed;
+use crate::times::rfc3339;
 use std::sync::Arc;
 use stormglass_model::clock::{Moment, Span};
 use stormglass_model::sweep_check::Sweep;
@@ -177,7 +178,7 @@ impl Judge<'_> {
         let left = rows.iter().filter(|_| self.is_on).find_map(|rows| {
             rows.blobs.iter().find(is_left).map(|row| format!("{} {}", rows.tenant, row.key))
         });
-        let expected = format!("no row that was expired at {began_ms} ms");
+        let expected = format!("no row that was expired at {}", rfc3339(began_ms, 0));
         let mismatch = |left| {
             Mismatch::new(Invariant::I9, "expired row left at the end", expected, "one").at(left)
         };

@@ -7,6 +7,7 @@ use std::num::NonZero;
 use std::ops::Range;
 use std::path::PathBuf;
 use stormglass_scenarios::campaign::{Campaign, Ledger, Progress, Told};
+use stormglass_scenarios::failure::Screen;
 use stormglass_scenarios::host::{cores, fresh_seed};
 use stormglass_scenarios::what::What;
 use stormglass_sim::Seed;
@@ -53,7 +54,9 @@ pub fn run(options: &Options) -> Result<Done, Error> {
     summary.requires_probes = *require_probes;
     summary.scenario.clone_from(&what.scenario);
     summary.keep()?;
-    found(summary.told(if manner == Manner::Quiet { Told::Quiet } else { Told::Whole }));
+    let told = summary.told(if manner == Manner::Quiet { Told::Quiet } else { Told::Whole });
+    let screen = Screen::of_stdout();
+    told.lines().for_each(|line| found(screen.line(line)));
     Done::new(summary.exit_code(), summary.to_json())
 }
 

@@ -14,7 +14,7 @@ use stormglass_scenarios::explore::report::{Counts, Found};
 use stormglass_scenarios::explore::slices::{Explored, Slices};
 use stormglass_scenarios::explore::watch::{Line, Teller};
 use stormglass_scenarios::explore::{Budget, explore};
-use stormglass_scenarios::failure::Paint;
+use stormglass_scenarios::failure::Screen;
 use stormglass_scenarios::host::{Stopwatch, cores, fresh_seed};
 use stormglass_scenarios::plan::Plan;
 use stormglass_scenarios::verdict::Verdict;
@@ -157,8 +157,8 @@ impl Options {
                     // The bundle was written a moment ago.
                     let story =
                         std::fs::read_to_string(folder.join(bundle::STORY)).unwrap_or_default();
-                    let paint = Paint::of_stdout();
-                    story.lines().for_each(|line| found(paint.line(line)));
+                    let screen = Screen::of_stdout();
+                    story.lines().for_each(|line| found(screen.line(line)));
                 }
                 other => found(other.in_words()),
             }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use std::path::PathBuf;
 use stormglass_scenarios::build_info::{Build, Difference};
 use stormglass_scenarios::bundle::{self, Recorded, Source};
+use stormglass_scenarios::failure::moved;
 use stormglass_scenarios::threads;
 use stormglass_scenarios::verdict::{Played, Signature};
 
@@ -76,8 +77,8 @@ fn finish(
     let mut last: Vec<String> = Vec::new();
     // A run that fails early has not come to the faults of its later steps.
     last.extend(played.moved.iter().map(|fault| {
-        let fault = serde_json::to_string(fault).unwrap_or_default();
-        format!("moved        this fault never struck: {fault}")
+        let (head, words) = moved(fault);
+        format!("{head:<12} {words}")
     }));
     let compared = recorded.map(|recorded| Compared::of(&recorded, played));
     if let Some(compared) = &compared {

@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 use stormglass_scenarios::build_info::Build;
 use stormglass_scenarios::bundle::Source;
 use stormglass_scenarios::counts;
-use stormglass_scenarios::failure::{Failure, Paint};
+use stormglass_scenarios::failure::{Failure, Screen};
 use stormglass_scenarios::host::{cores, fresh_seed};
 use stormglass_scenarios::lines::wrapped;
 use stormglass_scenarios::verdict::{Outcome, Played, Verdict};
@@ -114,7 +114,7 @@ pub fn tell(
     }
     match Failure::of(scenario, name, &played.outcome, (&played.story, &Build::this())) {
         Some(failure) => {
-            found(failure.told(Paint::of_stdout()).trim_end_matches('\n'));
+            found(failure.told(Screen::of_stdout()).trim_end_matches('\n'));
             found(last.join("\n"));
         }
         None => {

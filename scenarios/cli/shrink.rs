@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use stormglass_scenarios::build_info::Build;
 use stormglass_scenarios::bundle::{self, Recorded, Source};
-use stormglass_scenarios::failure::{Failure, Paint};
+use stormglass_scenarios::failure::{Failure, Screen};
 use stormglass_scenarios::host::{fresh_seed, is_ci};
 use stormglass_scenarios::plan::Plan;
 use stormglass_scenarios::shrink::{emit, shrink_in};
@@ -70,6 +70,7 @@ pub fn run(options: &Options) -> Result<Done, Error> {
     let crew = what.crew()?.stopped_by(&stop);
     let mut solo = crew.solo();
     let Some(outcome) = solo.play(&Order::plan(plan))? else {
+        found(format!("{name}: interrupted before it was played once: nothing is shrunk"));
         return Done::new(EXIT_INTERRUPTED, ());
     };
     let signature = match (&outcome.verdict, Signature::of(&outcome.verdict)) {
@@ -79,14 +80,13 @@ pub fn run(options: &Options) -> Result<Done, Error> {
             return Done::new(verdict.exit_code(), json!({ "outcome": outcome }));
         }
     };
-    let bar = bar();
+    let bar = bar(plan);
     let tell = &mut |best: &Plan, try_count| {
         let Some(bar) = &bar else { return };
         bar.set_position(try_count);
-        let (steps, faults) = (best.steps.len(), best.faults.len());
-        bar.set_message(format!("{steps} steps and {faults} faults left"));
+        bar.set_message(left(best));
     };
-    let (plan, shrunk) = shrink_in(&mut solo, plan, &signature, tell)?;
+    let (plan, shrunk) = shrink_in(&mut solo, plan, &outcome, tell)?;
     bar.iter().for_each(ProgressBar::finish_and_clear);
     let mut done = keep(options, &what, &failing, (plan, signature, shrunk))?;
     if stop.load(Ordering::Relaxed) && done.code == 1 {
@@ -96,15 +96,22 @@ pub fn run(options: &Options) -> Result<Done, Error> {
 }
 
 /// What is shown while it shrinks: on a terminal a line, elsewhere nothing.
-fn bar() -> Option<ProgressBar> {
+fn bar(plan: &Plan) -> Option<ProgressBar> {
     if is_ci() || !io::stderr().is_terminal() || manner() == Manner::Quiet {
         return None;
     }
-    let style = ProgressStyle::with_template("{spinner} {pos} runs, {msg}, {elapsed}");
+    let style = ProgressStyle::with_template(
+        "{spinner} {msg} after {pos} runs, {elapsed}; Ctrl-C keeps the best so far",
+    );
     Some(
         ProgressBar::new_spinner()
+            .with_message(left(plan))
             .with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner())),
     )
+}
+
+fn left(plan: &Plan) -> String {
+    format!("{} steps and {} faults left", plan.steps.len(), plan.faults.len())
 }
 
 /// Plays what is left once more, keeps it as a bundle and wherever else it is to be kept, and tells it.
@@ -134,7 +141,7 @@ fn keep(
         return Done::new(EXIT_BROKEN, json!({ "broken": words }));
     }
     let story = played.map(|played| played.story).unwrap_or_default();
-    let Some(mut failure) = Failure::of_bundle(&folder, &recorded, &story) else {
+    let Some(mut failure) = Failure::of_bundle(&folder, (&source, &recorded), &story) else {
         return Done::new(EXIT_BROKEN, json!({ "broken": "what is left breaks no promise" }));
     };
     let mut kept = None;
@@ -150,7 +157,7 @@ fn keep(
         }
         _ => None,
     };
-    let told = emitted.clone().unwrap_or_else(|| failure.told(Paint::of_stdout()));
+    let told = emitted.clone().unwrap_or_else(|| failure.told(Screen::of_stdout()));
     found(told.trim_end_matches('\n'));
     let result = json!({
         "recorded": recorded,
@@ -220,7 +227,7 @@ fn saved(folder: &Path, source: &Source, what: &What, failure: &Failure) -> Resu
     }
     let path = write(folder, &name_of(&failure.finding), plan)?;
     let story = path.with_extension("txt");
-    fs::write(&story, failure.told(Paint::PLAIN))
+    fs::write(&story, failure.told(Screen::PLAIN))
         .map_err(|error| format!("{}: {error}", story.display()))?;
     Ok(path)
 }

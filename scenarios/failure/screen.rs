@@ -1,23 +1,23 @@
-//! Lines of a screen: 100 columns, and colour where a person watches.
+//! Lines of a screen: as many columns as the terminal has, 100 at most and elsewhere, and colour where a person
+//! watches.
 //!
 //! **Invariant:** colour is put around what is there; without it the text is the same.
 
+use crate::host;
 use std::io::{self, IsTerminal};
 
-/// Columns of a screen.
-pub const WIDTH: usize = 100;
 /// Where the words of a row begin.
-const ROW: usize = 13;
+pub const ROW: usize = 13;
 /// Where what follows in a line of a story is set in.
 const STORY: usize = 28;
 
 /// Words behind a head, set in.
-pub fn row(head: &str, words: &str) -> Vec<String> {
-    wrapped(&format!("  {head:<10} {}", super::diff::shortened(words)), ROW)
+pub fn row(head: &str, words: &str, width: usize) -> Vec<String> {
+    wrapped(&format!("  {head:<10} {}", super::diff::shortened(words)), ROW, width)
 }
 
 /// A line of a story on as many lines as it needs.
-pub fn of_story(line: &str) -> Vec<String> {
+pub fn of_story(line: &str, width: usize) -> Vec<String> {
     let line = format!("  {line}");
     let (head, rest) = match line.char_indices().nth(STORY - 2) {
         Some((at, _)) => line.split_at(at),
@@ -29,19 +29,19 @@ pub fn of_story(line: &str) -> Vec<String> {
         [client, step, outcome] => format!("{head}{client:<8}  {step:<42}  {outcome}"),
         _ => format!("{head}{}", parts.join("  ")),
     };
-    if line.chars().count() <= WIDTH {
+    if line.chars().count() <= width {
         return vec![line];
     }
     // The columns give way where there is too much to tell.
-    wrapped(&format!("{head}{}", parts.join("  ")), STORY)
+    wrapped(&format!("{head}{}", parts.join("  ")), STORY, width)
 }
 
 /// A line on as many lines as it needs, each further one set in. A word that is too long for a line stands
 /// whole: commands are copied.
-pub fn wrapped(line: &str, indent: usize) -> Vec<String> {
+pub fn wrapped(line: &str, indent: usize, width: usize) -> Vec<String> {
     let (mut lines, mut rest) = (Vec::new(), line.to_string());
-    while rest.chars().count() > WIDTH {
-        let end = rest.char_indices().nth(WIDTH).map_or(rest.len(), |(at, _)| at);
+    while rest.chars().count() > width {
+        let end = rest.char_indices().nth(width).map_or(rest.len(), |(at, _)| at);
         let set_in = rest.len() - rest.trim_start().len();
         let first = set_in.max(indent.min(end));
         let is_boundary = rest.is_char_boundary(first);
@@ -54,27 +54,32 @@ pub fn wrapped(line: &str, indent: usize) -> Vec<String> {
     lines
 }
 
-/// Whether lines have colour.
+/// How lines are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Paint(bool);
+pub struct Screen {
+    /// Columns of a line, as far as words allow.
+    pub width: usize,
+    /// Whether what matters most is coloured.
+    pub has_colour: bool,
+}
 
-impl Paint {
-    /// No colour.
-    pub const PLAIN: Paint = Paint(false);
+impl Screen {
+    /// No colour, and as many columns as a file has.
+    pub const PLAIN: Screen = Screen { width: host::COLUMNS_MAX, has_colour: false };
     /// Colour.
-    pub const COLOURED: Paint = Paint(true);
+    pub const COLOURED: Screen = Screen { has_colour: true, ..Screen::PLAIN };
 
-    /// Colour if standard output is a terminal and nobody has asked for none.
-    pub fn of_stdout() -> Paint {
+    /// What standard output is: with colour if it is a terminal and nobody has asked for none.
+    pub fn of_stdout() -> Screen {
         let is_refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Paint(!is_refused && io::stdout().is_terminal())
+        Screen { width: host::columns(), has_colour: !is_refused && io::stdout().is_terminal() }
     }
 
     /// A line of a failure with its colour.
     pub fn line(self, line: &str) -> String {
         let is_crash = || line.split_whitespace().nth(1) == Some("crash");
         let (code, len) = match line {
-            _ if !self.0 => return line.to_string(),
+            _ if !self.has_colour => return line.to_string(),
             line if line.starts_with("FAIL ") => ("1;31", line.len()),
             line if line.starts_with("  expected ") => ("32", "  expected".len()),
             line if line.starts_with("  actual ") => ("31", "  actual".len()),
@@ -93,12 +98,12 @@ mod tests {
     #[test]
     fn long_lines_go_on_below_and_no_word_is_cut() {
         let line = format!("{:<14} {:<8} {}", "t+0.000s", "crash", "abcdefg ".repeat(20));
-        let lines = of_story(&line);
-        assert!(lines.len() == 3 && lines.iter().all(|line| line.len() <= WIDTH), "{lines:?}");
+        let lines = of_story(&line, 100);
+        assert!(lines.len() == 3 && lines.iter().all(|line| line.len() <= 100), "{lines:?}");
         let words: Vec<&str> = lines.iter().flat_map(|line| line.split_whitespace()).collect();
         assert_eq!(words, line.split_whitespace().collect::<Vec<_>>());
         assert!(lines[1].starts_with(&format!("{:STORY$}abcdefg", "")));
         let long = "\u{e9}".repeat(300);
-        assert_eq!(wrapped(&long, 13), [long]);
+        assert_eq!(wrapped(&long, 13, 80), [long]);
     }
 }

@@ -8,10 +8,11 @@ use super::diff::{self, Part};
 use super::records::{Record, standings};
 use super::scenes::Scenes;
 use super::tables::Table;
-use super::text::{counted, island, shown, shown_lines};
+use super::text::{island, shown, shown_lines};
 use super::timeline::{Lane, Timeline};
 use super::{Frame, REPORT_JS, named};
 use crate::bundle::{CRASHES, OUTCOME, PLAN, Recorded, STORY, TRACE};
+use crate::faults;
 use crate::plan::Plan;
 use crate::translate;
 use crate::verdict::{Finding, Verdict};
@@ -21,7 +22,6 @@ use std::fs;
 use std::io;
 use std::path::Path;
 use stormglass_model::violation;
-use stormglass_sim::{Effect, Ending, Fault, Survivors, When};
 
 const JS: &str = include_str!("timeline.js");
 /// Characters of an expected or actual value.
@@ -209,37 +209,9 @@ impl PlanView {
         PlanView {
             settings: settings.collect(),
             steps: plan.steps.iter().map(step).collect(),
-            faults: plan.faults.iter().map(fault_in_words).collect(),
+            faults: plan.faults.iter().map(|fault| shown(&faults::in_words(fault), 400)).collect(),
         }
     }
-}
-
-fn fault_in_words(fault: &Fault) -> String {
-    let Fault { effect, target, when } = fault;
-    let what = match effect {
-        Effect::Crash(Ending::PowerLoss(survivors)) => {
-            let kept = match survivors {
-                Survivors::None => "nothing pending kept".to_string(),
-                Survivors::All => "everything pending kept".to_string(),
-                Survivors::Prefix(count) => format!("the first {} kept", counted(*count, "change")),
-                Survivors::Subset(kept) => format!("{} kept", counted(kept.len(), "change")),
-                Survivors::TornLast(_) => "the last write torn".to_string(),
-                Survivors::Fates(_) | Survivors::Drawn(_) => "a part kept".to_string(),
-            };
-            format!("power loss, {kept}")
-        }
-        other => other.to_string(),
-    };
-    let words = |kind: serde_json::Value| kind.as_str().unwrap_or_default().to_string();
-    let op = target.op.map_or("operation".to_string(), |op| words(serde_json::json!(op)));
-    let at = match when {
-        When::Nth(n) => format!("at {op} {n}"),
-        When::FromNth(n) => format!("from {op} {n} on"),
-        When::Rate { per_million } => format!("at {per_million} of a million, each {op}"),
-    };
-    let file = target.file.map(|file| format!(" on a {} file", words(serde_json::json!(file))));
-    let scope = target.scope.as_ref().map(|scope| format!(", in {}", shown(scope, 200)));
-    format!("{what}, {at}{}{}", file.unwrap_or_default(), scope.unwrap_or_default())
 }
 
 /// The build as it was recorded, whatever it is made of.

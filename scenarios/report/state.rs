@@ -56,7 +56,8 @@ pub struct Entity {
     pub fields: BTreeMap<String, Field>,
 }
 
-/// How a field is kept.
+/// How a field is kept. A shape of the bundle's own and not the model's [`KeptRow`]: what lies in a folder is read by
+/// later builds, whatever becomes of the model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Field {

@@ -3,7 +3,8 @@
 //! **Invariant:** whoever looks changes nothing: a run that is looked at to its end has the trace that it has alone.
 
 use super::{PlayOptions, Run, play_looked_at};
-use crate::check::{Going, Judge, Stop};
+use crate::check::{Going, Judge, Part, Stop};
+use crate::patience::Bound;
 use crate::plan::{Plan, Step, Who};
 use crate::verdict::Played;
 use serde_json::{Value, json};
@@ -40,6 +41,22 @@ impl Pause<'_> {
 /// Whoever looks; with a break the run is left.
 pub type Look<'l> = &'l dyn Fn(&Pause<'_>) -> ControlFlow<()>;
 
+/// What is around a run.
+pub(super) struct Around<'a> {
+    /// Is told whose turn it is.
+    pub watch: &'a dyn Fn(Part),
+    /// Whoever looks on.
+    pub look: Option<Look<'a>>,
+    /// How much it may do.
+    pub bound: Bound,
+}
+
+impl Default for Around<'_> {
+    fn default() -> Self {
+        Around { watch: &|_| {}, look: None, bound: Bound::WHOLE }
+    }
+}
+
 /// What came of a run that was looked at.
 pub struct LookedAt {
     /// As far as it was played.
@@ -57,7 +74,7 @@ pub fn play_step_by_step(
     options: PlayOptions,
     look: Look<'_>,
 ) -> Result<LookedAt, WorldError> {
-    play_looked_at(plan, options, &|_| {}, Some(look))
+    play_looked_at(plan, options, &Around { look: Some(look), ..Around::default() })
 }
 
 impl Run<'_> {

@@ -1,6 +1,7 @@
 //! Gentler faults: a crash that loses less that has to be told, one strike in place of many.
 
 use crate::plan::{Action, Plan};
+use crate::trail::Drawn;
 use stormglass_sim::disk::Fate;
 use stormglass_sim::{Effect, Ending, Survivors, When};
 
@@ -52,6 +53,39 @@ fn strikes(plan: &Plan, at: usize) -> Vec<Plan> {
         tried
     };
     single.into_iter().map(with).collect()
+}
+
+/// Whether a plan leaves the state of a crash to be drawn.
+pub(super) fn is_drawn(plan: &Plan) -> bool {
+    let mut plan = plan.clone();
+    drawn_states(&mut plan).next().is_some()
+}
+
+/// The plan with what its drawn states came to, by their numbers; nothing when none of them came about.
+pub(super) fn spelled_out(plan: &Plan, drawn: &[Drawn]) -> Option<Plan> {
+    let mut spelled = plan.clone();
+    for survivors in drawn_states(&mut spelled) {
+        let Survivors::Drawn(number) = *survivors else { continue };
+        if let Some(one) = drawn.iter().find(|one| one.number == number) {
+            *survivors = Survivors::of(&one.fates);
+        }
+    }
+    (spelled != *plan).then_some(spelled)
+}
+
+fn drawn_states(plan: &mut Plan) -> impl Iterator<Item = &mut Survivors> {
+    let of_faults = plan.faults.iter_mut().filter_map(|fault| match &mut fault.effect {
+        Effect::Crash(ending) => Some(ending),
+        _ => None,
+    });
+    let of_steps = plan.steps.iter_mut().filter_map(|step| match &mut step.action {
+        Action::Crash { ending } => Some(ending),
+        _ => None,
+    });
+    of_faults.chain(of_steps).filter_map(|ending| match ending {
+        Ending::PowerLoss(survivors @ Survivors::Drawn(_)) => Some(survivors),
+        _ => None,
+    })
 }
 
 /// What is gentler than an ending, the gentlest first.

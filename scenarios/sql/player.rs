@@ -3,6 +3,9 @@
 use super::database::{TABLE, ask_time_and_number, body, drain, look, read_all, said, word};
 use super::oracle::{Change, Oracle, State, in_words, one_of};
 use super::script::{Script, Step};
+use crate::planted::{self, Place};
+use crate::threads::Threads;
+use crate::times::rfc3339;
 use crate::verdict::{Finding, Outcome, Played, Verdict, count_faults};
 use libsql::Connection;
 use std::collections::BTreeMap;
@@ -20,10 +23,13 @@ pub fn play(script: &Script, keep_trace: bool) -> Result<Played, WorldError> {
     let options = WorldOptions { disk: script.disk, keep_trace, ..WorldOptions::default() };
     let world = World::new(script.seed.0, options)?;
     let mut player = Player::new(script, &world);
+    let threads = Threads::now();
     let verdict = match block_on(player.play()) {
         Ok(()) => Verdict::Passed,
         Err(finding) => Verdict::Violated(finding),
     };
+    // Whatever else was found, nobody can be accused of it.
+    let verdict = threads.started().map_or(verdict, Verdict::HarnessBroken);
     let disk = matches!(verdict, Verdict::Violated(_)).then(|| world.image());
     let (mut counts, story) = (player.counts, player.story);
     count_faults(&mut counts, &world.ledger());
@@ -395,8 +401,8 @@ impl<'a> Player<'a> {
         match (before_ms..=after_ms).contains(&utc_ms) {
             true => Ok(()),
             false => {
-                let expected = format!("{before_ms} to {after_ms} ms");
-                Err(self.broken("sql-reads-the-simulated-clock", &expected, utc_ms.to_string()))
+                let expected = format!("{} to {}", rfc3339(before_ms, 0), rfc3339(after_ms, 0));
+                Err(self.broken("sql-reads-the-simulated-clock", &expected, rfc3339(utc_ms, 0)))
             }
         }
     }
@@ -447,7 +453,10 @@ impl<'a> Player<'a> {
     }
 
     fn answer(&mut self, connection: usize, what: &str, said: &'static str) {
-        let who = format!("connection {}", connection % self.clients.len().max(1));
+        let mut who = format!("connection {}", connection % self.clients.len().max(1));
+        if let Some(value) = planted::at(Place::Name) {
+            who += &format!(" {value:x}");
+        }
         self.world.request(&who, what);
         self.world.answer(&who, said);
         *self.counts.entry(format!("answer {said}")).or_default() += 1;

@@ -137,12 +137,11 @@ fn a_plan_that_is_none_is_refused_with_file_and_place() {
 #[test]
 fn a_file_that_cannot_be_read_is_named() {
     let missing = concat!(env!("CARGO_TARGET_TMPDIR"), "/no-such-plan.json");
-    let expected = format!("{missing}: No such file or directory (os error 2)");
-    assert_eq!(refused(&["replay", missing]), expected);
-    let folder = env!("CARGO_TARGET_TMPDIR");
-    // A folder is read as a bundle.
-    let expected = format!("{folder}/plan.json: No such file or directory (os error 2)");
-    assert_eq!(refused(&["replay", folder]), expected);
+    let what = "no folder of a bundle (with plan.json and outcome.json), and no plan's file";
+    for path in [missing, env!("CARGO_TARGET_TMPDIR")] {
+        assert_eq!(refused(&["replay", path]), format!("{path}: {what}"));
+        assert_eq!(refused(&["shrink", path]), format!("{path}: {what}"));
+    }
 }
 
 #[test]

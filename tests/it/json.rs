@@ -164,8 +164,26 @@ fn specs_that_are_read_and_driven_and_the_list() {
     assert!(list["result"]["invariants"].as_array().is_some_and(|all| all.len() > 20));
 }
 
-/// A server that does not come up: nobody is accused, and the answer has the shape of any other. (One that does is
-/// in the module `live`.)
+/// Goal: a live run says as JSON what it asked and what it was told, in the shape of the schema. Method: the deployed
+/// server, killed twice.
+#[test]
+fn a_live_run_whose_server_comes_up() {
+    let run = folder("json-live-up");
+    let server = words(crate::live::program());
+    let asked =
+        ["live", "--server", server, "--kills", "2", "--seed", "7", "--folder", words(&run)];
+    let live = told(&asked, 0);
+    let result = &live["result"];
+    assert!(result["harness_broken"].is_null() && result["seed"] == "0x7", "{live}");
+    let report = &result["report"];
+    assert_eq!((&report["kills"], &report["violations"]), (&2.into(), &Value::Array(Vec::new())));
+    let count = |name: &str| report[name].as_u64().expect("a number");
+    assert!(count("acknowledged") > 2 && count("events") >= count("kills"), "{live}");
+    let answered = count("acknowledged") + count("rejected") + count("in_doubt");
+    assert!(answered <= count("requests") && count("readings") > 0, "{live}");
+}
+
+/// A server that does not come up: nobody is accused, and the answer has the shape of any other.
 #[test]
 fn a_live_run_whose_server_does_not_come_up() {
     let out = folder("json-live");

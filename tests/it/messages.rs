@@ -75,12 +75,16 @@ fn every_message_about_a_bundle() {
     let no_json = || serde_json::from_str::<u32>("{").expect_err("it is none");
     let errors = [
         BundleError::Read { path: path(), why: std::io::ErrorKind::NotFound.into() },
+        BundleError::None { path: "findings/9f3c2a1b".into() },
         BundleError::Plan { path: path(), why: PlanError::StepId(3) },
         BundleError::Shape { path: path(), what: "outcome", why: no_json() },
     ];
     for error in &errors {
         match error {
-            BundleError::Read { .. } | BundleError::Plan { .. } | BundleError::Shape { .. } => {}
+            BundleError::Read { .. }
+            | BundleError::None { .. }
+            | BundleError::Plan { .. }
+            | BundleError::Shape { .. } => {}
         }
     }
     assert_snapshot!(lines(errors));

@@ -20,6 +20,8 @@ use stormglass_sim::Seed;
 
 /// What a child of this test plants.
 const PLANT: &str = "STORMGLASS_TEST_PLANT";
+/// Which scenario it plays.
+const SCENARIO: &str = "STORMGLASS_PLANTED_SCENARIO";
 
 /// Nanoseconds of the host's clock, by a system call that the simulated runtime does not see.
 fn raw_clock() -> u64 {
@@ -86,7 +88,8 @@ fn a_child_plays_what_it_is_told() {
     planted::plant(plant(&name));
     threads::watch();
     let options = PlayOptions { keep_trace: true, checks: true };
-    let played = scenario::play("overflow", Seed(16), &Settings::default(), options)
+    let scenario = std::env::var(SCENARIO).unwrap_or("overflow".to_string());
+    let played = scenario::play(&scenario, Seed(16), &Settings::default(), options)
         .expect("a scenario's name")
         .expect("this process has no other world");
     let mut out = std::io::stdout().lock();
@@ -180,22 +183,26 @@ fn an_address_that_reaches_the_trace_is_reported_with_the_record() {
     assert_eq!(names(&parting), ["label"], "{parting:?}");
 }
 
-/// Goal: a thread in a run is noticed, whoever starts it. Method: one by pthread_create, which no runtime sees.
+/// Goal: a thread in a run is noticed, whoever starts it. Method: one by pthread_create, which no runtime sees, in a
+/// run of the platform and in one of the control.
 #[test]
 fn a_thread_that_c_code_starts_in_a_run_accuses_nobody() {
     if !Path::new("/proc/self/task").exists() {
         println!("SKIPPED: there is no /proc here");
         return;
     }
-    let output = child("C thread").output().expect("this binary runs");
-    let text = String::from_utf8(output.stdout).expect("text");
-    assert!(
-        line(&text, "verdict").starts_with("HARNESS BROKEN a thread was started in the run (`"),
-        "{text}"
-    );
-    let output = child("nothing").output().expect("this binary runs");
-    let text = String::from_utf8(output.stdout).expect("text");
-    assert_eq!(line(&text, "verdict"), "passed");
+    for scenario in ["overflow", scenario::SQL] {
+        let told = |plant: &str| {
+            let output = child(plant).env(SCENARIO, scenario).output().expect("this binary runs");
+            String::from_utf8(output.stdout).expect("text")
+        };
+        let text = told("C thread");
+        assert!(
+            line(&text, "verdict").starts_with("HARNESS BROKEN a thread was started in the run (`"),
+            "{scenario}: {text}"
+        );
+        assert_eq!(line(&told("nothing"), "verdict"), "passed");
+    }
 }
 
 /// Goal: the standard library's threads are named for what they are, and are nobody's finding. Method: the command.

@@ -247,7 +247,7 @@ fn a_run_by_key_has_the_trace_that_it_has_alone() {
     assert!(told.contains("next         at once: step 2  client 1  Create tenant-1/s1 "), "{told}");
     assert!(!told.contains("next         step 4 "), "c asks no more: {told}");
     assert!(told.contains("  the model has not heard of it\n"), "{told}");
-    assert!(told.contains("Enter: play it"), "{told}");
+    assert!(told.contains("Enter: play the next"), "{told}");
 }
 
 #[test]

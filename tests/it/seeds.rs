@@ -5,7 +5,7 @@
 //! `MADSIM_TEST_NUM` (how many), `MADSIM_TEST_JOBS` (processes), `MADSIM_TEST_CHECK_DETERMINISM` (compares
 //! two processes for each of them).
 
-use crate::command::{passed, plans_in, stormglass};
+use crate::command::{assert_committed, broken, passed, plans_in, stormglass};
 use std::env;
 use std::io::{self, Write};
 use std::num::NonZero;
@@ -73,6 +73,25 @@ fn plans_that_once_failed_pass_for_ever() {
     for (name, path) in plans_in("regressions") {
         let told = passed(&["replay", path.to_str().expect("a path of plain letters")]);
         assert_eq!(moved(&name, &told), None);
+    }
+}
+
+/// Goal: whoever meets a kept plan reads what it is for. Method: each has its story beside it. That of a plan which
+/// failed before stories were kept begins with what was wrong, in words, and goes on with its run as it is told today.
+#[test]
+fn every_regression_has_its_story() {
+    for (name, path) in plans_in("regressions") {
+        let story = std::fs::read_to_string(path.with_extension("txt"));
+        let story = story.unwrap_or_else(|why| panic!("{name} has no story: {why}"));
+        if story.starts_with("FAIL ") {
+            assert!(broken(&story).starts_with('I'), "{story}");
+            continue;
+        }
+        let (wrong, _) = story.split_once("\n\n").expect("what was wrong, and a blank line");
+        assert!(wrong.starts_with("FAILED "), "{story}");
+        let told = passed(&["replay", path.to_str().expect("a path of plain letters")]);
+        let run = told.split("\n\n").nth(1).expect("its settings, and then its run");
+        assert_committed(&format!("tests/regressions/{name}.txt"), &format!("{wrong}\n\n{run}\n"));
     }
 }
 

@@ -8,8 +8,14 @@ use crate::command::{
 use std::collections::BTreeSet;
 use std::fs;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
-use stormglass_scenarios::plan::Plan;
+use stormglass_scenarios::patience::Bound;
+use stormglass_scenarios::plan::{Action, Plan, Step};
+use stormglass_scenarios::shrink::shrink_in;
+use stormglass_scenarios::verdict::Signature;
+use stormglass_scenarios::workers::{Crew, Order};
 use stormglass_scenarios::workload::draw::use_other_generator;
 use stormglass_scenarios::{defects, scenario};
 use stormglass_sim::{Digest, Seed};
@@ -70,35 +76,69 @@ fn two_defects_planted_together_keep_two_signatures() {
     assert_eq!(suffices, BTreeSet::from(both));
 }
 
-/// Host ticks of the processor that a process has used.
-fn ticks(process: u32) -> u64 {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-    let fields = stat.rsplit_once(") ").map_or("", |(_, fields)| fields);
-    fields.split(' ').nth(11).and_then(|ticks| ticks.parse().ok()).unwrap_or(0)
-}
-
 fn children(parent: u32) -> Vec<u32> {
     let path = format!("/proc/{parent}/task/{parent}/children");
     let text = fs::read_to_string(path).unwrap_or_default();
     text.split_whitespace().filter_map(|number| number.parse().ok()).collect()
 }
 
-/// Waits until the workers of a process have worked for so long.
+/// Bytes that the workers of a process have written: whole outcomes.
+fn answered_bytes(process: u32) -> u64 {
+    let of_one = |worker: u32| -> Option<u64> {
+        let told = fs::read_to_string(format!("/proc/{worker}/io")).ok()?;
+        told.lines().find_map(|line| line.strip_prefix("wchar: "))?.parse().ok()
+    };
+    children(process).into_iter().filter_map(of_one).sum()
+}
+
+/// Waits until a worker of a process has answered more than its first order.
 #[expect(
     clippy::disallowed_methods,
     reason = "other processes are waited for; no run is in this one"
 )]
-fn has_worked(process: &Child, enough: u64) {
-    for _ in 0..6_000 {
-        if children(process.id()).into_iter().map(ticks).sum::<u64>() >= enough {
-            return;
+fn has_answered_twice(process: &Child) {
+    let mut first = 0;
+    for _ in 0..60_000 {
+        match answered_bytes(process.id()) {
+            bytes if first > 0 && bytes > first => return,
+            bytes => first = first.max(bytes),
         }
-        std::thread::sleep(Duration::from_millis(10));
+        std::thread::sleep(Duration::from_millis(1));
     }
     panic!("waited in vain");
 }
 
-/// Goal: whoever has seen enough keeps what there is. Method: Ctrl-C in the middle of a long plan.
+/// Goal: whoever has seen enough keeps what there is. Method: a crew that is stopped after so many tries, whatever the
+/// host is at: what is left is what those tries came to.
+#[test]
+fn a_stopped_shrink_keeps_the_best_of_its_tries() {
+    let plan = scenario::plan("ttl", Seed(18), &scenario::Settings::default()).expect("it");
+    let arguments = ["worker", "--defect", "first-writer-ttl"].map(str::to_string);
+    let crew = Crew::new(env!("CARGO_BIN_EXE_stormglass").into(), arguments.to_vec());
+    let outcome = crew.solo().play(&Order::plan(&plan)).expect("it starts").expect("not stopped");
+    assert_eq!(outcome.verdict.exit_code(), 1, "{}", outcome.verdict.in_words());
+    let shrink_until = |tries: u64| {
+        let crew = Crew { stop: Arc::default(), ..crew.clone() };
+        let mut best = plan.clone();
+        let (least, shrunk) = shrink_in(&mut crew.solo(), &plan, &outcome, &mut |so_far, count| {
+            best.clone_from(so_far);
+            crew.stop.store(count >= tries, Ordering::Relaxed);
+        })
+        .expect("workers start");
+        assert_eq!(least.to_json(), Plan { swarm: None, ..best }.to_json());
+        (least, shrunk)
+    };
+    let (whole, all) = shrink_until(u64::MAX);
+    for tries in [1, 4, 9] {
+        let (least, shrunk) = shrink_until(tries);
+        assert_eq!(shrunk.run_count, tries, "{shrunk}");
+        assert!(least.steps.len() >= whole.steps.len() && shrunk.run_count < all.run_count);
+        let again = crew.solo().play(&Order::plan(&least)).expect("it starts").expect("it ends");
+        assert_eq!(Signature::of(&again.verdict), Signature::of(&outcome.verdict));
+    }
+}
+
+/// Goal: Ctrl-C does that. Method: an interrupt once the first try was judged, in the middle of a long plan.
 #[test]
 fn an_interrupted_shrink_keeps_the_best_so_far() {
     let checkout = folder("interrupted", "");
@@ -107,7 +147,7 @@ fn an_interrupted_shrink_keeps_the_best_so_far() {
     let mut shrink = Command::new(env!("CARGO_BIN_EXE_stormglass"));
     shrink.arg("shrink").args(what).args(defect).current_dir(&checkout);
     let shrink = shrink.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
-    has_worked(&shrink, 20);
+    has_answered_twice(&shrink);
     let interrupt = format!("kill -INT {}", shrink.id());
     assert!(Command::new("sh").args(["-c", &interrupt]).status().expect("a shell").success());
     let output = shrink.wait_with_output().expect("it ends");
@@ -116,14 +156,79 @@ fn an_interrupted_shrink_keeps_the_best_so_far() {
     let bundle = line(&told, "minimal      cargo stormglass replay ");
     let replayed = stormglass_in(&checkout, &["replay", bundle]);
     assert_eq!((replayed.code, broken(&replayed.out)), (Some(1), broken(&told)));
-    // The same without Ctrl-C takes more runs, and comes to the same failure.
-    let whole = stormglass_in(&checkout, &[&["shrink"], &what[..], &defect].concat());
-    assert_eq!((whole.code, broken(&whole.out)), (Some(1), broken(&told)));
-    let runs = |told: &str| -> u64 {
-        let words = line(told, "  shrunk").split_once('(').expect("runs").1;
-        words.split(' ').next().and_then(|count| count.parse().ok()).expect("a number")
+}
+
+/// A plan whose work takes so long: a sweep every millisecond.
+fn busy(ms: i64) -> Plan {
+    let mut plan = scenario::plan("ttl", Seed(3), &scenario::Settings::default()).expect("it");
+    plan.faults.clear();
+    plan.sweep_interval_ms = Some(1);
+    plan.steps = vec![Step::alone(90, 1, Action::Wait { ms })];
+    plan
+}
+
+/// Goal: how long a try may go on is a matter of simulated work. Method: a run of a hundred thousand steps, which is
+/// one without end for whoever allows half of them, and for nobody else.
+#[test]
+fn a_try_is_bounded_by_what_it_does() {
+    let crew = Crew::new(env!("CARGO_BIN_EXE_stormglass").into(), vec!["worker".to_string()]);
+    let play = |bound| {
+        let order = Order { bound, ..Order::plan(&busy(100_000)) };
+        crew.solo().play(&order).expect("a worker starts").expect("nobody stops it").verdict
     };
-    assert!(runs(&told) < runs(&whole.out), "{told}{}", whole.out);
+    assert_eq!(play(None).exit_code(), 0);
+    let bounded = play(Some(Bound::LEAST));
+    let signature = Signature::of(&bounded).expect("it fails");
+    assert_eq!((&*signature.invariant, &*signature.place), ("I21", "goes on for ever"));
+    assert!(bounded.in_words().contains("50000 steps of its tasks within one wait"));
+}
+
+/// A plan that fails without any defect: it asks for more simulated days than a run may have.
+fn endless() -> Plan {
+    let mut plan = scenario::plan("ttl", Seed(3), &scenario::Settings::default()).expect("it");
+    plan.faults.clear();
+    plan.sweep_interval_ms = None;
+    let day_ms = 86_400_000;
+    plan.steps.insert(2, Step::alone(90, 1, Action::Wait { ms: 500 * day_ms }));
+    plan
+}
+
+/// Goal: what failed once is kept where every test run plays it, with its story, and nothing else changes. Method: a
+/// copy of that folder of the checkout, and a plan that fails without a defect, under the path as it is documented.
+#[test]
+fn a_regression_is_saved_beside_those_that_are_there() {
+    let checkout = folder("regressions", "tests/regressions");
+    let there = checkout.join("tests/regressions");
+    for (name, path) in plans_in("regressions") {
+        fs::copy(path, there.join(name + ".json")).expect("it can be copied");
+    }
+    let files = || -> BTreeSet<String> {
+        let entries = fs::read_dir(&there).expect("a folder").map(|entry| entry.expect("an entry"));
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+    };
+    let before = files();
+    fs::write(checkout.join("plan.json"), endless().to_json()).expect("it can be written");
+    let Ran { code, out, err } = stormglass_in(&checkout, &["shrink", "plan.json", "--save"]);
+    assert_eq!((code, err.as_str()), (Some(1), ""), "{out}");
+    let kept = line(&out, "kept");
+    assert!(kept.starts_with("tests/regressions/i21-") && kept.ends_with(".json"), "{out}");
+    let (story, after) = (kept.replace(".json", ".txt"), files());
+    let names =
+        [kept, &story].map(|path| path.trim_start_matches("tests/regressions/").to_string());
+    assert_eq!(after.difference(&before).cloned().collect::<BTreeSet<_>>(), BTreeSet::from(names));
+    assert!(before.is_subset(&after));
+    // The story is what was told, and the plan as it lies there fails so.
+    let story = fs::read_to_string(checkout.join(story)).expect("its story");
+    assert_eq!(broken(&story), "I21 no panic: goes on for ever");
+    assert_eq!(out.lines().next(), story.lines().next());
+    let replayed = stormglass_in(&checkout, &["replay", kept]);
+    assert_eq!((replayed.code, broken(&replayed.out)), (Some(1), broken(&story)));
+    // The same path spelled out is the same place.
+    let again = ["shrink", "plan.json", "--save", "tests/regressions", "--json"];
+    let Ran { code, out, .. } = stormglass_in(&checkout, &again);
+    let told: serde_json::Value = serde_json::from_str(&out).expect("one JSON object");
+    assert_eq!((code, told["result"]["kept"].as_str()), (Some(1), Some(kept)));
+    assert_eq!(files(), after);
 }
 
 /// Goal: what is kept is the plan and what a person was told of it. Method: a folder of the test's own; the

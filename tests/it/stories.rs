@@ -80,6 +80,7 @@ fn docs_stories_are_what_two_commands_print() {
         assert_eq!((code, err.as_str()), (Some(1), ""), "{name}\n{}\n{out}", found.out);
         let story = masked(&out);
         is_one_screen(&story);
+        is_plain(&story);
         // The campaign has told the same failure.
         assert!(found.out.contains(broken(&out)), "{}", found.out);
         assert_committed(&format!("docs/stories/{name}.txt"), &story);
@@ -96,6 +97,37 @@ fn is_one_screen(story: &str) {
         story.contains("\n  replayed   twice in fresh processes, traces identical\n"),
         "{story}"
     );
+}
+
+/// Goal: what was expected and found reads as words and times. Method: the source of whoever says it, for values as
+/// Rust prints them and times as numbers; so do the stories themselves, above.
+#[test]
+fn no_check_tells_a_value_as_the_program_has_it() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let (mut raw, mut file_count) = (Vec::new(), 0);
+    for folder in ["model", "scenarios/check"] {
+        for entry in std::fs::read_dir(root.join(folder)).expect("a folder of the checkout") {
+            let path = entry.expect("an entry").path();
+            if path.extension().is_none_or(|end| end != "rs") || path.ends_with("self_test.rs") {
+                continue;
+            }
+            file_count += 1;
+            let text = std::fs::read_to_string(&path).expect("a source");
+            let text = text.split("#[cfg(test)]").next().unwrap_or_default();
+            let is_raw = |line: &&str| line.contains(":?}") || line.contains("_ms} ms");
+            raw.extend(text.lines().filter(is_raw).map(|line| format!("{path:?}: {line}")));
+        }
+    }
+    assert!(file_count > 30, "{file_count} sources");
+    assert_eq!(raw, Vec::<String>::new());
+}
+
+/// No value as Rust prints it, and no time as a number of milliseconds.
+fn is_plain(story: &str) {
+    let is_digits = |word: &str| word.len() >= 12 && word.bytes().all(|byte| byte.is_ascii_digit());
+    let words = || story.split(|letter: char| !letter.is_ascii_alphanumeric());
+    let raw: Vec<&str> = words().filter(|word| is_digits(word) || *word == "Some").collect();
+    assert_eq!(raw, Vec::<&str>::new(), "{story}");
 }
 
 /// A kept plan fails with its defect, and passes without.

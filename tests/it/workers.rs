@@ -3,6 +3,7 @@
 
 use std::ops::ControlFlow;
 use std::time::Duration;
+use stormglass_scenarios::campaign::canary::{self, Canary};
 use stormglass_scenarios::verdict::{Outcome, Verdict};
 use stormglass_scenarios::workers::{Crew, Ended};
 use stormglass_sim::Seed;
@@ -94,4 +95,24 @@ fn a_worker_may_complain_more_than_a_pipe_holds() {
         pass $seed
     done";
     assert_eq!(ends(&outcomes(script, PATIENT)), ["passed"; 3]);
+}
+
+/// Goal: only a promise that is found broken is a canary that is red. Method: workers that pass every seed, that die of
+/// each in another way, and that find something at the third.
+#[test]
+fn a_canary_that_does_not_turn_red_is_missed_and_no_death_stands_for_it() {
+    let watched = |script: &str| {
+        let arguments = vec!["-c".to_string(), format!("{PASSES}\n{script}")];
+        let crew = Crew { silence_max: PATIENT, ..Crew::new("sh".into(), arguments) };
+        canary::watch(&crew, 1, 1).expect("a shell starts")
+    };
+    assert_eq!(watched("while read seed; do pass $seed; done"), Canary::Missed);
+    assert_eq!(watched("read seed; echo \"$$\" >&2; exit 2"), Canary::Missed);
+    let finds = r#"n=0; while read seed; do n=$((n+1)); if [ $n -lt 3 ]; then pass $seed; else
+        found='{"invariant":"I5","statement":"s","place":"row missing","step_kind":"get","subject":"",'
+        found=$found'"expected":"","actual":"","because":""}'
+        echo "{\"verdict\":{\"violated\":$found},\"fingerprint\":\"f\",\"op_count\":1,\"counts\":{}}"
+    fi; done"#;
+    let Canary::Found { seed_count, signature } = watched(finds) else { panic!("it was found") };
+    assert_eq!((seed_count, signature.to_string()), (3, "I5 at get: row missing".to_string()));
 }

@@ -82,6 +82,9 @@ pub fn play(source: &Source, path: &Path, manner: &Manner<'_>) -> Result<Seen, E
         return Err("a script of scenario `sql` has no steps to stop at".into());
     };
     manner.until.map_or(Ok(()), |until| until.check(plan))?;
+    if manner.by_key {
+        say(format!("{KEYS}\n"));
+    }
     let eyes = Eyes { manner, told_count: 0, goes_on: !manner.by_key, left: None };
     let eyes = RefCell::new(eyes);
     let options = PlayOptions { keep_trace: false, checks: true };
@@ -120,9 +123,7 @@ impl Eyes<'_> {
                 Key::GoOn => self.goes_on = true,
                 Key::Leave => return self.leave(pause),
                 Key::Show => show(pause),
-                Key::Other => say(
-                    "  Enter: play it, s: what the model knows of its entity, c: go on to the end, q: stop",
-                ),
+                Key::Other => say(KEYS),
             }
         }
         ControlFlow::Continue(())
@@ -152,6 +153,9 @@ fn next(steps: &[Step]) -> String {
         steps => format!("at once: {}", steps.iter().map(words).collect::<Vec<_>>().join("; ")),
     }
 }
+
+/// What a person can type.
+const KEYS: &str = "keys         Enter: play the next, s: what the model knows of its entity, c: go on to the end, q: stop";
 
 enum Key {
     Next,

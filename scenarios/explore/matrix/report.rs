@@ -3,6 +3,7 @@
 use super::judge::{INVARIANTS, Marks};
 use super::script::{self, Played};
 use super::{End, Expectation, STATES_MAX, Setting};
+use crate::verdict::Verdict;
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
 
@@ -56,6 +57,11 @@ impl Cell {
         .collect()
     }
 
+    /// Whether it was not seen to lose what it may.
+    fn is_blind(&self) -> bool {
+        self.broken_at.iter().zip(self.expected.loses).any(|(at, loses)| loses && at.is_none())
+    }
+
     fn is_red(&self) -> bool {
         !self.differences().is_empty()
     }
@@ -105,9 +111,12 @@ impl Matrix {
         self.cells.iter().flat_map(Cell::differences).collect()
     }
 
-    /// 0, or 1 when something is not as the table says.
+    /// 0, 1 when a setting loses what it must keep, and 3 when one was not seen to lose what it may: such a control
+    /// has not turned red, so that nobody knows what the others are worth.
     pub fn exit_code(&self) -> u8 {
-        u8::from(!self.differences().is_empty())
+        let broken = Verdict::HarnessBroken(String::new()).exit_code();
+        let is_blind = self.cells.iter().any(Cell::is_blind);
+        if is_blind { broken } else { u8::from(!self.differences().is_empty()) }
     }
 
     /// The table in words. No host time is in it.
@@ -133,6 +142,9 @@ impl Matrix {
         let states: u64 = self.cells.iter().map(|cell| cell.states).sum();
         let verdict = match self.differences().len() {
             0 => "all as the table of expectations says".to_string(),
+            count if self.cells.iter().any(Cell::is_blind) => {
+                format!("HARNESS BROKEN {count} differences from the table of expectations")
+            }
             count => format!("{count} differences from the table of expectations"),
         };
         let cells = self.cells.len();

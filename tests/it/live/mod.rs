@@ -19,7 +19,7 @@ fn root() -> PathBuf {
 
 /// The server's program, built by the documented command: cargo knows whether it is older than its
 /// sources.
-fn program() -> &'static Path {
+pub fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
         let built = Command::new(env!("CARGO"))
