@@ -2,7 +2,9 @@
 
 mod guests;
 mod lifecycle;
+mod limits;
 mod outbox;
+mod owed;
 mod recovery;
 mod rivals;
 mod time;
