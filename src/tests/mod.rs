@@ -1,5 +1,6 @@
 //! The platform as a whole, on real files: what its clients see over restarts, damage and time.
 
+mod decisions;
 mod guests;
 mod lifecycle;
 mod limits;
