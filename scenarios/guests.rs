@@ -41,6 +41,8 @@ struct State {
     /// The boot that runs, and what the clock read while it did what rows are owed.
     boot: u32,
     readings: BTreeMap<Account, Span>,
+    /// When an actor was last asked on its account.
+    sent_ms: BTreeMap<Account, u64>,
     runs: BTreeMap<Spent, Run>,
     /// Runs of which something was learnt since the runner last asked.
     learnt: BTreeMap<Spent, Ran>,
@@ -71,7 +73,8 @@ impl State {
         let readings = readings.hull(Span::exactly(now.clock_ms));
         let ran = Ran { readings, lasted_ms: 0 };
         let (is_over, is_measured) = (false, false);
-        let begun = Run { account, began_ms: now.mono_ms, is_over, is_measured, ran };
+        let began_ms = self.sent_ms.get(&account).copied().unwrap_or(now.mono_ms);
+        let begun = Run { account, began_ms, is_over, is_measured, ran };
         self.learnt.insert(row(run), ran);
         self.runs.insert(row(run), begun);
     }
@@ -100,7 +103,7 @@ impl Guests {
 
     /// A task of `boot` comes to a point, or goes on from it: whatever it reads of the clock meanwhile is one
     /// of these readings, or lies between two.
-    pub fn passes(&self, boot: u32, point: &Point<'_>, now: Moment) {
+    pub fn passes(&self, (boot, goes_on): (u32, bool), point: &Point<'_>, now: Moment) {
         let Point { label, tenant, entity, origin } = *point;
         if origin != "outbox" && !origin.ends_with("/outbox") {
             return;
@@ -109,11 +112,13 @@ impl Guests {
         if state.boot != boot {
             state.boot = boot;
             state.readings.clear();
+            state.sent_ms.clear();
             state.runs.clear();
         }
         let account = (tenant.to_string(), entity.to_string(), origin.to_string());
-        // What was decided at the end of a run is asked for in the same breath.
-        if matches!(label, "mailbox.send" | "store.settle") {
+        // A run's time begins, and what was decided at its end is asked for, in the same breath.
+        if !goes_on && matches!(label, "mailbox.send" | "store.settle") {
+            state.sent_ms.insert(account.clone(), now.mono_ms);
             let State { runs, learnt, .. } = &mut *state;
             for (row, run) in runs.iter_mut().filter(|(_, run)| run.account == account) {
                 if run.is_over && !run.is_measured {

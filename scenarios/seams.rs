@@ -73,10 +73,10 @@ struct SimPoints {
 
 impl SimPoints {
     /// What guests are owed at a point is known by the time.
-    fn note(&self, point: &Point<'_>) {
+    fn note(&self, goes_on: bool, point: &Point<'_>) {
         if self.boot.is_alive() {
             let now = moment(&self.machine);
-            self.phases.guests().passes(self.boot.number(), point, now);
+            self.phases.guests().passes((self.boot.number(), goes_on), point, now);
         }
     }
 }
@@ -91,14 +91,14 @@ impl Points for SimPoints {
         let boot = self.boot.number();
         Box::pin(async move {
             let waiting = self.phases.races().waits(&point);
-            self.note(&point);
+            self.note(false, &point);
             self.points.reach(Label { boot, who, step: 0, point: label }).await;
             waiting.goes_on();
             // A store call runs within one poll from here on: its operations are this scope's.
             self.machine.enter(&scope(boot, label, origin));
             if self.machine.is_running() {
                 self.phases.point(&self.machine, &point);
-                self.note(&point);
+                self.note(true, &point);
             }
             if label.starts_with(GUEST) && self.boot.compute(label).is_err() {
                 // The process died while it computed: nothing of it goes on.

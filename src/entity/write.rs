@@ -55,13 +55,17 @@ impl Actor {
             let puts = distinct_puts(&bodies);
             match self.append((*event, after), &puts, terms.settles.as_ref(), now_ms).await? {
                 Appended::Yes => return self.finish(puts, bodies).await,
-                Appended::Violated(error) if attempt == 2 || defect!("lost-ack-rolls-back") => {
+                Appended::Violated(error) if defect!("lost-ack-rolls-back") => {
                     return Err(self.unavailable(&error));
                 }
-                Appended::Violated(_) => {
+                Appended::Violated(error) => {
                     // No probe stands here: only another program's event leads here, and a simulated file
-                    // has one server (`tests/rivals.rs` has the other).
+                    // has one server (`tests/rivals.rs` has the other). Given up or not, the journal is read
+                    // before the next answer.
                     self.loaded = None;
+                    if attempt == 2 {
+                        return Err(self.unavailable(&error));
+                    }
                     self.load().await?;
                 }
             }

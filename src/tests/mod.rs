@@ -6,6 +6,7 @@ mod lifecycle;
 mod limits;
 mod outbox;
 mod owed;
+mod passivation;
 mod recovery;
 mod rivals;
 mod time;

@@ -130,17 +130,54 @@ fn the_context_names_the_action_and_not_what_it_triggers() {
     });
 }
 
-/// Points of which one is passed when its gate is opened.
-struct Gate(&'static str, Semaphore);
+/// Points of which one is passed when its gate is opened: a label and an origin.
+struct Gate((&'static str, &'static str), Semaphore);
 
 impl Points for Gate {
     fn reach<'a>(&'a self, point: Point<'a>) -> BoxFuture<'a, ()> {
         Box::pin(async move {
-            if (point.label, point.origin) == (self.0, "outbox") {
+            if (point.label, point.origin) == self.0 {
                 self.1.acquire().await.unwrap().forget();
             }
         })
     }
+}
+
+#[test]
+fn an_action_stands_whoever_waits_for_it() {
+    run(async {
+        let world = world(modules(None));
+        let gate = Arc::new(Gate(("actor.take", "impatient"), Semaphore::new(0)));
+        let platform = world.start_with(Arc::clone(&gate) as Arc<dyn Points>);
+        ok(&platform.handle(create("a", json!({}))).await);
+        let asked = platform.handle(act("a", "Ring", json!({})).with_origin("impatient"));
+        tokio::select! {
+            biased;
+            _ = asked => panic!("nobody let it go on"),
+            () = world.clock.sleep(100) => {}
+        }
+        gate.1.add_permits(1);
+        world.clock.sleep(100).await;
+        assert_eq!(events(&platform, "a").await.len(), 2);
+    });
+}
+
+/// Goal: of two children of one event each has its own key, and a first action that is refused closes its row.
+#[test]
+fn two_children_of_one_event_are_two() {
+    run(async {
+        let world = world(modules(None));
+        let platform = world.start();
+        ok(&platform.handle(create("a", json!({}))).await);
+        ok(&platform.handle(act("a", "Twins", json!({}))).await);
+        settled(&world).await;
+        assert_eq!(ends(&world).await, ["done", "closed 404 UnknownAction"]);
+        let keys = "SELECT json_extract(payload, '$.idempotency_key') FROM events
+            WHERE entity_id <> 'a' ORDER BY 1";
+        let expected =
+            ["temper:Guest('a'):2:0", "temper:Guest('a'):2:0:initial", "temper:Guest('a'):2:1"];
+        assert_eq!(world.sql("acme", keys).await, expected);
+    });
 }
 
 /// Goal: a parent that is gone has no children any more. Method: it is deleted while the creation of its child
@@ -150,7 +187,7 @@ fn a_parent_that_is_deleted_before_its_child_is_there_has_none() {
     run(async {
         for (action, params) in [("Delegate", json!({})), ("DelegateTo", json!({"child": "c"}))] {
             let world = world(modules(None));
-            let gate = Arc::new(Gate("store.append", Semaphore::new(0)));
+            let gate = Arc::new(Gate(("store.append", "outbox"), Semaphore::new(0)));
             let platform = world.start_with(Arc::clone(&gate) as Arc<dyn Points>);
             ok(&platform.handle(create("a", json!({}))).await);
             ok(&platform.handle(act("a", action, params)).await);
