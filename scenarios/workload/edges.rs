@@ -1,4 +1,5 @@
-//! Motifs at the edges of what is owed: guests whose time is up, rows that wait for places, parents that go.
+//! Motifs at the edges: guests whose time is up, rows that wait for places, parents that go, commits that fail and
+//! fail again.
 //!
 //! **Invariant:** as of every motif: legal for a correct platform, whatever came before it. As with `rare`,
 //! whether a plan has one is drawn from a stream of its own: the plans of other seeds are what they were without.
@@ -14,11 +15,13 @@ use stormglass_sim::Seed;
 /// Plans that have one, in percent.
 const SHARE: u32 = 6;
 
-const MOTIFS: [(&str, Motif); 4] = [
+const MOTIFS: [(&str, Motif); 6] = [
     ("guest-over-time", guest_over_time),
     ("guest-at-a-deadline", guest_at_a_deadline),
     ("rows-without-a-place", rows_without_a_place),
     ("parents-that-go", parents_that_go),
+    ("unsettled-commits", unsettled_commits),
+    ("owed-in-doubt", owed_in_doubt),
 ];
 
 /// Adds what the seed draws, if it draws one, and returns its name.
@@ -82,6 +85,35 @@ fn rows_without_a_place(author: &mut Author) {
         author.push(Action::Get { who });
     }
     author.push(Action::Wait { ms: 31_000 });
+    author.push(Action::Get { who });
+}
+
+/// Commits of which nobody knows whether they are there, and whose settling fails as well (section 4, I11): what
+/// is shown afterwards is what a restart would find.
+fn unsettled_commits(author: &mut Author) {
+    let who = author.someone();
+    for _ in 0..3 {
+        let write = author.write(who);
+        let step = author.push(write);
+        author
+            .faults
+            .push(faults::failing_commits(&mut author.draw, format!("step {step}/append")));
+        for _ in 0..2 {
+            author.push(Action::Get { who });
+        }
+    }
+    end_boot(author);
+    author.push(Action::Get { who });
+}
+
+/// What is owed fails for some time, however often it is tried (I15): once it does not, it is done within a minute.
+fn owed_in_doubt(author: &mut Author) {
+    let who = author.someone();
+    let action = author.draw.pick(&["EchoMessage", "Provision", "Delegate"]);
+    let step = author.push(act(who, action));
+    let scope = format!("step {step}/outbox/append");
+    author.faults.push(faults::failing_commits(&mut author.draw, scope));
+    author.push(Action::Wait { ms: 10_000 });
     author.push(Action::Get { who });
 }
 
