@@ -186,10 +186,15 @@ impl World {
                 is_due.then(call).into_iter().collect()
             }
             Intended::Trigger(integration) => {
-                let spent = self.spent.get(&(event.sequence_nr, integration.name.to_owned()));
+                let run = (event.sequence_nr, integration.name.to_owned());
+                let spent = self.spent.get(&run);
+                let is_over_time =
+                    self.runs.get(&run).is_some_and(|ran| ran.lasted_ms >= integration.timeout_ms);
+                let spent = spent.filter(|_| !is_over_time);
                 let mut ends = match spent {
                     // It ran, and nobody has run it since.
                     Some(false) => Vec::new(),
+                    None if is_over_time => Vec::new(),
                     _ => self.guest_ends(event, integration, times),
                 };
                 ends.extend(spent.map(|_| Outcome::fault("fuel")));
@@ -211,7 +216,10 @@ impl World {
         integration: &Integration,
         times: Times<'_>,
     ) -> Vec<Outcome> {
-        let readings = times.clock.span(event.sent, times.now);
+        let run = (event.sequence_nr, integration.name.to_owned());
+        // One that is not known may have read at any time since its event.
+        let known = self.runs.get(&run).map(|ran| ran.readings);
+        let readings = known.unwrap_or_else(|| times.clock.span(event.sent, times.now));
         let read = |name: &str| self.readings(event.sequence_nr, name, readings);
         let mode = event.params.get("mode").and_then(|content| content.value().as_str());
         outcomes(integration.guest, &Seen { read: &read, mode, config: &integration.config })

@@ -23,7 +23,7 @@ use crate::ledger::Ledger;
 use crate::outbox_check::Settled;
 use crate::request::{Answer, Kind, Rejection, Request, Rules};
 use crate::violation::{Invariant, Mismatch, Violation};
-use crate::world::{Op, Search, World};
+use crate::world::{Op, Ran, Search, World};
 
 /// The steps that one search through possible pasts may take.
 const SEARCH_STEPS_MAX: u32 = 20_000;
@@ -158,6 +158,9 @@ impl Oracle {
         self.is_running = true;
         self.boot_began_ms = moment.mono_ms;
         self.ledgers.values_mut().for_each(Ledger::boot_started);
+        for world in self.entities.values_mut().flat_map(|tracked| &mut tracked.worlds) {
+            world.runs.clear();
+        }
         Ok(self.boot)
     }
 
@@ -185,6 +188,19 @@ impl Oracle {
     pub fn guest_spent(&mut self, key: &EntityKey, sequence_nr: u64, integration: &str) {
         for world in &mut self.tracked(key).worlds {
             world.spent.insert((sequence_nr, integration.to_owned()), false);
+        }
+    }
+
+    /// A guest that runs in this boot for the entity's event has read, or has ended. Told before its callback
+    /// can be seen: a boot runs it once, and none after the one whose callback is there.
+    pub fn guest_ran(
+        &mut self,
+        key: &EntityKey,
+        (sequence_nr, integration): (u64, &str),
+        ran: Ran,
+    ) {
+        for world in &mut self.tracked(key).worlds {
+            world.runs.insert((sequence_nr, integration.to_owned()), ran);
         }
     }
 

@@ -101,6 +101,15 @@ pub struct Ack {
     pub at: Mark,
 }
 
+/// What is known of a run of a guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ran {
+    /// The clock's readings when its state was made ready: by one of them its expiry was judged.
+    pub readings: Span,
+    /// The monotonic time that it took at least.
+    pub lasted_ms: u64,
+}
+
 /// One possible past.
 #[derive(Clone, Debug)]
 pub struct World {
@@ -121,6 +130,8 @@ pub struct World {
     /// Runs of guests that ended for want of fuel, by event and integration: each with whether its boot is
     /// over, so that another may have run since.
     pub spent: BTreeMap<(u64, String), bool>,
+    /// Runs of guests in the last boot, as far as they are known, by event and integration.
+    pub runs: BTreeMap<(u64, String), Ran>,
     /// Whether damage may have taken a value's row and what the journal says of it.
     pub may_be_lost: bool,
 }
@@ -137,6 +148,7 @@ impl World {
             answered: None,
             closed: BTreeSet::new(),
             spent: BTreeMap::new(),
+            runs: BTreeMap::new(),
             may_be_lost: false,
         }
     }

@@ -468,9 +468,16 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Has the judge know what guests have come to.
+    fn tell_guests(&mut self) {
+        let guests = self.tally.phases.guests();
+        self.judge.guests_spent(guests.take_spent());
+        self.judge.guests_ran(guests.take_learnt());
+    }
+
     fn answered(&mut self, step: &Step, op: Option<OpId>, said: &Said) -> Going {
         self.tell_strikes();
-        self.judge.guests_spent(self.tally.phases.guests().take_spent());
+        self.tell_guests();
         let words = said.in_words();
         self.world.answer(format!("client {}", step.client), words.as_str());
         self.tally.count(&counts::answer(words.split(' ').next().unwrap_or_default()));
@@ -598,7 +605,7 @@ impl<'a> Run<'a> {
         bounded(&self.judge, self.points.quiet()).await?;
         self.tell_strikes();
         self.story.replayed(self.tally.phases.take_replays());
-        self.judge.guests_spent(self.tally.phases.guests().take_spent());
+        self.tell_guests();
         let mut delayed = self.tally.phases.take_delayed(self.world);
         let overtaken_count = self.points.overtaken_count();
         delayed.all |=
@@ -630,7 +637,7 @@ impl<'a> Run<'a> {
             self.judge.image_put_back(number);
             self.tally.count(counts::DAMAGE_SWAPS);
         }
-        self.judge.guests_spent(self.tally.phases.guests().take_spent());
+        self.tell_guests();
         self.judge.boot_ended();
         let before = self.judge.rows();
         let remains = self.judge.look_at_remains().await;

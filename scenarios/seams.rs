@@ -5,6 +5,7 @@ use crate::planted::{self, Place};
 use crate::tally::Phases;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use stormglass_model::clock::Moment;
 use stormglass_platform::Seams;
 use stormglass_platform::seams::{
     BoxFuture, Clock, Databases, GuestRun, Ids, Point, Points, Usage,
@@ -72,6 +73,16 @@ struct SimPoints {
     phases: Phases,
 }
 
+impl SimPoints {
+    /// What guests are owed at a point is known by the time.
+    fn note(&self, goes_on: bool, point: &Point<'_>) {
+        if self.boot.is_alive() {
+            let now = moment(&self.machine);
+            self.phases.guests().passes((self.boot.number(), goes_on), point, now);
+        }
+    }
+}
+
 impl Points for SimPoints {
     fn reach<'a>(&'a self, point: Point<'a>) -> BoxFuture<'a, ()> {
         let Point { label, tenant, entity, origin } = point;
@@ -82,6 +93,7 @@ impl Points for SimPoints {
         let boot = self.boot.number();
         Box::pin(async move {
             let waiting = self.phases.races().waits(&point);
+            self.note(false, &point);
             let parked = Label { boot, who, step: 0, point: label };
             if WRITES.contains(&label) && self.draw("lingers", &point).chance(1, 2) {
                 self.points.reach_late(parked).await;
@@ -93,6 +105,7 @@ impl Points for SimPoints {
             self.machine.enter(&scope(boot, label, origin));
             if self.machine.is_running() {
                 self.phases.point(&self.machine, &point);
+                self.note(true, &point);
             }
             if label.starts_with(GUEST) && self.boot.compute(label).is_err() {
                 // The process died while it computed: nothing of it goes on.
@@ -103,13 +116,13 @@ impl Points for SimPoints {
 
     fn guest_fuel(&self, run: GuestRun<'_>) -> Option<u64> {
         let scope = scope(self.boot.number(), GUEST_START, run.origin);
-        self.phases.guests().begin(scope, run)
+        self.phases.guests().begin(scope, run, moment(&self.machine))
     }
 
     fn guest_used(&self, run: GuestRun<'_>, fuel: u64, at: Usage) {
         // Nothing of a dead boot is visible.
         if self.boot.is_alive() {
-            self.phases.guests().used(run, fuel, at);
+            self.phases.guests().used(run, fuel, (at, moment(&self.machine)));
         }
     }
 
@@ -131,6 +144,12 @@ impl SimPoints {
 /// The points of writes that may share a transaction. A commit takes a disk longer than all else that a server
 /// does, so that those who come meanwhile wait together; here, where it takes no time, some linger.
 const WRITES: [&str; 2] = ["store.append", "store.put"];
+
+fn moment(machine: &Machine) -> Moment {
+    let clock = machine.clock();
+    let mono_ms = u64::try_from(clock.monotonic_ms()).unwrap_or(0);
+    Moment { mono_ms, clock_ms: clock.now_utc_ms() }
+}
 
 /// How the labels of points begin at which a guest is computing.
 const GUEST: &str = "guest.";

@@ -8,6 +8,7 @@
 pub mod author;
 pub mod damage;
 pub mod draw;
+mod edges;
 pub mod expiry;
 pub mod faults;
 pub mod later;
@@ -109,11 +110,13 @@ impl Scenario {
         let mut author = Author::new(Draw::new(seed, "workload"), cast);
         write(&mut author, &kinds, step_count);
         let rare = rare::add(seed, &mut author);
+        let edge = edges::add(seed, &mut author);
         let Author { steps, mut faults, .. } = author;
         let (more, kinds_of_faults) = swarm::faults(seed, &steps, profile);
         faults.extend(more);
         let taken = kinds.iter().map(|(kind, weight)| (kind.name(), *weight));
-        let taken = taken.chain(rare.iter().map(|rare| (rare.name.to_string(), 1)));
+        let ends = rare.iter().map(|rare| rare.name).chain(edge);
+        let taken = taken.chain(ends.map(|name| (name.to_string(), 1)));
         let drawn = swarm::record(&cast, taken, kinds_of_faults);
         let interval_ms = swarm.pick(self.sweep_intervals_ms);
         let mut plan = Plan {

@@ -211,6 +211,7 @@ mod tests {
         assert_eq!(create(r#"{"Id":"a","text":1}"#), "ok");
         assert_eq!(create(""), "ok");
         assert_eq!(create(r#"{"Id":1}"#), "InvalidBody");
+        assert_eq!(create(r#"{"Id":null}"#), "InvalidBody");
         assert_eq!(create(r#"{"Id":""}"#), "InvalidName");
         assert_eq!(create(r#"{"Status":"Open"}"#), "ReservedName");
         assert_eq!(create(r#"{"count":1}"#), "ReservedName");

@@ -51,6 +51,7 @@ use stormglass_model::clock::Moment;
 use stormglass_model::entity::{EntityKey, OpId};
 use stormglass_model::oracle::Oracle;
 use stormglass_model::violation::{Invariant, Mismatch, Violation};
+use stormglass_model::world::Ran;
 use stormglass_sim::World;
 use sweeps::Sweeps;
 
@@ -267,6 +268,13 @@ impl<'a> Judge<'a> {
     pub fn guests_spent(&mut self, spent: Vec<Spent>) {
         for (key, sequence_nr, integration) in spent {
             self.oracle.guest_spent(&key, sequence_nr, &integration);
+        }
+    }
+
+    /// What was learnt of runs of guests: when each read, and how long it took.
+    pub fn guests_ran(&mut self, learnt: BTreeMap<Spent, Ran>) {
+        for ((key, sequence_nr, integration), ran) in learnt {
+            self.oracle.guest_ran(&key, (sequence_nr, &integration), ran);
         }
     }
 

@@ -143,6 +143,23 @@ pub fn slow_outbox(draw: &mut Draw, step: u32) -> Fault {
     at(Effect::Slow { ms }, in_step(step, call), None, when)
 }
 
+/// Every sync of a scope fails, or every one but the first: a commit, and what is to settle it.
+pub fn failing_commits(draw: &mut Draw, scope: String) -> Fault {
+    let when = When::FromNth(u64::from(1 + draw.below(2)));
+    at(Effect::Eio, scope, Some(OpKind::Sync), when)
+}
+
+/// A guest that a step has left loses its time, or all but a millisecond of it: at its start or its end, at a
+/// call, or while its state is made ready.
+pub fn over_time(draw: &mut Draw, step: u32) -> Fault {
+    let (call, nth) = match draw.below(4) {
+        0 => ("outbox/events", 1),
+        _ => ("outbox/guest", 1 + draw.below(8)),
+    };
+    let ms = draw.pick(&[29_999, 30_000, 30_000, 30_001]);
+    at(Effect::Slow { ms }, in_step(step, call), None, When::Nth(u64::from(nth)))
+}
+
 /// Time is lost while a boot gets ready what an earlier one has left: it is the guest's.
 pub fn slow_rest(draw: &mut Draw, boot: u32) -> Fault {
     let call = draw.pick(&["journal", "events", "blobs", "guest"]);

@@ -57,16 +57,20 @@ impl Actor {
             let written = (Arc::clone(&event), after);
             match self.append(written, &puts, terms.settles.as_ref(), now_ms).await? {
                 Appended::Yes => return self.finish(puts, bodies).await,
-                Appended::Violated(error) if attempt == 2 || defect!("lost-ack-rolls-back") => {
+                Appended::Violated(error) if defect!("lost-ack-rolls-back") => {
                     return Err(self.unavailable(&error));
                 }
-                Appended::Violated(_) => {
+                Appended::Violated(error) => {
                     // No probe stands here: only another program's event leads here, and a simulated file
-                    // has one server (`tests/rivals.rs` has the other).
+                    // has one server (`tests/rivals.rs` has the other). Given up or not, the journal is read
+                    // before the next answer.
+                    self.loaded = None;
+                    if attempt == 2 {
+                        return Err(self.unavailable(&error));
+                    }
                     if let Some(params) = op.params_mut() {
                         params.clone_from(&event.params);
                     }
-                    self.loaded = None;
                     self.load().await?;
                 }
             }

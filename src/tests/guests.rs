@@ -1,5 +1,6 @@
 //! Modules that run: what they read, what they call back, and every way in which they fail.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use serde_json::{Value, json};
@@ -224,13 +225,20 @@ fn without_on_success_the_result_names_the_callback() {
     });
 }
 
-/// Lets monotonic time pass at each point of one label.
-struct Slow(Arc<super::world::TestClock>, &'static str);
+/// Lets monotonic time pass at each point of one label, and counts them.
+pub struct Slow(Arc<super::world::TestClock>, &'static str, AtomicU32);
+
+impl Slow {
+    pub fn at(world: &World, label: &'static str) -> Arc<Self> {
+        Arc::new(Self(Arc::clone(&world.clock), label, AtomicU32::new(0)))
+    }
+}
 
 impl Points for Slow {
     fn reach<'a>(&'a self, point: Point<'a>) -> BoxFuture<'a, ()> {
         if point.label == self.1 {
             self.0.pass(30_000);
+            self.2.fetch_add(1, Ordering::Relaxed);
         }
         Box::pin(std::future::ready(()))
     }
@@ -246,11 +254,14 @@ fn time_is_looked_at_before_at_each_slice_and_call_and_after() {
             ("guest.end", "none"),
         ] {
             let world = world(modules(None));
-            let platform = world.start_with(Arc::new(Slow(Arc::clone(&world.clock), label)));
+            let slow = Slow::at(&world, label);
+            let platform = world.start_with(Arc::clone(&slow) as Arc<dyn Points>);
             ok(&platform.handle(create("a", json!({}))).await);
             let torment = act("a", "Torment", json!({"mode": mode}));
             let called = called_back(&world, &platform, torment).await;
             assert_eq!(called, failed("hostile", "timeout", "the guest took too long"), "{label}");
+            // Whoever is late goes no further.
+            assert_eq!(slow.2.load(Ordering::Relaxed), 1, "{label}");
         }
     });
 }

@@ -114,7 +114,7 @@ fn modules_that_cannot_run_are_kept_with_the_reason() {
 }
 
 /// A guest that calls back with its whole context as params.
-const MIRROR: &str = r#"(module
+pub const MIRROR: &str = r#"(module
     (import "env" "host_set_result" (func $set_result (param i32 i32) (result i32)))
     (import "env" "host_get_context" (func $context (param i32 i32) (result i32)))
     (memory (export "memory") 16)
