@@ -1,7 +1,6 @@
 //! Faults of a plan and what became of pending changes, as a person reads them.
 //!
-//! **Invariant:** a crash state is told change by change, by the numbers that reports give them: in the order of
-//! issue, from 1.
+//! **Invariant:** a crash state is told change by change, numbered in the order of issue, from 1.
 
 use serde::Serialize;
 use stormglass_sim::disk::Fate;

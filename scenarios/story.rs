@@ -8,6 +8,9 @@ use std::collections::BTreeSet;
 use stormglass_sim::fault::Strike;
 use stormglass_sim::{Clock, Crash, Effect, Ending, Fault, When};
 
+/// Columns of what a step asks.
+const WHAT: usize = 64;
+
 /// The lines of a story.
 pub struct Story {
     clock: Clock,
@@ -41,7 +44,10 @@ impl Story {
             0 => String::new(),
             client => format!("client {client}"),
         };
-        let text = format!("{client:<9} {:<64} {outcome}", translate::brief(step));
+        let what = translate::brief(step);
+        // Where it is too long for its column, two blanks still tell what came of it from what was asked.
+        let gap = if what.chars().count() < WHAT { " " } else { "  " };
+        let text = format!("{client:<9} {what:<WHAT$}{gap}{outcome}");
         self.tell(&head, text.trim_end());
     }
 

@@ -58,7 +58,10 @@ fn shrink_by(
         // What only takes longer than it may is no run without end: with more patience something else is left.
         match tries.fails(&least) {
             Some(true) => break least,
-            Some(false) => tries.bound = wider,
+            Some(false) => {
+                tries.bound = wider;
+                tries.best.clone_from(plan);
+            }
             // Interrupted before that was known: the whole plan is.
             None => break plan.clone(),
         }
