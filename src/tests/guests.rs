@@ -147,6 +147,9 @@ fn a_field_reads_the_same_whatever_the_way_it_is_stored() {
             .await);
         let json = ("Succeeded".to_owned(), json!({"echo": r#"{"a":true,"b":[1.0,null]}"#}));
         assert_eq!(called_back(&world, &platform, act("b", "Echo", json!({}))).await, json);
+        ok(&platform.handle(create("n", json!({"user_message": null}))).await);
+        let nothing = ("Succeeded".to_owned(), json!({"echo": ""}));
+        assert_eq!(called_back(&world, &platform, act("n", "Echo", json!({}))).await, nothing);
         for note in ["longer than", "its ceiling"] {
             ok(&platform.handle(act("b", "Note", json!({"notes": note}))).await);
         }
@@ -194,7 +197,7 @@ fn every_failure_has_its_words_and_the_host_goes_on() {
             let called = called_back(&world, &platform, torment).await;
             assert_eq!(called, failed("hostile", error, message), "{mode}");
         }
-        for mode in ["pointers", "negative", "twice", "none"] {
+        for mode in ["pointers", "negative", "encoding", "twice", "none"] {
             let torment = act("a", "Torment", json!({"mode": mode}));
             let called = called_back(&world, &platform, torment).await;
             assert_eq!(called, ("Succeeded".to_owned(), json!({})), "{mode}");
