@@ -141,6 +141,11 @@ impl Points for Gate {
             }
         })
     }
+
+    /// What is held is not made along with what goes on.
+    fn joins(&self, _: Point<'_>) -> bool {
+        false
+    }
 }
 
 #[test]

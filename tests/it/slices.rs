@@ -137,7 +137,7 @@ fn ended(exploration: Child) -> (Option<i32>, String) {
 /// Goal: a process that is shot loses no other's slice, and accuses nobody. Method: `kill -9` of one of two.
 #[test]
 fn an_explorer_that_is_killed_is_reported_with_what_the_others_explored() {
-    let exploration = start(&["--depth", "2", "--recoveries-max", "3000"]);
+    let exploration = start(&["--depth", "2", "--recoveries-max", "20000"]);
     let explorers = under_way(&exploration);
     signal("KILL", explorers[0]);
     let (code, told) = ended(exploration);
