@@ -3,11 +3,14 @@
 //! **Invariant:** the plan decides everything; the judge only watches. A run with the checks off has the
 //! same trace.
 
+mod alone;
 mod config;
+mod exchange;
 mod finish;
 mod fork;
 mod known;
 pub mod look;
+mod outcome;
 
 pub use config::{changed, config, specs_of};
 pub use fork::{Keeps, Moment, Recording, Recovered, record, record_as};
@@ -17,29 +20,23 @@ pub use known::Known;
 use look::{Around, Look, LookedAt};
 
 use crate::change::Change;
-use crate::check::{Going, Judge, PROGRESS_MS, Part, Stop, event_without_its_blob, panics};
+use crate::check::{Going, Judge, Part, Stop, event_without_its_blob, panics};
 use crate::counts::{self, Phase};
-use crate::damage::{self, Hit, Rot};
 use crate::http::Answer;
-use crate::patience::{Bound, bounded, unless};
-use crate::plan::{Action, Plan, Step, tenant_name};
-use crate::server::{Said, Server, ask};
+use crate::patience::{Bound, bounded};
+use crate::plan::{Action, Plan, Step};
+use crate::seams;
+use crate::server::Server;
 use crate::story::Story;
 use crate::tally::{Tally, step_kind};
 use crate::threads::Threads;
-use crate::trail::{self, Follower, Trail};
-use crate::verdict::{Finding, Outcome, Played, Verdict, count_faults};
-use crate::{seams, translate};
+use crate::trail::Follower;
+use crate::verdict::{Played, Verdict};
 use madsim::runtime::Runtime;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use stormglass_model::entity::{EntityKey, OpId};
-use stormglass_model::violation::Violation;
 use stormglass_platform::Config;
-use stormglass_sim::{
-    Damage, Disk, Ending, Fault, Harm, Points, Scene, World, WorldError, WorldOptions,
-};
-use tokio::sync::mpsc;
+use stormglass_sim::{Disk, Ending, Fault, Points, Scene, World, WorldError, WorldOptions};
 
 /// The number of steps that are not the plan's but the runner's own.
 pub const ASIDE: u32 = 0;
@@ -98,34 +95,7 @@ fn play_looked_at(
     let verdict = run.verdict(&runtime(plan), Start::Beginning);
     // Whatever else was found, nobody can be accused of it.
     let verdict = threads.started().map_or(verdict, Verdict::HarnessBroken);
-    let (scenes, told_count) = run.told.take().unwrap_or_else(|| run.told_by_now());
-    let Run { story, tally, judge, disk, moved, points, follower, was_left, .. } = run;
-    let drawn = trail::drawn(&world.crashes());
-    let trail = Trail { drawn, ..follower.into_trail(tally.struck(&world, &plan.faults)) };
-    let spent_count = tally.phases.guests().spent_count();
-    let mut counts = tally.into_counts(&world);
-    if !plan.fuel.is_empty() {
-        counts.insert(counts::GUESTS_SPENT.to_string(), spent_count);
-    }
-    counts.insert(counts::policy(plan.policy.name()), 1);
-    counts.insert(counts::reached(counts::OVERTAKEN), points.overtaken_count());
-    counts.insert(counts::READINGS.to_string(), judge.reading_count);
-    counts.insert(counts::UNVERIFIED.to_string(), judge.unverified());
-    counts.insert(counts::ORPHANS.to_string(), judge.orphan_count());
-    count_faults(&mut counts, &world.ledger());
-    if plan.is_dishonest() {
-        count_damage(&mut counts, &world);
-    }
-    let outcome = Outcome {
-        verdict,
-        fingerprint: world.fingerprint().to_string(),
-        op_count: world.op_count(),
-        counts,
-        trail,
-    };
-    let (story, records) = (story.into_lines(), world.records());
-    let played = Played { outcome, story, records, disk, moved, scenes, told_count };
-    Ok(LookedAt { played, was_left })
+    Ok(outcome::of(run, verdict))
 }
 
 /// The world of a run of `plan` that begins.
@@ -136,33 +106,6 @@ fn world(plan: &Plan, keep_trace: bool) -> Result<World, WorldError> {
 
 fn runtime(plan: &Plan) -> Runtime {
     Runtime::with_seed_and_config(plan.seed.0, madsim::Config::default())
-}
-
-/// What a run that was to be damaged is counted by, apart from the others.
-fn count_damage(counts: &mut BTreeMap<String, u64>, world: &World) {
-    let is_unkept = |damage: &&Damage| damage.harm == Harm::Unkept;
-    let unkept = world.damages().iter().filter(is_unkept).count() as u64;
-    let is_swap = counts.contains_key(counts::DAMAGE_SWAPS);
-    counts.insert(counts::DAMAGE_RUNS.to_string(), 1);
-    if world.damage_count() > 0 || is_swap {
-        counts.insert(counts::DAMAGE_STRUCK.to_string(), 1);
-    }
-    if unkept > 0 {
-        counts.insert(counts::DAMAGE_UNKEPT.to_string(), unkept);
-    }
-}
-
-fn finding(violation: Violation, step_kind: &str) -> Finding {
-    Finding {
-        invariant: violation.invariant.id().to_string(),
-        statement: violation.invariant.name().to_string(),
-        place: violation.place.to_string(),
-        step_kind: step_kind.to_string(),
-        subject: violation.entity,
-        expected: violation.expected,
-        actual: violation.actual,
-        because: violation.because,
-    }
 }
 
 struct Run<'a> {
@@ -259,7 +202,7 @@ impl<'a> Run<'a> {
         match panics::caught(|| runtime.block_on(self.play(start))) {
             Ok(Ok(())) => Verdict::Passed,
             Ok(Err(Stop::Violated(violation))) => {
-                Verdict::Violated(finding(*violation, self.step_kind))
+                Verdict::Violated(outcome::finding(*violation, self.step_kind))
             }
             Ok(Err(Stop::Broken(why))) => Verdict::HarnessBroken(why),
             Ok(Err(Stop::Known(number))) => self.known_end(number),
@@ -385,212 +328,11 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Sends a group of requests at once. Whoever is told 5xx for a write asks the journal what became
-    /// of it, as a careful client does.
-    async fn send(&mut self, group: &[Step]) -> Going {
-        for (step, _) in self.exchange(group).await? {
-            if let Some(who) = step.action.who().filter(|_| step.action.is_write()) {
-                self.exchange(&[aside(Action::History { who, page: None })]).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Sends requests and waits until each is answered or lost; returns those that were answered 5xx.
-    async fn exchange(&mut self, group: &[Step]) -> Result<Vec<(Step, String)>, Stop> {
-        let mut doubtful = Vec::new();
-        let Some(connection) = self.server.as_ref().map(Server::connection) else {
-            return Ok(doubtful);
-        };
-        let (results, mut answers) = mpsc::unbounded_channel();
-        let mut open: BTreeMap<u32, (&Step, Option<OpId>)> = BTreeMap::new();
-        self.judge.sending(group);
-        for step in group {
-            open.insert(step.id, (step, self.judge.sent(step)));
-            self.world.request(format!("client {}", step.client), translate::brief(step));
-            let (connection, results, step) = (connection.clone(), results.clone(), step.clone());
-            let sets = self.judge.sets().clone();
-            madsim::task::spawn(async move {
-                let said = ask(&connection, &step, &sets).await;
-                let _ = results.send((step.id, said));
-            });
-        }
-        drop(results);
-        self.stand(&open);
-        self.points.let_time_overtake(self.overtaking_percent);
-        while let Some((id, said)) = self.in_time(answers.recv(), &open).await? {
-            let Some((step, op)) = open.remove(&id) else { continue };
-            if matches!(&said, Said::Answer(answer) if answer.status >= 500) {
-                doubtful.push((step.clone(), said.in_full()));
-            }
-            self.answered(step, op, &said)?;
-            self.stand(&open);
-        }
-        self.points.let_time_overtake(0);
-        self.judge.bounded()?;
-        Ok(doubtful)
-    }
-
-    /// Waits for an answer as long as faults strike, and for the time in which it must come after the
-    /// last one.
-    async fn in_time<T>(
-        &mut self,
-        answer: impl Future<Output = Option<T>>,
-        open: &BTreeMap<u32, (&Step, Option<OpId>)>,
-    ) -> Result<Option<T>, Stop> {
-        let mut answer = std::pin::pin!(answer);
-        let clock = self.world.clock();
-        loop {
-            let fault_count = self.judge.fault_count();
-            clock.set_horizon(clock.monotonic_ms() + PROGRESS_MS);
-            let wait = unless(answer.as_mut(), clock.sleep(PROGRESS_MS));
-            let answered = bounded(&self.judge, wait).await?;
-            clock.set_horizon(clock.monotonic_ms());
-            if let Some(answered) = answered {
-                return Ok(answered);
-            }
-            if self.judge.fault_count() == fault_count {
-                let waiting: Vec<String> =
-                    open.values().map(|(step, _)| translate::brief(step)).collect();
-                self.judge.hangs(&waiting.join(", "))?;
-                return Ok(None);
-            }
-        }
-    }
-
-    /// Tells the story of faults that have struck since the last call.
-    fn tell_strikes(&mut self) {
-        for strike in self.world.first_strikes().split_off(self.told_strikes) {
-            self.told_strikes += 1;
-            if let Some(fault) = self.plan.faults.get(strike.fault) {
-                self.story.fault(fault, &strike);
-            }
-        }
-    }
-
     /// Has the judge know what guests have come to.
     fn tell_guests(&mut self) {
         let guests = self.tally.phases.guests();
         self.judge.guests_spent(guests.take_spent());
         self.judge.guests_ran(guests.take_learnt());
-    }
-
-    fn answered(&mut self, step: &Step, op: Option<OpId>, said: &Said) -> Going {
-        self.tell_strikes();
-        self.tell_guests();
-        let words = said.in_words();
-        self.world.answer(format!("client {}", step.client), words.as_str());
-        self.tally.count(&counts::answer(words.split(' ').next().unwrap_or_default()));
-        if let Said::Answer(answer) = said {
-            self.tally.answered(step, answer);
-        }
-        if let Some(joining) = &mut self.joining {
-            joining.answered(step, said);
-        } else if step.id != ASIDE {
-            self.follower.answered(step, said);
-        }
-        // The runner's own reads are many: they are told when they fail.
-        if step.id != ASIDE || !matches!(said, Said::Answer(answer) if answer.status < 500) {
-            self.story.step(step, &words);
-        }
-        match (op, said) {
-            (_, Said::Odd(why)) => self.judge.odd(step, why),
-            (None, Said::Answer(answer)) => self.judge.refused(step, answer),
-            (Some(op), Said::Answer(answer)) => {
-                if step.id == ASIDE && !step.action.is_write() {
-                    self.last_read.push((step.clone(), answer.clone()));
-                }
-                self.judge.answered(step, op, answer)
-            }
-            (Some(op), _) => {
-                self.judge.lost(op);
-                Ok(())
-            }
-            (None, Said::Swept(said)) => {
-                self.judge.swept(Some(said));
-                Ok(())
-            }
-            (None, _) => {
-                self.judge.swept(None);
-                Ok(())
-            }
-        }
-    }
-
-    /// A step that is not sent to the server.
-    async fn alone(&mut self, step: &Step) -> Going {
-        match &step.action {
-            Action::Wait { ms } => {
-                self.story.step(step, "");
-                self.pass(*ms).await?;
-            }
-            Action::StepClock { by_ms } => {
-                self.judge.clock();
-                self.world.step_clock(*by_ms);
-                self.judge.clock_stepped();
-                self.stand(&BTreeMap::new());
-                self.story.step(step, "");
-            }
-            Action::Crash { ending } => self.end_boot(ending),
-            Action::Checkpoint { tenant } => {
-                self.world.enter(&format!("step {}", step.id));
-                let done = match &self.server {
-                    Some(server) => damage::checkpoint(self.world, server.boot(), *tenant).await,
-                    None => false,
-                };
-                self.story.step(step, if done { "" } else { "nothing done" });
-            }
-            Action::Rot { tenant, rot } => self.rot(step, *tenant, rot),
-            Action::Reconfigure { change } => {
-                self.announced.push(change.clone());
-                self.tally.count(&counts::change(change.kind()));
-                self.story.step(step, "");
-            }
-            Action::Restart => {
-                if let Some(connection) = self.server.as_ref().map(Server::connection) {
-                    let open = BTreeMap::from([(step.id, (step, None))]);
-                    let stops = async { Some(connection.shutdown().await) };
-                    let has_stopped = self.in_time(stops, &open).await?.unwrap_or(false);
-                    self.story.step(step, if has_stopped { "stopped" } else { "lost" });
-                    self.was_stopped = has_stopped && self.world.is_running();
-                }
-                self.end_boot(&Ending::ProcessKill);
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    /// Flips bits at rest, and has the judge know what was hit.
-    fn rot(&mut self, step: &Step, tenant: u32, rot: &Rot) {
-        self.judge.note_damage();
-        match damage::strike(self.world, &tenant_name(tenant), rot) {
-            Hit::Nothing => self.story.step(step, "nothing there"),
-            Hit::File => {
-                self.tally.count(&counts::rotten("file"));
-                self.judge.note_damage();
-                self.story.step(step, "in a file");
-            }
-            Hit::Row(entities) => {
-                let ids: Vec<String> = entities.iter().map(EntityKey::to_string).collect();
-                self.tally.count(&counts::rotten(rot.place.name()));
-                self.judge.row_damaged(tenant, entities);
-                self.story.step(step, &format!("in a row of {}", ids.join(", ")));
-            }
-        }
-    }
-
-    /// Lets time pass: every timer up to its end is met.
-    async fn pass(&mut self, ms: i64) -> Going {
-        let clock = self.world.clock();
-        clock.set_horizon(clock.monotonic_ms() + ms);
-        let passed = async {
-            clock.sleep(ms).await;
-            self.points.quiet().await;
-        };
-        bounded(&self.judge, passed).await?;
-        clock.set_horizon(clock.monotonic_ms());
-        Ok(())
     }
 
     fn end_boot(&mut self, ending: &Ending) {
