@@ -6,9 +6,9 @@
 
 use crate::clock::Reading;
 use crate::crash_state::Ending;
+use crate::damage::Damage;
 use crate::disk::{Disk, Pending};
 use crate::fault::{Effect, Fault, Faults, holders};
-use crate::machine::Damage;
 use crate::trace::{FileKind, OpKind};
 use std::collections::BTreeMap;
 use std::sync::Arc;

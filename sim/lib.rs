@@ -11,6 +11,7 @@ compile_error!(
 pub mod boundary;
 pub mod clock;
 pub mod crash_state;
+mod damage;
 pub mod disk;
 pub mod fault;
 mod handle;
@@ -30,10 +31,11 @@ mod world;
 pub use boundary::Boundary;
 pub use clock::Clock;
 pub use crash_state::{Ending, Survivors};
+pub use damage::{Damage, Harm};
 pub use disk::{Disk, DiskOptions};
 pub use fault::{Effect, Fault, Target, When};
 pub use handle::{Handle, IoError, OpenMode};
-pub use machine::{Boot, Crash, Damage, Harm, Machine};
+pub use machine::{Boot, Crash, Machine};
 #[cfg(feature = "madsim")]
 pub use points::{Label, Points};
 pub use rng::{Seed, Stream};

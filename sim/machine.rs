@@ -4,22 +4,25 @@
 //! is over, its calls fail and change nothing, and nothing of them is recorded: closing a libsql
 //! connection of a dead process neither checkpoints nor deletes its log.
 
+mod boot;
+
+pub use boot::Boot;
+
 use crate::boundary::{Boundaries, Boundary};
 use crate::clock::Clock;
 use crate::crash_state::{Ending, Survivors};
+use crate::damage::{Damage, Harm};
 use crate::disk::{Disk, Fate, FileId};
 use crate::fault::{Effect, Fault, Faults, Ledger, Strike};
-use crate::handle::{Handle, IoError, OpenMode};
+use crate::handle::IoError;
 use crate::locks::{FileLocks, HandleId, ShmLocks};
 use crate::rng::Seed;
 use crate::scene::Scene;
 use crate::trace::{Digest, Event, FileKind, OpKind, Record, Trace, digest_of_fates};
 use crate::vfs::{Mount, SharedMemory};
 use std::collections::BTreeMap;
-use std::future::poll_fn;
-use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Poll, Waker};
+use std::task::Waker;
 
 /// How a boot ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,35 +38,6 @@ pub struct Crash {
     pub fates: Vec<Fate>,
     /// The image that was put back, if one was: its number, counted from 0 at the machine's making.
     pub image: Option<usize>,
-}
-
-/// Damage that a dishonest fault has done to a file: what the file held is not what it holds.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Damage {
-    /// The file.
-    pub path: Arc<str>,
-    /// Disk operations before it, over all boots.
-    pub op: u64,
-    /// What was done.
-    pub harm: Harm,
-}
-
-impl Damage {
-    /// What the end of a process does to this disk.
-    pub(crate) fn by_end(disk: &Disk, ending: &Ending, op: u64) -> Vec<Damage> {
-        let Ending::PowerLoss(_) = ending else { return Vec::new() };
-        let unkept = disk.unkept().into_iter();
-        unkept.map(|path| Damage { path, op, harm: Harm::Unkept }).collect()
-    }
-}
-
-/// What was done to a file.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Harm {
-    /// Bits of these bytes were flipped, as the file stood then.
-    Rotten(Range<u64>),
-    /// The power took what a sync had answered for, or had forgotten.
-    Unkept,
 }
 
 /// What struck an operation and did not end it.
@@ -449,92 +423,6 @@ impl Machine {
     }
 }
 
-/// One life of a process. Clones are the same life.
-#[derive(Clone)]
-pub struct Boot {
-    machine: Machine,
-    number: u32,
-    vfs_name: Arc<str>,
-}
-
-impl Boot {
-    /// The boot's number, counted from 1.
-    pub fn number(&self) -> u32 {
-        self.number
-    }
-
-    /// Whether this process still runs.
-    pub fn is_alive(&self) -> bool {
-        let shared = &self.machine.0;
-        shared.check_alive(&shared.state(), self.number).is_ok()
-    }
-
-    /// Waits until this process is over.
-    pub async fn ended(&self) {
-        poll_fn(|cx| {
-            let shared = &self.machine.0;
-            let mut state = shared.state();
-            if shared.check_alive(&state, self.number).is_err() {
-                return Poll::Ready(());
-            }
-            state.watchers.push(cx.waker().clone());
-            Poll::Pending
-        })
-        .await;
-    }
-
-    /// What libsql is to open: a URI that names `path` on this machine's disk and this boot's VFS.
-    pub fn uri(&self, path: &str) -> String {
-        format!("file:{}?vfs={}", escaped(path), self.vfs_name)
-    }
-
-    /// Opens a plain file of this machine's disk.
-    ///
-    /// # Errors
-    /// [`IoError::NotFound`] when it is absent and `mode` does not make it; any injected fault.
-    pub fn open(&self, path: &str, mode: OpenMode) -> Result<Handle, IoError> {
-        let machine = self.machine.0.clone();
-        Handle::open(machine, self.number, Some(path), FileKind::of_path(path), mode)
-    }
-
-    /// Takes the name `path` away, and makes that durable if `sync_directory`.
-    ///
-    /// # Errors
-    /// [`IoError::NotFound`]; any injected fault.
-    pub fn delete(&self, path: &str, sync_directory: bool) -> Result<(), IoError> {
-        crate::handle::delete(&self.machine.0, self.number, path, sync_directory)
-    }
-
-    /// Makes `to` name what `from` names.
-    ///
-    /// # Errors
-    /// [`IoError::NotFound`]; any injected fault.
-    pub fn rename(&self, from: &str, to: &str) -> Result<(), IoError> {
-        crate::handle::rename(&self.machine.0, self.number, from, to)
-    }
-
-    /// The process computes for a while, at something of this name. Faults may make it slow or end the
-    /// process there; they count it among the operations of its scope.
-    ///
-    /// # Errors
-    /// [`IoError::Dead`] when the process is over.
-    pub fn compute(&self, name: &str) -> Result<(), IoError> {
-        let machine = &self.machine.0;
-        let mut state = machine.state();
-        let begun = machine.begin(&mut state, self.number, OpKind::Compute, FileKind::Other);
-        let none = || Digest(0);
-        machine.finish(&mut state, OpKind::Compute, &name.into(), 0, 0, none, begun.map(drop))
-    }
-
-    /// Makes the entries of the directory that holds `path` durable.
-    ///
-    /// # Errors
-    /// Any injected fault.
-    pub fn sync_directory_of(&self, path: &str) -> Result<(), IoError> {
-        crate::handle::sync_directory(&self.machine.0, self.number, path)
-    }
-}
-
 impl State {
     fn keep_boundary(&mut self, next: (OpKind, FileKind, bool), clock: &Clock) {
         let State { boundaries: Some(boundaries), disk, faults, damages, op_count, boot, .. } =
@@ -580,10 +468,4 @@ impl State {
         self.next_handle += 1;
         self.next_handle
     }
-}
-
-/// `path` as the path of a URI: what would end it is percent-encoded (SQLite documentation, "Uniform
-/// Resource Identifiers", section 3.1).
-fn escaped(path: &str) -> String {
-    path.replace('%', "%25").replace('?', "%3f").replace('#', "%23")
 }
