@@ -301,7 +301,13 @@ mod tests {
             assert_eq!(read(&folder).unwrap(), (source.clone(), Some(recorded.clone())));
 
             // A better one takes its place, and nothing is left beside it.
-            let shrunk = Shrinking { steps: (3, 1), faults: (0, 0), run_count: 1, host_ms: 1 };
+            let shrunk = Shrinking {
+                steps: (3, 1),
+                faults: (0, 0),
+                run_count: 1,
+                host_ms: 1,
+                is_cut_short: false,
+            };
             let better = Recorded { shrunk: Some(shrunk), ..recorded };
             let draft = draft_of(&folder).unwrap();
             write_remains(&draft, &source, &source.play(true).unwrap()).unwrap();

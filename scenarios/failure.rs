@@ -86,7 +86,12 @@ impl Failure {
         if *reproduce != replay {
             commands.push(("reproduce", reproduce.clone()));
         }
-        commands.push((if shrunk.is_some() { "minimal" } else { "replay" }, replay));
+        let label = match shrunk {
+            Some(shrunk) if shrunk.is_cut_short => "so far",
+            Some(_) => "minimal",
+            None => "replay",
+        };
+        commands.push((label, replay));
         if scenario != crate::scenario::SQL {
             commands.push(("keep", keep(&folder.display().to_string(), defect.as_deref())));
         }
@@ -211,6 +216,7 @@ mod tests {
                 faults: (9, 1),
                 run_count: 38,
                 host_ms: 4_140,
+                is_cut_short: false,
             }),
             is_confirmed: true,
             build: Build { commit: "4f1c9e2a77".to_string(), ..Build::default() },

@@ -67,6 +67,9 @@ pub struct Shrinking {
     pub run_count: u64,
     /// The host's time, in milliseconds.
     pub host_ms: u64,
+    /// Whether it was ended before nothing smaller was found.
+    #[serde(default)]
+    pub is_cut_short: bool,
 }
 
 impl Shrinking {
@@ -78,17 +81,19 @@ impl Shrinking {
             faults: (earlier.faults.0, self.faults.1),
             run_count: earlier.run_count + self.run_count,
             host_ms: earlier.host_ms + self.host_ms,
+            is_cut_short: self.is_cut_short,
         }
     }
 }
 
 impl fmt::Display for Shrinking {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Shrinking { steps, faults, run_count, host_ms } = self;
+        let Shrinking { steps, faults, run_count, host_ms, is_cut_short } = self;
         let seconds = *host_ms as f64 / 1e3;
+        let end = if *is_cut_short { ", cut short" } else { "" };
         write!(
             f,
-            "{} steps to {}, {} faults to {} ({run_count} runs, {seconds:.1} s)",
+            "{} steps to {}, {} faults to {} ({run_count} runs, {seconds:.1} s{end})",
             steps.0, steps.1, faults.0, faults.1
         )
     }

@@ -146,7 +146,7 @@ fn table(sizes: &[Size]) -> Vec<String> {
     };
     let mut lines = vec![line(head)];
     for Size { name, shrunk, crash_count } in sizes {
-        let Shrinking { steps, faults, run_count, host_ms } = shrunk;
+        let Shrinking { steps, faults, run_count, host_ms, .. } = shrunk;
         lines.push(line([
             name.clone(),
             format!("{} to {}", steps.0, steps.1),

@@ -46,8 +46,17 @@ fn shrink_by(
     let is_endless = signature.as_ref().is_some_and(|signature| signature.place == ENDLESS);
     let bound = if is_endless { Bound::LEAST } else { Bound::of_less_than(outcome.op_count) };
     let best = plan.clone();
-    let mut tries =
-        Tries { play, signature, bound, tell, best, count: 0, silent_count: 0, trouble: None };
+    let mut tries = Tries {
+        play,
+        signature,
+        bound,
+        tell,
+        best,
+        count: 0,
+        silent_count: 0,
+        is_cut_short: false,
+        trouble: None,
+    };
     let least = loop {
         let least = tries.search(plan);
         if !is_endless || tries.bound == Bound::WHOLE {
@@ -66,12 +75,13 @@ fn shrink_by(
             None => break plan.clone(),
         }
     };
-    let Tries { count, trouble, .. } = tries;
+    let Tries { count, is_cut_short, trouble, .. } = tries;
     let shrinking = Shrinking {
         steps: (plan.steps.len(), least.steps.len()),
         faults: (plan.faults.len(), least.faults.len()),
         run_count: count,
         host_ms: watch.elapsed().as_millis() as u64,
+        is_cut_short,
     };
     trouble.map_or(Ok((least, shrinking)), Err)
 }
@@ -85,6 +95,8 @@ struct Tries<'t, 'p> {
     best: Plan,
     count: u64,
     silent_count: u64,
+    /// Whether there was a try that was not to be made.
+    is_cut_short: bool,
     trouble: Option<io::Error>,
 }
 
@@ -129,12 +141,14 @@ impl Tries<'_, '_> {
 
     fn play(&mut self, plan: &Plan) -> Option<Outcome> {
         if self.silent_count >= SILENT_MAX {
+            self.is_cut_short = true;
             return None;
         }
         let order = Order { bound: Some(self.bound), ..Order::plan(plan) };
         match (self.play)(&order) {
             Ok(outcome) => {
                 self.count += u64::from(outcome.is_some());
+                self.is_cut_short |= outcome.is_none();
                 outcome
             }
             Err(error) => {

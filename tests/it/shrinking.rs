@@ -132,6 +132,7 @@ fn a_stopped_shrink_keeps_the_best_of_its_tries() {
     for tries in [1, 4, 9] {
         let (least, shrunk) = shrink_until(tries);
         assert_eq!(shrunk.run_count, tries, "{shrunk}");
+        assert!(shrunk.is_cut_short && !all.is_cut_short);
         assert!(least.steps.len() >= whole.steps.len() && shrunk.run_count < all.run_count);
         let again = crew.solo().play(&Order::plan(&least)).expect("it starts").expect("it ends");
         assert_eq!(Signature::of(&again.verdict), Signature::of(&outcome.verdict));
@@ -153,7 +154,7 @@ fn an_interrupted_shrink_keeps_the_best_so_far() {
     let output = shrink.wait_with_output().expect("it ends");
     let told = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(130), "{told}");
-    let bundle = line(&told, "minimal      cargo stormglass replay ");
+    let bundle = line(&told, "so far       cargo stormglass replay ");
     let replayed = stormglass_in(&checkout, &["replay", bundle]);
     assert_eq!((replayed.code, broken(&replayed.out)), (Some(1), broken(&told)));
 }
