@@ -14,8 +14,7 @@ pub(crate) fn utc(ms: i64) -> String {
     let leap_days = |year: i64| year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
     // Days from 1970 to the first of January of a year.
     let first = |year: i64| (year - 1970) * 365 + leap_days(year - 1) - leap_days(1969);
-    // Never later than the year itself, for no year has more than 366 days; for all that can be told in four
-    // digits less than seven years too early.
+    // Never later than the year itself, for no year has more than 366 days.
     let mut year = 1970 + days.div_euclid(366) - i64::from(days < 0) * 7;
     while first(year + 1) <= days {
         year += 1;

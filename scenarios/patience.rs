@@ -25,9 +25,9 @@ pub struct Bound {
 }
 
 impl Bound {
-    /// That of a run. The longest runs of the profiles do a twentieth of it, which takes a second; the whole of it
-    /// takes well below the time after which a silent worker is ended.
-    pub const WHOLE: Bound = Bound { op_count: 200_000, days: 400, task_steps: 200_000 };
+    /// That of a run (I21). The longest runs of the profiles do a hundredth of it; the whole of it takes less than the
+    /// time after which a silent worker is ended.
+    pub const WHOLE: Bound = Bound { op_count: 1_000_000, days: 400, task_steps: 1_000_000 };
 
     /// That of what is tried in place of a run with so many disk operations: what is left of a plan has less to
     /// do, and a little more where its schedule is another.

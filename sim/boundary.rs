@@ -42,6 +42,11 @@ impl Boundary {
         &self.disk
     }
 
+    /// What the clocks read, and the boot that reads them.
+    pub fn time(&self) -> impl std::hash::Hash + use<> {
+        (self.clock, self.boot)
+    }
+
     /// Everything that is not yet durable, in the order of issue.
     pub fn pending(&self) -> Vec<Pending> {
         self.disk.pending()

@@ -33,7 +33,7 @@ struct Timers {
 }
 
 /// What a clock read at one moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Reading {
     monotonic_ms: i64,
     offset_ms: i64,

@@ -16,7 +16,9 @@ use twox_hash::XxHash3_128;
 pub const TRACE_FORMAT: &str = "stormglass-trace-2 xxh3-128";
 
 /// What was asked of the disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, serde::Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, serde::Deserialize, Hash,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum OpKind {
     /// A file was opened, and made if it was not there.
@@ -41,7 +43,9 @@ pub enum OpKind {
 }
 
 /// What a file is to SQLite, by the flags it was opened with or else by its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, serde::Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, serde::Deserialize, Hash,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum FileKind {
     /// A database.

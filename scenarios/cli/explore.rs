@@ -35,7 +35,7 @@ pub struct Options {
     /// 1: crashes of the run; 2: and of each recovery from one.
     #[arg(long, default_value = "1", value_parser = clap::value_parser!(u32).range(1..=2))]
     depth: u32,
-    /// Recoveries at most, with a depth of 2.
+    /// Recoveries from crashes within recoveries at most, with a depth of 2.
     #[arg(long, default_value = "100000", value_name = "N")]
     recoveries_max: u64,
     /// In place of crashes an error of the device at every disk operation, once and from there on; or the end
@@ -89,7 +89,7 @@ pub fn run(options: &Options) -> Result<Done, Error> {
 
 impl Options {
     fn budget(&self, slice: (u64, u64)) -> Budget {
-        let recoveries_max = self.recoveries_max / slice.1;
+        let recoveries_max = self.recoveries_max.div_ceil(slice.1);
         Budget { states: self.states.get(), depth: self.depth, recoveries_max, slice }
     }
 

@@ -20,7 +20,7 @@ use crate::rows::Seen;
 use crate::runner::{self, Known, Moment, Recording, Recovered};
 use crate::verdict::{Signature, Verdict};
 use phases::Phases;
-use report::{Found, Report};
+use report::{Found, RECOVERY_OF_A_RECOVERY, Report};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use stormglass_sim::crash_state::within;
@@ -76,10 +76,11 @@ struct Explorer<'w> {
     budget: Budget,
     watch: &'w mut dyn Watch,
     report: Report,
-    images: BTreeSet<Digest>,
+    /// By depth, so that what one slice meets within recoveries changes nothing of what all of them count.
+    images: BTreeSet<(u32, Digest)>,
     /// What was found in files.
     seen: Seen,
-    /// Recoveries that were met, of this slice and of others.
+    /// Recoveries of the run itself that were met, of this slice and of others.
     turn: u64,
 }
 
@@ -87,7 +88,7 @@ impl Explorer<'_> {
     /// All moments of a run that was recorded at this depth.
     fn moments(&mut self, recording: &Recording<'_>, depth: u32) {
         let mut phases = Phases::of(recording, depth);
-        let (mut seen, known) = (BTreeSet::new(), RefCell::new(Known::new(self.seen.clone())));
+        let (mut met, known) = (BTreeSet::new(), RefCell::new(Known::new(self.seen.clone())));
         let mut last: Option<Moment<'_>> = None;
         for moment in recording.moments() {
             let phase = phases.at(moment.boundary);
@@ -95,7 +96,7 @@ impl Explorer<'_> {
                 last.standpoint == moment.standpoint && moment.boundary.is_same_as(last.boundary)
             };
             if !last.replace(moment).is_some_and(is_same) {
-                self.states(recording, (moment, phase, depth), (&mut seen, &known));
+                self.states(recording, (moment, phase, depth), (&mut met, &known));
             }
             self.report.at(phase).points += 1;
             self.report.end_points += u64::from(moment.is_of_end && depth == 1);
@@ -108,7 +109,7 @@ impl Explorer<'_> {
         &mut self,
         recording: &Recording<'_>,
         (moment, phase, depth): (Moment<'_>, &'static str, u32),
-        (seen, known): (&mut BTreeSet<(usize, Digest, Digest)>, &RefCell<Known>),
+        (met, known): (&mut BTreeSet<(usize, Digest)>, &RefCell<Known>),
     ) {
         let boundary = moment.boundary;
         let sector_size_bytes = boundary.disk().options().sector_size_bytes;
@@ -120,22 +121,20 @@ impl Explorer<'_> {
         for ending in std::iter::once(Ending::ProcessKill).chain(losses) {
             let disk = boundary.end(&ending);
             let digest = self.seen.disk(&disk);
-            let is_new_image = self.images.insert(digest);
+            let is_new_image = self.images.insert((depth, digest));
             let counts = self.report.at(phase);
             counts.states += 1;
             counts.images += u64::from(is_new_image);
-            let damages = Digest::of_value(&boundary.damages(&ending));
-            if !seen.insert((moment.standpoint, digest, damages)) {
+            let around = Digest::of_value(&(boundary.time(), boundary.damages(&ending)));
+            if !met.insert((moment.standpoint, Digest::of_value(&(digest.0, around.0)))) {
                 continue;
             }
-            self.turn += 1;
             // Within a recovery all belongs to the slice that the recovery belongs to.
-            let (slice, slice_count) = self.budget.slice;
-            let owner = self.turn / (ROUND / slice_count).max(1) % slice_count;
-            if depth == 1 && owner != slice {
+            if depth == 1 && !self.is_own_turn() {
                 continue;
             }
-            if depth > 1 && self.report.recoveries() >= self.budget.recoveries_max {
+            let within_count = self.report.at(RECOVERY_OF_A_RECOVERY).recoveries;
+            if depth > 1 && within_count >= self.budget.recoveries_max {
                 self.report.at(phase).left_out += 1;
                 continue;
             }
@@ -150,6 +149,13 @@ impl Explorer<'_> {
                 self.recovery(recording, moment, (&ending, disk), depth);
             }
         }
+    }
+
+    /// Whether the next recovery of the run itself is this slice's.
+    fn is_own_turn(&mut self) -> bool {
+        let (slice, slice_count) = self.budget.slice;
+        self.turn += 1;
+        self.turn / (ROUND / slice_count).max(1) % slice_count == slice
     }
 
     /// The recovery from one state, with every crash in it.

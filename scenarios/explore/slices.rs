@@ -56,18 +56,31 @@ impl Slices<'_> {
     /// # Errors
     /// When a process cannot be started.
     pub fn explore(&self) -> io::Result<Explored> {
-        let slices = thread::scope(|scope| {
-            let name = |at| format!("{at}/{}", self.count);
+        let name = |at: u64| format!("{at}/{}", self.count);
+        let slices: Vec<io::Result<Slice>> = thread::scope(|scope| {
             let begun: Vec<_> =
                 (0..self.count).map(|at| scope.spawn(move || self.slice(name(at)))).collect();
             let joined = begun.into_iter().map(|slice| {
                 slice.join().map_err(|_| io::Error::other("whoever watched a slice panicked"))?
             });
-            joined.collect::<io::Result<Vec<Slice>>>()
-        })?;
+            joined.collect()
+        });
+        if slices.iter().all(Result::is_err) {
+            let none: io::Result<Vec<Slice>> = slices.into_iter().collect();
+            return none.map(|_| Explored::default());
+        }
         let mut explored = Explored::default();
         let (mut reports, mut found_dead) = (Vec::new(), Vec::new());
-        for Slice { name, report, at, end } in slices {
+        for (at, slice) in (0..).zip(slices) {
+            let Slice { name, report, at, end } = match slice {
+                Ok(slice) => slice,
+                Err(error) => {
+                    explored.left.push(format!("slice {}", name(at)));
+                    explored.broken.push(format!("slice {}: {error}", name(at)));
+                    reports.push(Report::default());
+                    continue;
+                }
+            };
             reports.push(report);
             let Some(end) = end else { continue };
             if end.is_stopped() {
@@ -76,10 +89,13 @@ impl Slices<'_> {
             }
             let place = at.map_or("its run".to_string(), |at| format!("its recovery {at}"));
             explored.left.push(format!("slice {name} from {place} on: its process {end}"));
-            match self.accused(&name, at, &end)? {
-                Some(Ok(found)) => found_dead.push(found),
-                Some(Err(why)) => explored.broken.push(format!("slice {name} at {place}: {why}")),
-                None => explored.was_interrupted = true,
+            match self.accused(&name, at, &end) {
+                Ok(Some(Ok(found))) => found_dead.push(found),
+                Ok(Some(Err(why))) => {
+                    explored.broken.push(format!("slice {name} at {place}: {why}"));
+                }
+                Ok(None) => explored.was_interrupted = true,
+                Err(error) => explored.broken.push(format!("slice {name} at {place}: {error}")),
             }
         }
         explored.report = Report::joined(reports);

@@ -118,7 +118,7 @@ impl Run<'_> {
     fn moment(&mut self) -> Digest {
         let clock = self.world.clock();
         let boot = self.server.as_ref().map(|server| Server::boot(server).number());
-        let faults: Vec<_> = self.world.ledger().into_values().collect();
+        let faults = self.world.ledger();
         let Some(joining) = &self.joining else { return Digest(0) };
         let files = joining.known.borrow().seen.disk(&self.world.image());
         let times = (clock.now_utc_ms(), clock.monotonic_ms());

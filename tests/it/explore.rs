@@ -2,6 +2,9 @@
 
 use crate::command::{Ran, broken, passed, stormglass};
 use std::path::Path;
+use stormglass_scenarios::explore::report::Report;
+use stormglass_scenarios::explore::watch::Watch;
+use stormglass_scenarios::explore::{Budget, explore};
 use stormglass_scenarios::plan::Plan;
 use stormglass_scenarios::runner::{self, PlayOptions};
 use stormglass_scenarios::scenario::{self, Settings};
@@ -36,6 +39,31 @@ fn every_crash_point_of_a_sound_run_passes_in_any_number_of_processes() {
     assert!(one.contains("left out ") && !one.contains("not explored "), "{one}");
     // Most of them come to where another has been.
     assert!(one.contains("to the end "), "{one}");
+}
+
+/// Watches nothing.
+struct Nobody;
+
+impl Watch for Nobody {
+    fn begins(&mut self, _: &dyn Fn() -> Plan) {}
+    fn explored(&mut self, _: &Report) {}
+}
+
+/// Goal: slices leave nothing to nobody, within recoveries neither. Method: one slice, and two together.
+#[test]
+fn slices_of_depth_two_make_what_one_process_makes() {
+    let plan = scenario::plan("restart", Seed(101), &Settings::default()).expect("a plan");
+    let slice = |slice| {
+        let budget = Budget { states: 1, depth: 2, recoveries_max: u64::MAX, slice };
+        explore(&plan, budget, &mut Nobody).expect("a world")
+    };
+    let (whole, parts) = (slice((0, 1)), Report::joined([slice((0, 2)), slice((1, 2))]));
+    let counts = |report: &Report| -> Vec<(String, u64, u64)> {
+        let phases = report.phases.iter();
+        phases.map(|(name, counts)| (name.clone(), counts.points, counts.recoveries)).collect()
+    };
+    assert!(whole.phases["recovery of a recovery"].recoveries > 100);
+    assert_eq!(counts(&whole), counts(&parts));
 }
 
 /// Goal: what no random crash of this seed shows is found in one exploration, and what is found fails alone.
