@@ -20,7 +20,7 @@ use crate::rows::Seen;
 use crate::runner::{self, Known, Moment, Recording, Recovered};
 use crate::verdict::{Signature, Verdict};
 use phases::Phases;
-use report::{Found, RECOVERY_OF_A_RECOVERY, Report};
+use report::{Found, Report};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use stormglass_sim::crash_state::within;
@@ -133,9 +133,9 @@ impl Explorer<'_> {
             if depth == 1 && !self.is_own_turn() {
                 continue;
             }
-            let within_count = self.report.at(RECOVERY_OF_A_RECOVERY).recoveries;
-            if depth > 1 && within_count >= self.budget.recoveries_max {
-                self.report.at(phase).left_out += 1;
+            let counts = self.report.at(phase);
+            if depth > 1 && counts.recoveries >= self.budget.recoveries_max {
+                counts.left_out += 1;
                 continue;
             }
             self.watch.begins(&|| recording.plan_of(moment, &ending, &[]));
