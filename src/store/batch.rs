@@ -8,7 +8,7 @@ use std::sync::Mutex;
 
 use tokio::sync::oneshot;
 
-use super::{Caller, Connection, Database, SqlError, Store, StoreError};
+use super::{Caller, Connection, Database, GivenUp, SqlError, Store, StoreError};
 use crate::platform::lock;
 use crate::probe;
 use crate::seams::Point;
@@ -113,14 +113,6 @@ impl Batch {
     }
 }
 
-/// Why a batch was given up.
-enum GivenUp {
-    /// All its writes end so.
-    Whole(StoreError),
-    /// One of its writes failed, and the transaction was rolled back.
-    ForOne(StoreError),
-}
-
 impl Store {
     /// A write that may share its transaction with others: all of it, or nothing, or `InDoubt`. Whoever
     /// gets the connection makes what waits, so that the rest need not have it.
@@ -154,8 +146,8 @@ impl Store {
         }
         let outcomes = match self.attempt(connection, &mut batch.writes).await {
             Ok(counts) => counts.into_iter().map(Ok).collect(),
-            Err(GivenUp::ForOne(_)) if count > 1 => self.one_by_one(connection, &mut batch).await,
-            Err(GivenUp::Whole(error) | GivenUp::ForOne(error)) => {
+            Err(GivenUp::ForWork(_)) if count > 1 => self.one_by_one(connection, &mut batch).await,
+            Err(GivenUp::Whole(error) | GivenUp::ForWork(error)) => {
                 if count > 1 && matches!(error, StoreError::InDoubt(_)) {
                     probe!("a shared commit failed");
                 }
@@ -172,7 +164,7 @@ impl Store {
         for one in batch.writes.chunks_mut(1) {
             outcomes.push(match self.attempt(connection, one).await {
                 Ok(counts) => Ok(counts[0]),
-                Err(GivenUp::Whole(error) | GivenUp::ForOne(error)) => Err(error),
+                Err(GivenUp::Whole(error) | GivenUp::ForWork(error)) => Err(error),
             });
         }
         outcomes
@@ -184,17 +176,10 @@ impl Store {
         connection: &mut Connection,
         writes: &mut [Waiting],
     ) -> Result<Vec<u64>, GivenUp> {
-        let open = self.usable(connection).await.map_err(GivenUp::Whole)?;
-        self.begin(open, "BEGIN IMMEDIATE").await.map_err(GivenUp::Whole)?;
-        let done =
-            writes.iter_mut().map(|one| (one.write.work)(&mut open.db, &self.tenant)).collect();
-        match done {
-            Ok(counts) => self.commit(open).await.map(|()| counts).map_err(GivenUp::Whole),
-            Err(error) => {
-                open.roll_back();
-                Err(GivenUp::ForOne(error))
-            }
-        }
+        let all = |db: &mut Database, tenant: &str| {
+            writes.iter_mut().map(|one| (one.write.work)(db, tenant)).collect()
+        };
+        self.transaction(connection, all).await
     }
 }
 

@@ -138,6 +138,14 @@ enum Standing {
     Superseded(StoreError),
 }
 
+/// Why a transaction that writes is not there.
+enum GivenUp {
+    /// It did not begin, or its commit failed.
+    Whole(StoreError),
+    /// What was to be done in it failed, and it was rolled back.
+    ForWork(StoreError),
+}
+
 impl Store {
     /// A store that is not open yet.
     pub fn new(tenant: String, seams: Seams, metrics: Arc<Metrics>) -> Self {
@@ -188,13 +196,22 @@ impl Store {
     ) -> Result<T, StoreError> {
         self.reach(label, caller).await;
         let mut connection = self.connection.lock().await;
-        let open = self.usable(&mut connection).await?;
-        self.begin(open, "BEGIN IMMEDIATE").await?;
+        let written = self.transaction(&mut connection, work).await;
+        written.map_err(|(GivenUp::Whole(error) | GivenUp::ForWork(error))| error)
+    }
+
+    async fn transaction<T>(
+        &self,
+        connection: &mut Connection,
+        work: impl FnOnce(&mut Database, &str) -> Result<T, StoreError> + Send,
+    ) -> Result<T, GivenUp> {
+        let open = self.usable(connection).await.map_err(GivenUp::Whole)?;
+        self.begin(open, "BEGIN IMMEDIATE").await.map_err(GivenUp::Whole)?;
         match work(&mut open.db, &self.tenant) {
-            Ok(value) => self.commit(open).await.map(|()| value),
+            Ok(value) => self.commit(open).await.map(|()| value).map_err(GivenUp::Whole),
             Err(error) => {
                 open.roll_back();
-                Err(error)
+                Err(GivenUp::ForWork(error))
             }
         }
     }

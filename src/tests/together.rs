@@ -1,12 +1,14 @@
 //! Writes that share a transaction.
 
+use std::future::{Future, poll_fn};
 use std::sync::Arc;
+use std::task::Poll;
 
 use serde_json::json;
 use tokio::sync::Semaphore;
 
 use super::world::{World, act, create, run, word};
-use crate::seams::{BoxFuture, Point, Points};
+use crate::seams::{BoxFuture, Clock, Point, Points};
 use crate::{Answer, Platform};
 
 /// Holds the appends of `a` and `b` until the test lets them go on.
@@ -71,6 +73,50 @@ fn writes_that_wait_are_made_by_the_one_that_goes_on() {
         assert_eq!(answers.map(|answer| answer.sequence_nr), [Some(2), Some(2), Some(2)]);
         let count = world.sql("acme", "SELECT count(*) FROM events").await;
         assert_eq!(count, ["6"], "each was made once");
+    });
+}
+
+/// Holds the appends of `e0`, `e1`, ... until the test lets them go on.
+struct CrowdHeld(Semaphore);
+
+impl Points for CrowdHeld {
+    fn reach<'a>(&'a self, point: Point<'a>) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            if point.entity.starts_with("Session('e") && point.label == "store.append" {
+                self.0.acquire().await.unwrap().forget();
+            }
+        })
+    }
+}
+
+/// Goal: nobody is kept waiting for a crowd. Method: more appends wait than a transaction may have; the one that goes
+/// on makes as many as that, its own among them.
+#[test]
+fn a_transaction_has_thirty_two_writes_at_most() {
+    run(async {
+        let world = World::new();
+        let held = Arc::new(CrowdHeld(Semaphore::new(40)));
+        let platform = world.start_with(Arc::clone(&held) as Arc<dyn Points>);
+        let ids: Vec<String> = (0..40).map(|n| format!("e{n}")).collect();
+        for id in ids.iter().map(String::as_str).chain(["c"]) {
+            assert_eq!(word(&platform.handle(create(id, json!({}))).await), "201");
+        }
+        let note = |id: &str| act(id, "Note", json!({"notes": 1}));
+        let mut crowd: Vec<_> = ids.iter().map(|id| Box::pin(platform.handle(note(id)))).collect();
+        let last = async {
+            world.clock.sleep(100).await;
+            assert_eq!(word(&platform.handle(note("c")).await), "200");
+            let rows = "SELECT count(*) FROM events WHERE sequence_nr = 2";
+            assert_eq!(world.sql("acme", rows).await, ["32"]);
+            held.0.add_permits(40);
+        };
+        let all = poll_fn(|cx| {
+            crowd.retain_mut(|one| one.as_mut().poll(cx).is_pending());
+            if crowd.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        });
+        tokio::join!(all, last);
+        let count = world.sql("acme", "SELECT count(*) FROM events").await;
+        assert_eq!(count, ["82"], "each was made once");
     });
 }
 
