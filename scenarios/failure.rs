@@ -12,7 +12,7 @@ pub use screen::Screen;
 use crate::build_info::Build;
 use crate::bundle::{Recorded, Source};
 use crate::faults;
-use crate::shrink::Shrinking;
+use crate::shrink::{Shrinking, settings};
 use crate::verdict::{Finding, Outcome, Verdict};
 use screen::{ROW, row, wrapped};
 use std::path::Path;
@@ -36,6 +36,8 @@ pub struct Failure {
     pub story_max: usize,
     /// Disk operations, and the hash over the trace.
     pub trace: Option<(u64, String)>,
+    /// Of a plan that was shrunk, the settings that the failure needs.
+    pub settings: Vec<String>,
     /// How much of the whole plan is left.
     pub shrunk: Option<Shrinking>,
     /// Whether two fresh processes left equal traces.
@@ -64,6 +66,7 @@ impl Failure {
             story: story.to_vec(),
             story_max: usize::MAX,
             trace: Some((outcome.op_count, outcome.fingerprint.clone())),
+            settings: Vec::new(),
             shrunk: None,
             is_confirmed: false,
             build: build.clone(),
@@ -95,10 +98,13 @@ impl Failure {
         if scenario != crate::scenario::SQL {
             commands.push(("keep", keep(&folder.display().to_string(), defect.as_deref())));
         }
+        let shrunk_plan = source.plan().filter(|_| shrunk.is_some());
+        let settings = shrunk_plan.map(settings::that_matter).unwrap_or_default();
         let notes = source.idle_faults(outcome).into_iter().map(moved).collect();
         Some(Failure {
             story_max: STORY_MAX,
             trace: None,
+            settings,
             shrunk: *shrunk,
             is_confirmed: recorded.is_confirmed,
             notes,
@@ -147,6 +153,9 @@ impl Failure {
 
     fn circumstances(&self, width: usize) -> Vec<String> {
         let mut lines = Vec::new();
+        if !self.settings.is_empty() {
+            lines.extend(row("settings", &self.settings.join(", "), width));
+        }
         if let Some((op_count, fingerprint)) = &self.trace {
             lines.extend(row(
                 "trace",
@@ -211,6 +220,7 @@ mod tests {
             story: vec![line; 30],
             story_max: 3,
             trace: None,
+            settings: vec!["snapshots every 1 events".to_string()],
             shrunk: Some(Shrinking {
                 steps: (212, 2),
                 faults: (9, 1),

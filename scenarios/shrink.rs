@@ -12,7 +12,7 @@ pub mod emit;
 mod endings;
 mod numbers;
 mod parts;
-mod settings;
+pub mod settings;
 mod tree;
 mod tries;
 

@@ -29,6 +29,16 @@ const SETTINGS: &[fn(&mut Plan)] = &[
     |plan| plan.start_utc_ms = DEFAULT_START_UTC_MS,
 ];
 
+/// The settings of a plan, in words, that are not as when nobody cares: in a plan that was shrunk, those that the
+/// failure needs.
+pub fn that_matter(plan: &Plan) -> Vec<String> {
+    let mut plain = plan.clone();
+    SETTINGS.iter().for_each(|set| set(&mut plain));
+    let of_run = |plan: &Plan| plan.settings().swap_remove(0).1;
+    let pairs = of_run(plan).into_iter().zip(of_run(&plain));
+    pairs.filter(|(words, plain)| words != plain).map(|(words, _)| words).collect()
+}
+
 /// All at once, then each alone.
 pub(super) fn simpler(plan: &Plan, place: usize) -> Option<Vec<Plan>> {
     let mut tried = plan.clone();
