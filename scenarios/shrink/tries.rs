@@ -257,7 +257,7 @@ mod tests {
     /// Method: work that is counted, of a plan that has far more of it than the bound and of one that has a little.
     #[test]
     fn what_goes_on_for_ever_does_so_by_the_whole_bound() {
-        for seconds in [10_000_000, 3_000] {
+        for seconds in [10_000_000, 15_000] {
             let mut whole = plan();
             whole.steps.truncate(3);
             whole.steps.push(Step::alone(90, 1, Action::Wait { ms: seconds * 1_000 }));
@@ -272,7 +272,8 @@ mod tests {
             let (least, shrunk) = shrink_by(&mut play, &whole, &failed, &mut |_, _| {}).unwrap();
             assert_eq!(least.steps.len(), 1);
             assert_ne!(busy(&least, Bound::WHOLE).verdict, Verdict::Passed, "{least:?}");
-            assert!(patient_count <= shrunk.run_count);
+            let run_count = shrunk.run_count;
+            assert!(2 * patient_count < run_count, "{seconds}: {patient_count} of {run_count}");
         }
     }
 

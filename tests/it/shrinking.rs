@@ -5,6 +5,7 @@ use crate::command::{
     Ran, assert_committed, broken, folder, line, masked, passed, plans_in, stormglass,
     stormglass_in,
 };
+use crate::processes::children;
 use std::collections::BTreeSet;
 use std::fs;
 use std::process::{Child, Command, Stdio};
@@ -74,12 +75,6 @@ fn two_defects_planted_together_keep_two_signatures() {
     }
     assert!(failures.len() >= 2, "{out}");
     assert_eq!(suffices, BTreeSet::from(both));
-}
-
-fn children(parent: u32) -> Vec<u32> {
-    let path = format!("/proc/{parent}/task/{parent}/children");
-    let text = fs::read_to_string(path).unwrap_or_default();
-    text.split_whitespace().filter_map(|number| number.parse().ok()).collect()
 }
 
 /// Bytes that the workers of a process have written: whole outcomes.
