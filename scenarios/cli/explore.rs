@@ -84,7 +84,7 @@ pub fn run(options: &Options) -> Result<Done, Error> {
     let players = what.crew()?.stopped_by(&stop);
     let explored = Slices { explorers, players, count: jobs, plan: &plan }.explore()?;
     let seconds = watch.elapsed().as_secs_f64();
-    options.tell(seed, &plan.scenario, &explored, (seconds, jobs))
+    options.tell(seed, &plan, &explored, (seconds, jobs))
 }
 
 impl Options {
@@ -131,15 +131,16 @@ impl Options {
     fn tell(
         &self,
         seed: Seed,
-        scenario: &str,
+        plan: &Plan,
         explored: &Explored,
         (seconds, jobs): (f64, u64),
     ) -> Result<Done, Error> {
         let Explored { report, left, broken, was_interrupted } = explored;
+        let (scenario, screen) = (plan.scenario.as_str(), Screen::of_stdout());
         let mut worst = if broken.is_empty() { 0 } else { EXIT_BROKEN };
         let mut failures = Vec::new();
         for found in report.signatures().into_values() {
-            let (code, folder) = self.keep(seed, found)?;
+            let (code, folder) = self.keep(seed, plan, found)?;
             worst = worst.max(code);
             failures.push((found, folder));
         }
@@ -157,7 +158,6 @@ impl Options {
                     // The bundle was written a moment ago.
                     let story =
                         std::fs::read_to_string(folder.join(bundle::STORY)).unwrap_or_default();
-                    let screen = Screen::of_stdout();
                     story.lines().for_each(|line| found(screen.line(line)));
                 }
                 other => found(other.in_words()),
@@ -172,10 +172,13 @@ impl Options {
             ));
         }
         if ops > 0 {
-            say(format!(
-                "not explored {ops} operations of the run's own end, in which everything must be answered: it is \
-                 the part without faults"
-            ));
+            let why = "in which everything must be answered: it is the part without faults";
+            let words = format!("{ops} operations of the run's own end, {why}");
+            say(screen.told("not explored", &words));
+        }
+        if report.is_of_a_failing_run() {
+            let why = "anything: the run fails by itself already; mend that first, or choose another seed";
+            found(screen.told("not explored", why));
         }
         let points_left = report.points_left();
         if points_left > 0 || *was_interrupted {
@@ -224,7 +227,7 @@ impl Options {
 
     /// Plays a failure's plan alone and keeps it as a bundle. A plan that does not fail so by itself accuses
     /// the harness.
-    fn keep(&self, seed: Seed, found: &Found) -> Result<(u8, PathBuf), Error> {
+    fn keep(&self, seed: Seed, explored: &Plan, found: &Found) -> Result<(u8, PathBuf), Error> {
         let name = format!("explore-{seed}");
         let folder = Path::new(FINDINGS).join(name).join(found.signature.short());
         let source = Source::Plan(Box::new(found.plan.clone()));
@@ -239,6 +242,8 @@ impl Options {
         let reproduce = format!("cargo stormglass replay {}", folder.display());
         let recorded = Recorded {
             defect: self.what.defect.clone(),
+            // The run as the seed makes it; a plan with a crash more is no seed's.
+            seed: (found.plan == *explored).then(|| seed.to_string()),
             ..Recorded::of(&source, outcome, (reproduce, Build::this()))
         };
         let is_same = recorded.signature.as_ref() == Some(&found.signature);
