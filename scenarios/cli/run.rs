@@ -1,7 +1,7 @@
 //! `run`: one run, told as it happened, or fresh ones until one is not passed.
 
-use super::Error;
 use super::told::{Done, Manner, found, manner, progress, say};
+use super::Error;
 use clap::Args;
 use serde_json::{Value, json};
 use std::io::{self, Write};
@@ -106,7 +106,11 @@ pub fn tell(
         if manner() != Manner::Json {
             let mut out = io::stdout().lock();
             for record in &played.records {
-                writeln!(out, "{}", serde_json::to_string(record)?)?;
+                match writeln!(out, "{}", serde_json::to_string(record)?) {
+                    // A reader that went away has seen enough, and nobody is in the wrong.
+                    Err(error) if error.kind() == io::ErrorKind::BrokenPipe => break,
+                    written => written?,
+                }
             }
         }
         eprintln!("\n{head}\n{rest}");
@@ -144,12 +148,19 @@ pub fn as_json(scenario: &str, played: &Played) -> Result<Value, Error> {
 
 fn run_many(what: &What, first: Seed, count: u64) -> Result<Done, Error> {
     let seeds = (0..count).map(|n| Seed(first.0.wrapping_add(n)));
+    let last = Seed(first.0.wrapping_add(count - 1));
+    let seed_width = [first, last].map(|seed| seed.to_string().len()).into_iter().max();
+    let known = scenario::all().into_iter().map(|(name, _)| name.len()).max();
+    // Whatever is the same for all seeds is as wide as it is.
+    let name_width = if what.is_of_one_scenario() { None } else { known };
+    let (seed_width, name_width) = (seed_width.unwrap_or(0), name_width.unwrap_or(0));
     let (mut worst, mut runs, mut failed) = (0, Vec::new(), None);
     what.crew()?.play_all(seeds, cores(), |ended| {
         let seed = ended.seed;
         let Outcome { verdict, fingerprint, op_count, .. } = &ended.outcome;
         let (name, words) = (what.scenario(seed), verdict.in_words());
-        let line = format!("{name}  seed {seed}  {op_count:>5} ops  {fingerprint}  {words}");
+        let seed_word = seed.to_string();
+        let line = format!("{name:<name_width$}  seed {seed_word:<seed_width$}  {op_count:>5} ops  {fingerprint}  {words}");
         runs.push(json!({ "seed": seed.to_string(), "scenario": name, "outcome": ended.outcome }));
         if *verdict == Verdict::Passed {
             progress(line);
