@@ -3,7 +3,7 @@
 mod matrix;
 
 use super::told::{Done, found, say};
-use super::{EXIT_BROKEN, EXIT_INTERRUPTED, Error, FINDINGS, stopped_by_ctrl_c};
+use super::{EXIT_BROKEN, EXIT_INTERRUPTED, Error, FINDINGS, some, stopped_by_ctrl_c};
 use clap::Args;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
@@ -30,7 +30,7 @@ pub struct Options {
     #[command(flatten)]
     what: What,
     /// Crash states before each disk operation, at most.
-    #[arg(long, default_value = "64", value_name = "K")]
+    #[arg(long, default_value = "64", value_name = "K", value_parser = some::<NonZero<usize>>)]
     states: NonZero<usize>,
     /// 1: crashes of the run; 2: and of each recovery from one.
     #[arg(long, default_value = "1", value_parser = clap::value_parser!(u32).range(1..=2))]
@@ -43,7 +43,7 @@ pub struct Options {
     #[arg(long, value_delimiter = ',', conflicts_with_all = ["states", "depth"])]
     faults: Vec<Trouble>,
     /// Processes; as many as there are cores if absent.
-    #[arg(long)]
+    #[arg(long, value_parser = some::<NonZero<u64>>)]
     jobs: Option<NonZero<u64>>,
     /// What bare libsql keeps under every journal_mode and synchronous, however the process ends, held
     /// against the committed table of expectations, in place of a run.

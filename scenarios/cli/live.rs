@@ -1,7 +1,7 @@
 //! `live`: a deployed server, killed under load.
 
-use super::Error;
 use super::told::{Done, found, progress};
+use super::{Error, some};
 use clap::Args;
 use serde_json::{Value, json};
 use std::num::NonZero;
@@ -16,7 +16,7 @@ pub struct Options {
     #[arg(long, value_name = "PATH", default_value = "target/live/release/stormglass-server")]
     server: PathBuf,
     /// How often the server is killed.
-    #[arg(long, default_value = "50")]
+    #[arg(long, default_value = "50", value_parser = some::<NonZero<u32>>)]
     kills: NonZero<u32>,
     /// What is asked, and how long each boot lives; when exactly a kill falls is the host's doing. A
     /// fresh one if absent.
@@ -26,7 +26,7 @@ pub struct Options {
     #[arg(long, default_value_t = 0.6)]
     seconds: f64,
     /// Clients that send at once.
-    #[arg(long, default_value = "4")]
+    #[arg(long, default_value = "4", value_parser = some::<NonZero<u32>>)]
     clients: NonZero<u32>,
     /// The folder for the databases and the server's log; it stays when something is found.
     #[arg(long, value_name = "DIR")]

@@ -1,7 +1,7 @@
 //! `run`: one run, told as it happened, or fresh ones until one is not passed.
 
 use super::told::{Done, Manner, found, manner, progress, say};
-use super::Error;
+use super::{Error, some};
 use clap::Args;
 use serde_json::{Value, json};
 use std::io::{self, Write};
@@ -39,7 +39,7 @@ pub struct Options {
     plan: bool,
     /// Plays so many runs of fresh seeds (or from --seed on) in processes of their own, a line each,
     /// and stops at the first that is not passed.
-    #[arg(long, conflicts_with = "trace")]
+    #[arg(long, conflicts_with = "trace", value_parser = some::<NonZero<u64>>)]
     count: Option<NonZero<u64>>,
 }
 

@@ -50,8 +50,19 @@ fn a_name_or_number_that_is_none_is_refused_in_one_line() {
         ),
         (
             &["run", "--count", "0"],
-            "invalid value '0' for '--count <COUNT>': number would be zero for non-zero type"
-                .into(),
+            "invalid value '0' for '--count <COUNT>': it must be at least 1".into(),
+        ),
+        (
+            &["explore", "--states", "0"],
+            "invalid value '0' for '--states <K>': it must be at least 1".into(),
+        ),
+        (
+            &["campaign", "--jobs", "0"],
+            "invalid value '0' for '--jobs <JOBS>': it must be at least 1".into(),
+        ),
+        (
+            &["live", "--kills", "0"],
+            "invalid value '0' for '--kills <KILLS>': it must be at least 1".into(),
         ),
         (
             &["campaign", "--seeds", "5..5"],
