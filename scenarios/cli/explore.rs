@@ -16,6 +16,7 @@ use stormglass_scenarios::explore::watch::{Line, Teller};
 use stormglass_scenarios::explore::{Budget, explore};
 use stormglass_scenarios::failure::Screen;
 use stormglass_scenarios::host::{Stopwatch, cores, fresh_seed};
+use stormglass_scenarios::lines::counted;
 use stormglass_scenarios::plan::Plan;
 use stormglass_scenarios::verdict::Verdict;
 use stormglass_scenarios::what::What;
@@ -173,7 +174,7 @@ impl Options {
         }
         if ops > 0 {
             let why = "in which everything must be answered: it is the part without faults";
-            let words = format!("{ops} operations of the run's own end, {why}");
+            let words = format!("{} of the run's own end, {why}", counted(ops, "operation"));
             say(screen.told("not explored", &words));
         }
         if report.is_of_a_failing_run() {
@@ -183,25 +184,35 @@ impl Options {
         let points_left = report.points_left();
         if points_left > 0 || *was_interrupted {
             let all = report.points_in_all;
-            found(format!("not explored {points_left} of {all} points, or not by every process"));
+            found(format!(
+                "not explored {points_left} of {}, or not by every process",
+                counted(all, "point")
+            ));
         }
         left.iter().for_each(|slice| found(format!("not explored {slice}")));
         if total.left_out > 0 && self.faults.is_empty() {
             let (left_out, states) = (total.left_out, self.states);
-            say(format!("left out     {left_out} states: raise --states (now {states})"));
+            say(format!(
+                "left out     {}: raise --states (now {states})",
+                counted(left_out, "state")
+            ));
         }
         if self.faults.is_empty() {
             let Counts { joined, .. } = total;
             let whole = recoveries - joined;
             say(format!(
-                "to the end   {whole} recoveries; {joined} until they were where another had been"
+                "to the end   {}; {joined} until they were where another had been",
+                counted(whole, "recovery")
             ));
         }
         let (points, violations, kinds) = (total.points, total.violations, failures.len());
         let interrupted = if *was_interrupted { "interrupted: " } else { "" };
         found(format!(
-            "{interrupted}{points} crash points, {recoveries} recoveries, {violations} violations ({kinds} signatures), \
-             {seconds:.1} s, {rate:.0} recoveries/s and core"
+            "{interrupted}{}, {}, {} ({}), {seconds:.1} s, {rate:.0} recoveries/s and core",
+            counted(points, "crash point"),
+            counted(recoveries, "recovery"),
+            counted(violations, "violation"),
+            counted(kinds, "signature"),
         ));
         let failures = failures.iter().map(|(found, folder)| {
             serde_json::json!({ "signature": found.signature, "verdict": found.verdict, "bundle": folder })

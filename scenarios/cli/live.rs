@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use std::num::NonZero;
 use std::path::PathBuf;
 use stormglass_scenarios::host::fresh_seed;
+use stormglass_scenarios::lines::counted;
 use stormglass_scenarios::live::{self, Report};
 use stormglass_sim::Seed;
 
@@ -46,7 +47,11 @@ pub fn run(options: &Options) -> Result<Done, Error> {
         clients: options.clients.get(),
         folder,
     };
-    progress(format!("live  seed {seed}  {} kills  in {}", asked.kills, asked.folder.display()));
+    progress(format!(
+        "live  seed {seed}  {}  in {}",
+        counted(asked.kills, "kill"),
+        asked.folder.display()
+    ));
     let report = match live::run(&asked, |line| progress(line)) {
         Ok(report) => report,
         Err(error) => {
@@ -105,11 +110,16 @@ fn sum(report: &Report) -> String {
     let Report { unverified, seconds, .. } = report;
     format!(
         "\nkills         {kills}, {kills_at_start} of them while the server started, in {seconds:.1} s\n\
-        requests      {requests}, {reads} reads\n\
+        requests      {requests}, {}\n\
         acknowledged  {acknowledged}\n\
         rejected      {rejected}\n\
-        in doubt      {in_doubt}, {repeated} writes sent again with their key\n\
-        tables        read {readings} times, {events} events and {blobs} blobs at the end\n\
-        unverified    {unverified}"
+        in doubt      {in_doubt}, {} sent again with their key\n\
+        tables        read {}, {} and {} at the end\n\
+        unverified    {unverified}",
+        counted(reads, "read"),
+        counted(repeated, "write"),
+        counted(readings, "time"),
+        counted(events, "event"),
+        counted(blobs, "blob"),
     )
 }

@@ -12,7 +12,7 @@ use stormglass_scenarios::bundle::Source;
 use stormglass_scenarios::counts;
 use stormglass_scenarios::failure::{Failure, Screen};
 use stormglass_scenarios::host::{cores, fresh_seed};
-use stormglass_scenarios::lines::wrapped;
+use stormglass_scenarios::lines::{counted, wrapped};
 use stormglass_scenarios::verdict::{Outcome, Played, Verdict};
 use stormglass_scenarios::what::What;
 use stormglass_scenarios::{scenario, threads};
@@ -100,7 +100,11 @@ pub fn tell(
     let Outcome { verdict, fingerprint, op_count, counts, .. } = &played.outcome;
     let readings = counts.get(counts::READINGS).copied().unwrap_or(0);
     let head = format!("{scenario}  {name}  {}", verdict.in_words());
-    let rest = format!("{op_count} disk operations, tables read {readings} times");
+    let rest = format!(
+        "{}, tables read {}",
+        counted(op_count, "disk operation"),
+        counted(readings, "time")
+    );
     let rest = format!("{rest}\nfingerprint  {fingerprint}\n{}", last.join("\n"));
     if trace {
         if manner() != Manner::Json {
@@ -172,6 +176,6 @@ fn run_many(what: &What, first: Seed, count: u64) -> Result<Done, Error> {
         (worst, failed) = (verdict.exit_code(), Some(command));
         ControlFlow::Break(())
     })?;
-    found(format!("{} of {count} runs played", runs.len()));
+    found(format!("{} of {} played", runs.len(), counted(count, "run")));
     Done::new(worst, json!({ "asked_count": count, "runs": runs, "reproduce": failed }))
 }
