@@ -14,6 +14,8 @@ mod spec;
 mod told;
 
 use clap::{Args, Parser, Subcommand};
+use std::num::{IntErrorKind, ParseIntError};
+use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use stormglass_scenarios::threads;
@@ -152,6 +154,14 @@ pub fn refuse(command: &str, json: bool, why: &str) -> u8 {
         eprintln!("error: {why}");
     }
     EXIT_USAGE
+}
+
+/// How many, where none makes no sense.
+fn some<T: FromStr<Err = ParseIntError>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|error: ParseIntError| match error.kind() {
+        IntErrorKind::Zero => "it must be at least 1".to_string(),
+        _ => error.to_string(),
+    })
 }
 
 /// A flag that the first Ctrl-C sets; the second one ends the process.

@@ -12,6 +12,7 @@ pub use screen::Screen;
 use crate::build_info::Build;
 use crate::bundle::{Recorded, Source};
 use crate::faults;
+use crate::lines::counted;
 use crate::shrink::{Shrinking, settings};
 use crate::verdict::{Finding, Outcome, Verdict};
 use screen::{ROW, row, wrapped};
@@ -126,7 +127,7 @@ impl Failure {
         lines.push(String::new());
         let skipped = story.len().saturating_sub(self.story_max);
         if skipped > 0 {
-            lines.push(format!("  ... {skipped} lines before"));
+            lines.push(format!("  ... {} before", counted(skipped, "line")));
         }
         lines.extend(story[skipped..].iter().flat_map(|line| screen::of_story(line, width)));
         if !story.is_empty() {
@@ -159,7 +160,7 @@ impl Failure {
         if let Some((op_count, fingerprint)) = &self.trace {
             lines.extend(row(
                 "trace",
-                &format!("{op_count} disk operations, {fingerprint}"),
+                &format!("{}, {fingerprint}", counted(op_count, "disk operation")),
                 width,
             ));
         }

@@ -3,6 +3,7 @@
 //! **Invariant:** a word stands whole on one line.
 
 use crate::host;
+use std::fmt;
 
 /// A group's words after its name, on as many lines as they need.
 pub fn wrapped(group: &str, words: &[String]) -> Vec<String> {
@@ -14,6 +15,16 @@ pub fn shortened(text: &str, max: usize) -> String {
     match text.char_indices().nth(max) {
         Some((end, _)) => format!("{}... ({} bytes)", &text[..end], text.len()),
         None => text.to_string(),
+    }
+}
+
+/// So many of what one is called: `1 event`, `2 events`, `0 recoveries`.
+pub fn counted(count: impl fmt::Display, one: &str) -> String {
+    let count = count.to_string();
+    match one.strip_suffix('y') {
+        _ if count == "1" => format!("1 {one}"),
+        Some(stem) if !stem.ends_with(['a', 'e', 'o', 'u']) => format!("{count} {stem}ies"),
+        _ => format!("{count} {one}s"),
     }
 }
 
@@ -35,6 +46,14 @@ fn within(width: usize, group: &str, words: &[String]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_of_a_kind_is_told_as_one() {
+        assert_eq!(counted(1, "event"), "1 event");
+        assert_eq!(counted(0, "event"), "0 events");
+        assert_eq!(counted(21, "recovery"), "21 recoveries");
+        assert_eq!(counted(2, "day"), "2 days");
+    }
 
     #[test]
     fn words_stand_whole_and_no_line_is_wider_than_it_may_be() {

@@ -14,6 +14,7 @@ pub use action::{
 
 pub use swarm::Swarm;
 
+use crate::lines::counted;
 use action::is_zero;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -258,9 +259,12 @@ impl Plan {
             format!("swept every {} s in batches of {}", ms / 1_000, self.sweep_batch)
         }));
         words.extend([
-            format!("snapshots every {} events", self.snapshot_every),
+            match self.snapshot_every {
+                1 => "snapshots every event".to_string(),
+                count => format!("snapshots every {count} events"),
+            },
             format!("idle after {} s", self.idle_ms / 1_000),
-            format!("sectors of {} bytes", self.disk.sector_size_bytes),
+            format!("sectors of {}", counted(self.disk.sector_size_bytes, "byte")),
             format!("time overtakes in {} %", self.overtaking_percent),
             format!("order {}", self.policy),
         ]);

@@ -81,6 +81,16 @@ fn put(folder: &Path, page: &str) -> io::Result<PathBuf> {
     Ok(path)
 }
 
+/// Why a line of a file, counted from 1, is none that is known.
+fn of_line(path: &Path, line: usize, error: &serde_json::Error) -> io::Error {
+    let told = error.to_string();
+    // It was read alone: what it calls line 1 is this one.
+    let why = told.rsplit_once(" at line ").map_or(told.as_str(), |(why, _)| why);
+    let column = error.column();
+    let place = format!("{}: line {line} column {column}: {why}", path.display());
+    io::Error::new(io::ErrorKind::InvalidData, place)
+}
+
 fn named(path: &Path, error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }

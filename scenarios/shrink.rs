@@ -19,6 +19,7 @@ mod tries;
 pub use tree::PlanTree;
 pub use tries::shrink_in;
 
+use crate::lines::counted;
 use crate::plan::Plan;
 use proptest::strategy::ValueTree;
 use serde::{Deserialize, Serialize};
@@ -93,8 +94,12 @@ impl fmt::Display for Shrinking {
         let end = if *is_cut_short { ", cut short" } else { "" };
         write!(
             f,
-            "{} steps to {}, {} faults to {} ({run_count} runs, {seconds:.1} s{end})",
-            steps.0, steps.1, faults.0, faults.1
+            "{} to {}, {} to {} ({}, {seconds:.1} s{end})",
+            counted(steps.0, "step"),
+            steps.1,
+            counted(faults.0, "fault"),
+            faults.1,
+            counted(run_count, "run")
         )
     }
 }

@@ -4,6 +4,7 @@
 
 use crate::foreign;
 use crate::http::{Answer, Request, address, encoded};
+use crate::lines::counted;
 use crate::plan::{Action, Page, Part, Plan, Step, Values, Who, entity_id, tenant_name};
 use crate::times::{length, utc_ms};
 use serde_json::{Map, Value};
@@ -350,7 +351,9 @@ fn what(step: &Step) -> String {
             format!("GET {first} of tenant-{tenant}{}", part.brief())
         }
         Action::Malformed { who, what } => format!("{} for {}", what.name(), name(who)),
-        Action::Sweep { tenant, max_rows } => format!("sweep tenant-{tenant}, {max_rows} rows"),
+        Action::Sweep { tenant, max_rows } => {
+            format!("sweep tenant-{tenant}, {}", counted(max_rows, "row"))
+        }
         Action::Wait { ms } => format!("wait {}", length(*ms)),
         Action::StepClock { by_ms } => format!("clock set by {}", length(*by_ms)),
         Action::Checkpoint { tenant } => format!("checkpoint tenant-{tenant}"),

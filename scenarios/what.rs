@@ -65,6 +65,11 @@ impl What {
         self.scenario.as_deref().or(own).unwrap_or_else(|| scenario::of_seed(seed))
     }
 
+    /// Whether every seed plays the same scenario.
+    pub fn is_of_one_scenario(&self) -> bool {
+        self.scenario.is_some() || !self.specs.is_empty()
+    }
+
     /// What is chosen in place of what each seed draws.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 //!
 //! **Invariant:** a harness that cannot find what is there reports no passes: such a campaign is broken.
 
+use crate::lines::counted;
 use crate::plan::Protocol;
 use crate::verdict::{Signature, Verdict};
 use crate::what::What;
@@ -38,7 +39,7 @@ impl Canary {
     pub fn in_words(&self) -> String {
         match self {
             Canary::Found { seed_count, signature } => {
-                format!("{DEFECT} found after {seed_count} seeds: {signature}")
+                format!("{DEFECT} found after {}: {signature}", counted(seed_count, "seed"))
             }
             Canary::Missed => format!("{DEFECT} NOT FOUND within {SEEDS_MAX} seeds"),
             Canary::Interrupted => format!("{DEFECT}: interrupted"),

@@ -9,6 +9,7 @@ use super::matters::Matters;
 use super::shares::Shares;
 use super::twins::Twins;
 use crate::counts;
+use crate::lines::counted;
 use crate::lines::wrapped;
 use crate::probes::Coverage;
 use crate::report;
@@ -206,8 +207,11 @@ impl Summary {
         let interrupted = if self.was_interrupted { "interrupted: " } else { "" };
         let broken = self.broken_count();
         format!(
-            "{interrupted}{runs} runs, {found} findings ({kinds} signatures), {broken} harness \
-             errors, {per_second:.0} runs/s"
+            "{interrupted}{}, {} ({}), {}, {per_second:.0} runs/s",
+            counted(runs, "run"),
+            counted(found, "finding"),
+            counted(kinds, "signature"),
+            counted(broken, "harness error")
         )
     }
 
@@ -277,8 +281,10 @@ impl Summary {
             let coverage = self.coverage();
             let (probes, kinds) = (coverage.unreached().len(), coverage.idle().len());
             lines.push(format!(
-                "HARNESS BROKEN it does not look where it should: {probes} probes unreached, {kinds} kinds \
-                 of faults idle"
+                "HARNESS BROKEN it does not look where it should: {} unreached, {} of \
+                 faults idle",
+                counted(probes, "probe"),
+                counted(kinds, "kind")
             ));
         }
         lines

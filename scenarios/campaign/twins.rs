@@ -5,6 +5,7 @@
 
 use crate::bundle;
 use crate::determinism::{self, Comparison, Parting};
+use crate::lines::counted;
 use crate::what::What;
 use crate::workers::{Crew, WITHOUT_END};
 use std::collections::BTreeMap;
@@ -58,7 +59,8 @@ impl Twins {
     pub fn in_words(&self) -> String {
         let (compared, different) = (self.compared_count, self.different.len());
         format!(
-            "{compared} runs played once more in other processes, {different} came out otherwise"
+            "{} played once more in other processes, {different} came out otherwise",
+            counted(compared, "run")
         )
     }
 

@@ -9,6 +9,7 @@
 
 use super::{Going, Judge, Stop, violated};
 use crate::http::Answer;
+use crate::lines::counted;
 use crate::plan::{Action, Step, tenant_name};
 use crate::server::Server;
 use crate::tally::Phases;
@@ -103,7 +104,7 @@ impl Standing {
             let found = told.count() as u64;
             if found != *shown {
                 let place = "recovery finds another journal than the actor showed";
-                let (expected, actual) = (format!("{shown} events"), format!("{found} events"));
+                let (expected, actual) = (counted(shown, "event"), counted(found, "event"));
                 let mismatch = Mismatch::new(Invariant::I11, place, expected, actual);
                 return Some(mismatch.at(key.to_string()));
             }

@@ -7,6 +7,7 @@
 //! have taken it, also before the clock was set back. Events that an earlier reading showed: what goes
 //! missing of them is I5's and I8's. `EventThenBlobs`, whose replay puts what a crash left out (I5).
 
+use crate::lines::counted;
 use crate::plan::Protocol;
 use crate::rows::Look;
 use std::collections::{BTreeMap, BTreeSet};
@@ -58,7 +59,7 @@ impl Remains {
         let torn = if is_dead && brings_blobs { self.half_an_action(rows) } else { None };
         torn.or_else(|| {
             let is_half = self.protocol == Protocol::Atomic && orphan_count > 0;
-            let actual = format!("{orphan_count} blobs of no event");
+            let actual = format!("{} of no event", counted(orphan_count, "blob"));
             let place = "blob without its event";
             let mismatch =
                 Mismatch::new(Invariant::I2, place, "event and blobs, or nothing", actual);

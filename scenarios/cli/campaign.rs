@@ -1,7 +1,7 @@
 //! `campaign`: many runs, kept and summed up.
 
 use super::told::{Done, Manner, found, manner, say};
-use super::{Error, FINDINGS, stopped_by_ctrl_c};
+use super::{Error, FINDINGS, some, stopped_by_ctrl_c};
 use clap::Args;
 use std::num::NonZero;
 use std::ops::Range;
@@ -21,7 +21,7 @@ pub struct Options {
     #[arg(long, value_parser = seed_range)]
     seeds: Option<Range<u64>>,
     /// Processes that play at once. One a core if absent.
-    #[arg(long)]
+    #[arg(long, value_parser = some::<NonZero<usize>>)]
     jobs: Option<NonZero<usize>>,
     #[command(flatten)]
     what: What,

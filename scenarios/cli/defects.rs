@@ -2,7 +2,7 @@
 
 use super::shrink::in_checkout;
 use super::told::{Done, found, progress, say};
-use super::{EXIT_BROKEN, EXIT_INTERRUPTED, Error, stopped_by_ctrl_c};
+use super::{EXIT_BROKEN, EXIT_INTERRUPTED, Error, some, stopped_by_ctrl_c};
 use clap::Args;
 use serde_json::{Value, json};
 use std::fs;
@@ -30,16 +30,16 @@ pub struct Options {
     #[arg(requires = "find")]
     names: Vec<String>,
     /// Seeds within which a defect is to be found, in each range.
-    #[arg(long, default_value = "500", requires = "find")]
+    #[arg(long, default_value = "500", requires = "find", value_parser = some::<NonZero<u64>>)]
     seeds_max: NonZero<u64>,
     /// Ranges of seeds for each defect, one after the other, no seed in two of them.
-    #[arg(long, default_value = "3", requires = "find")]
+    #[arg(long, default_value = "3", requires = "find", value_parser = some::<NonZero<u64>>)]
     ranges: NonZero<u64>,
     /// The first seed of the first range. A fresh one if absent.
     #[arg(long, requires = "find")]
     first: Option<Seed>,
     /// Processes that play at once. One a core if absent.
-    #[arg(long, requires = "find")]
+    #[arg(long, requires = "find", value_parser = some::<NonZero<usize>>)]
     jobs: Option<NonZero<usize>>,
     /// Shrinks the first finding's plan, and says how small it became and how long that took.
     #[arg(long, requires = "find")]

@@ -9,6 +9,7 @@ use stormglass_scenarios::bundle;
 use stormglass_scenarios::campaign::findings::broken_name;
 use stormglass_scenarios::determinism::{self, Comparison};
 use stormglass_scenarios::host::fresh_seed;
+use stormglass_scenarios::lines::counted;
 
 pub fn run(options: &SeedOptions) -> Result<Done, Error> {
     let SeedOptions { seed, what } = options;
@@ -26,7 +27,10 @@ pub fn run(options: &SeedOptions) -> Result<Done, Error> {
     };
     let Some(why) = compared.why_broken() else {
         if let Comparison::Equal { record_count } = compared.comparison {
-            found(format!("seed {seed}: two processes, {record_count} records each, all equal"));
+            found(format!(
+                "seed {seed}: two processes, {} each, all equal",
+                counted(record_count, "record")
+            ));
         }
         return Done::new(0, told(None));
     };

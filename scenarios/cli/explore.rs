@@ -3,7 +3,7 @@
 mod matrix;
 
 use super::told::{Done, found, say};
-use super::{EXIT_BROKEN, EXIT_INTERRUPTED, Error, FINDINGS, stopped_by_ctrl_c};
+use super::{EXIT_BROKEN, EXIT_INTERRUPTED, Error, FINDINGS, some, stopped_by_ctrl_c};
 use clap::Args;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
@@ -16,6 +16,7 @@ use stormglass_scenarios::explore::watch::{Line, Teller};
 use stormglass_scenarios::explore::{Budget, explore};
 use stormglass_scenarios::failure::Screen;
 use stormglass_scenarios::host::{Stopwatch, cores, fresh_seed};
+use stormglass_scenarios::lines::counted;
 use stormglass_scenarios::plan::Plan;
 use stormglass_scenarios::verdict::Verdict;
 use stormglass_scenarios::what::What;
@@ -30,7 +31,7 @@ pub struct Options {
     #[command(flatten)]
     what: What,
     /// Crash states before each disk operation, at most.
-    #[arg(long, default_value = "64", value_name = "K")]
+    #[arg(long, default_value = "64", value_name = "K", value_parser = some::<NonZero<usize>>)]
     states: NonZero<usize>,
     /// 1: crashes of the run; 2: and of each recovery from one.
     #[arg(long, default_value = "1", value_parser = clap::value_parser!(u32).range(1..=2))]
@@ -43,7 +44,7 @@ pub struct Options {
     #[arg(long, value_delimiter = ',', conflicts_with_all = ["states", "depth"])]
     faults: Vec<Trouble>,
     /// Processes; as many as there are cores if absent.
-    #[arg(long)]
+    #[arg(long, value_parser = some::<NonZero<u64>>)]
     jobs: Option<NonZero<u64>>,
     /// What bare libsql keeps under every journal_mode and synchronous, however the process ends, held
     /// against the committed table of expectations, in place of a run.
@@ -84,7 +85,7 @@ pub fn run(options: &Options) -> Result<Done, Error> {
     let players = what.crew()?.stopped_by(&stop);
     let explored = Slices { explorers, players, count: jobs, plan: &plan }.explore()?;
     let seconds = watch.elapsed().as_secs_f64();
-    options.tell(seed, &plan.scenario, &explored, (seconds, jobs))
+    options.tell(seed, &plan, &explored, (seconds, jobs))
 }
 
 impl Options {
@@ -131,15 +132,16 @@ impl Options {
     fn tell(
         &self,
         seed: Seed,
-        scenario: &str,
+        plan: &Plan,
         explored: &Explored,
         (seconds, jobs): (f64, u64),
     ) -> Result<Done, Error> {
         let Explored { report, left, broken, was_interrupted } = explored;
+        let (scenario, screen) = (plan.scenario.as_str(), Screen::of_stdout());
         let mut worst = if broken.is_empty() { 0 } else { EXIT_BROKEN };
         let mut failures = Vec::new();
         for found in report.signatures().into_values() {
-            let (code, folder) = self.keep(seed, found)?;
+            let (code, folder) = self.keep(seed, plan, found)?;
             worst = worst.max(code);
             failures.push((found, folder));
         }
@@ -157,7 +159,6 @@ impl Options {
                     // The bundle was written a moment ago.
                     let story =
                         std::fs::read_to_string(folder.join(bundle::STORY)).unwrap_or_default();
-                    let screen = Screen::of_stdout();
                     story.lines().for_each(|line| found(screen.line(line)));
                 }
                 other => found(other.in_words()),
@@ -172,33 +173,46 @@ impl Options {
             ));
         }
         if ops > 0 {
-            say(format!(
-                "not explored {ops} operations of the run's own end, in which everything must be answered: it is \
-                 the part without faults"
-            ));
+            let why = "in which everything must be answered: it is the part without faults";
+            let words = format!("{} of the run's own end, {why}", counted(ops, "operation"));
+            say(screen.told("not explored", &words));
+        }
+        if report.is_of_a_failing_run() {
+            let why = "anything: the run fails by itself already; mend that first, or choose another seed";
+            found(screen.told("not explored", why));
         }
         let points_left = report.points_left();
         if points_left > 0 || *was_interrupted {
             let all = report.points_in_all;
-            found(format!("not explored {points_left} of {all} points, or not by every process"));
+            found(format!(
+                "not explored {points_left} of {}, or not by every process",
+                counted(all, "point")
+            ));
         }
         left.iter().for_each(|slice| found(format!("not explored {slice}")));
         if total.left_out > 0 && self.faults.is_empty() {
             let (left_out, states) = (total.left_out, self.states);
-            say(format!("left out     {left_out} states: raise --states (now {states})"));
+            say(format!(
+                "left out     {}: raise --states (now {states})",
+                counted(left_out, "state")
+            ));
         }
         if self.faults.is_empty() {
             let Counts { joined, .. } = total;
             let whole = recoveries - joined;
             say(format!(
-                "to the end   {whole} recoveries; {joined} until they were where another had been"
+                "to the end   {}; {joined} until they were where another had been",
+                counted(whole, "recovery")
             ));
         }
         let (points, violations, kinds) = (total.points, total.violations, failures.len());
         let interrupted = if *was_interrupted { "interrupted: " } else { "" };
         found(format!(
-            "{interrupted}{points} crash points, {recoveries} recoveries, {violations} violations ({kinds} signatures), \
-             {seconds:.1} s, {rate:.0} recoveries/s and core"
+            "{interrupted}{}, {}, {} ({}), {seconds:.1} s, {rate:.0} recoveries/s and core",
+            counted(points, "crash point"),
+            counted(recoveries, "recovery"),
+            counted(violations, "violation"),
+            counted(kinds, "signature"),
         ));
         let failures = failures.iter().map(|(found, folder)| {
             serde_json::json!({ "signature": found.signature, "verdict": found.verdict, "bundle": folder })
@@ -224,7 +238,7 @@ impl Options {
 
     /// Plays a failure's plan alone and keeps it as a bundle. A plan that does not fail so by itself accuses
     /// the harness.
-    fn keep(&self, seed: Seed, found: &Found) -> Result<(u8, PathBuf), Error> {
+    fn keep(&self, seed: Seed, explored: &Plan, found: &Found) -> Result<(u8, PathBuf), Error> {
         let name = format!("explore-{seed}");
         let folder = Path::new(FINDINGS).join(name).join(found.signature.short());
         let source = Source::Plan(Box::new(found.plan.clone()));
@@ -239,6 +253,8 @@ impl Options {
         let reproduce = format!("cargo stormglass replay {}", folder.display());
         let recorded = Recorded {
             defect: self.what.defect.clone(),
+            // The run as the seed makes it; a plan with a crash more is no seed's.
+            seed: (found.plan == *explored).then(|| seed.to_string()),
             ..Recorded::of(&source, outcome, (reproduce, Build::this()))
         };
         let is_same = recorded.signature.as_ref() == Some(&found.signature);

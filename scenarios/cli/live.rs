@@ -1,12 +1,13 @@
 //! `live`: a deployed server, killed under load.
 
-use super::Error;
 use super::told::{Done, found, progress};
+use super::{Error, some};
 use clap::Args;
 use serde_json::{Value, json};
 use std::num::NonZero;
 use std::path::PathBuf;
 use stormglass_scenarios::host::fresh_seed;
+use stormglass_scenarios::lines::counted;
 use stormglass_scenarios::live::{self, Report};
 use stormglass_sim::Seed;
 
@@ -16,7 +17,7 @@ pub struct Options {
     #[arg(long, value_name = "PATH", default_value = "target/live/release/stormglass-server")]
     server: PathBuf,
     /// How often the server is killed.
-    #[arg(long, default_value = "50")]
+    #[arg(long, default_value = "50", value_parser = some::<NonZero<u32>>)]
     kills: NonZero<u32>,
     /// What is asked, and how long each boot lives; when exactly a kill falls is the host's doing. A
     /// fresh one if absent.
@@ -26,7 +27,7 @@ pub struct Options {
     #[arg(long, default_value_t = 0.6)]
     seconds: f64,
     /// Clients that send at once.
-    #[arg(long, default_value = "4")]
+    #[arg(long, default_value = "4", value_parser = some::<NonZero<u32>>)]
     clients: NonZero<u32>,
     /// The folder for the databases and the server's log; it stays when something is found.
     #[arg(long, value_name = "DIR")]
@@ -46,7 +47,11 @@ pub fn run(options: &Options) -> Result<Done, Error> {
         clients: options.clients.get(),
         folder,
     };
-    progress(format!("live  seed {seed}  {} kills  in {}", asked.kills, asked.folder.display()));
+    progress(format!(
+        "live  seed {seed}  {}  in {}",
+        counted(asked.kills, "kill"),
+        asked.folder.display()
+    ));
     let report = match live::run(&asked, |line| progress(line)) {
         Ok(report) => report,
         Err(error) => {
@@ -105,11 +110,16 @@ fn sum(report: &Report) -> String {
     let Report { unverified, seconds, .. } = report;
     format!(
         "\nkills         {kills}, {kills_at_start} of them while the server started, in {seconds:.1} s\n\
-        requests      {requests}, {reads} reads\n\
+        requests      {requests}, {}\n\
         acknowledged  {acknowledged}\n\
         rejected      {rejected}\n\
-        in doubt      {in_doubt}, {repeated} writes sent again with their key\n\
-        tables        read {readings} times, {events} events and {blobs} blobs at the end\n\
-        unverified    {unverified}"
+        in doubt      {in_doubt}, {} sent again with their key\n\
+        tables        read {}, {} and {} at the end\n\
+        unverified    {unverified}",
+        counted(reads, "read"),
+        counted(repeated, "write"),
+        counted(readings, "time"),
+        counted(events, "event"),
+        counted(blobs, "blob"),
     )
 }

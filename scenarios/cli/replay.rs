@@ -48,9 +48,11 @@ pub fn run(options: &Options) -> Result<Done, Error> {
     let planted = defect.clone().or(own_defect);
     defects::plant(planted.as_deref())?;
     threads::watch();
+    let looks = until.is_some() || *step;
+    let manner = looks.then(|| look::Manner { until: *until, by_key: *step, out: out.as_deref() });
+    manner.as_ref().map_or(Ok(()), |manner| manner.check(&source).map(drop))?;
     tell_settings(&source, *trace)?;
-    let played = if until.is_some() || *step {
-        let manner = look::Manner { until: *until, by_key: *step, out: out.as_deref() };
+    let played = if let Some(manner) = manner {
         match look::play(&source, path, &manner)? {
             Seen::Left(mut done) => {
                 done.result["defect"] = json!(planted);

@@ -1,7 +1,7 @@
 //! `run`: one run, told as it happened, or fresh ones until one is not passed.
 
-use super::Error;
 use super::told::{Done, Manner, found, manner, progress, say};
+use super::{Error, some};
 use clap::Args;
 use serde_json::{Value, json};
 use std::io::{self, Write};
@@ -12,7 +12,7 @@ use stormglass_scenarios::bundle::Source;
 use stormglass_scenarios::counts;
 use stormglass_scenarios::failure::{Failure, Screen};
 use stormglass_scenarios::host::{cores, fresh_seed};
-use stormglass_scenarios::lines::wrapped;
+use stormglass_scenarios::lines::{counted, wrapped};
 use stormglass_scenarios::verdict::{Outcome, Played, Verdict};
 use stormglass_scenarios::what::What;
 use stormglass_scenarios::{scenario, threads};
@@ -39,7 +39,7 @@ pub struct Options {
     plan: bool,
     /// Plays so many runs of fresh seeds (or from --seed on) in processes of their own, a line each,
     /// and stops at the first that is not passed.
-    #[arg(long, conflicts_with = "trace")]
+    #[arg(long, conflicts_with = "trace", value_parser = some::<NonZero<u64>>)]
     count: Option<NonZero<u64>>,
 }
 
@@ -100,13 +100,21 @@ pub fn tell(
     let Outcome { verdict, fingerprint, op_count, counts, .. } = &played.outcome;
     let readings = counts.get(counts::READINGS).copied().unwrap_or(0);
     let head = format!("{scenario}  {name}  {}", verdict.in_words());
-    let rest = format!("{op_count} disk operations, tables read {readings} times");
+    let rest = format!(
+        "{}, tables read {}",
+        counted(op_count, "disk operation"),
+        counted(readings, "time")
+    );
     let rest = format!("{rest}\nfingerprint  {fingerprint}\n{}", last.join("\n"));
     if trace {
         if manner() != Manner::Json {
             let mut out = io::stdout().lock();
             for record in &played.records {
-                writeln!(out, "{}", serde_json::to_string(record)?)?;
+                match writeln!(out, "{}", serde_json::to_string(record)?) {
+                    // A reader that went away has seen enough, and nobody is in the wrong.
+                    Err(error) if error.kind() == io::ErrorKind::BrokenPipe => break,
+                    written => written?,
+                }
             }
         }
         eprintln!("\n{head}\n{rest}");
@@ -144,12 +152,19 @@ pub fn as_json(scenario: &str, played: &Played) -> Result<Value, Error> {
 
 fn run_many(what: &What, first: Seed, count: u64) -> Result<Done, Error> {
     let seeds = (0..count).map(|n| Seed(first.0.wrapping_add(n)));
+    let last = Seed(first.0.wrapping_add(count - 1));
+    let seed_width = [first, last].map(|seed| seed.to_string().len()).into_iter().max();
+    let known = scenario::all().into_iter().map(|(name, _)| name.len()).max();
+    // Whatever is the same for all seeds is as wide as it is.
+    let name_width = if what.is_of_one_scenario() { None } else { known };
+    let (seed_width, name_width) = (seed_width.unwrap_or(0), name_width.unwrap_or(0));
     let (mut worst, mut runs, mut failed) = (0, Vec::new(), None);
     what.crew()?.play_all(seeds, cores(), |ended| {
         let seed = ended.seed;
         let Outcome { verdict, fingerprint, op_count, .. } = &ended.outcome;
         let (name, words) = (what.scenario(seed), verdict.in_words());
-        let line = format!("{name}  seed {seed}  {op_count:>5} ops  {fingerprint}  {words}");
+        let seed_word = seed.to_string();
+        let line = format!("{name:<name_width$}  seed {seed_word:<seed_width$}  {op_count:>5} ops  {fingerprint}  {words}");
         runs.push(json!({ "seed": seed.to_string(), "scenario": name, "outcome": ended.outcome }));
         if *verdict == Verdict::Passed {
             progress(line);
@@ -161,6 +176,6 @@ fn run_many(what: &What, first: Seed, count: u64) -> Result<Done, Error> {
         (worst, failed) = (verdict.exit_code(), Some(command));
         ControlFlow::Break(())
     })?;
-    found(format!("{} of {count} runs played", runs.len()));
+    found(format!("{} of {} played", runs.len(), counted(count, "run")));
     Done::new(worst, json!({ "asked_count": count, "runs": runs, "reproduce": failed }))
 }

@@ -14,6 +14,7 @@ use stormglass_scenarios::build_info::Build;
 use stormglass_scenarios::bundle::{self, Recorded, Source};
 use stormglass_scenarios::failure::{Failure, Screen};
 use stormglass_scenarios::host::{fresh_seed, is_ci};
+use stormglass_scenarios::lines::counted;
 use stormglass_scenarios::plan::Plan;
 use stormglass_scenarios::shrink::{emit, shrink_in};
 use stormglass_scenarios::verdict::{Finding, Signature, Verdict};
@@ -111,7 +112,10 @@ fn bar(plan: &Plan) -> Option<ProgressBar> {
 }
 
 fn left(plan: &Plan) -> String {
-    format!("{} steps and {} faults left", plan.steps.len(), plan.faults.len())
+    {
+        let (steps, faults) = (plan.steps.len(), plan.faults.len());
+        format!("{} and {} left", counted(steps, "step"), counted(faults, "fault"))
+    }
 }
 
 /// Plays what is left once more, keeps it as a bundle and wherever else it is to be kept, and tells it.

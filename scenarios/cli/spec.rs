@@ -2,7 +2,7 @@
 
 use super::campaign::seed_range;
 use super::told::{Done, found, say};
-use super::{EXIT_INTERRUPTED, Error, FINDINGS, stopped_by_ctrl_c};
+use super::{EXIT_INTERRUPTED, Error, FINDINGS, some, stopped_by_ctrl_c};
 use clap::{Args, Subcommand};
 use serde_json::json;
 use std::fs;
@@ -52,7 +52,7 @@ struct DriveOptions {
     #[arg(long, default_value = "100", value_parser = seeds)]
     seeds: Range<u64>,
     /// Processes that play at once. One a core if absent.
-    #[arg(long)]
+    #[arg(long, value_parser = some::<NonZero<usize>>)]
     jobs: Option<NonZero<usize>>,
     /// How long and how hostile the runs are: quick, nightly, hostile, damage, or the path of a TOML file.
     #[arg(long, default_value = profile::DEFAULT)]

@@ -3,6 +3,7 @@
 //! **Invariant:** an invariant that the spec itself breaks is told as the spec's, and fails nothing.
 
 use crate::counts::BROKEN_CLAIM;
+use crate::lines::counted;
 use crate::verdict::{Outcome, Verdict};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -103,7 +104,12 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let failed: u64 = self.failures.values().map(|(_, count)| count).sum();
         let Report { file, run_count, op_count, .. } = self;
-        writeln!(f, "{file}: {run_count} runs, {failed} failed, {op_count} disk operations")?;
+        writeln!(
+            f,
+            "{file}: {}, {failed} failed, {}",
+            counted(run_count, "run"),
+            counted(op_count, "disk operation")
+        )?;
         for (title, counts) in
             [("answers", &self.answers), ("rejected", &self.rejected), ("reached", &self.reached)]
         {
@@ -117,7 +123,7 @@ impl fmt::Display for Report {
             writeln!(f, "  {count} x, first seed {seed}: {words}")?;
         }
         for (claim, (seed, entity, count)) in &self.broken {
-            let runs = if *count == 1 { "1 run".to_string() } else { format!("{count} runs") };
+            let runs = counted(count, "run");
             writeln!(
                 f,
                 "  the spec breaks its own {claim} in {runs}, first seed {seed}, {entity}"

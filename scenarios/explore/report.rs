@@ -11,6 +11,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The phase of all that is done after a crash of a recovery.
 pub const RECOVERY_OF_A_RECOVERY: &str = "recovery of a recovery";
 
+/// The phase of a run that fails before anything is done to it.
+const RUN_ITSELF: &str = "the run itself";
+
 /// What was explored of one phase.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
@@ -76,8 +79,13 @@ impl Report {
     /// The run fails as it is, by nothing of the exploration's.
     pub fn fails_itself(&mut self, plan: &Plan, verdict: &Verdict) {
         let Some(signature) = Signature::of(verdict) else { return };
-        self.at("the run itself").violations += 1;
+        self.at(RUN_ITSELF).violations += 1;
         self.found.push(Found { signature, verdict: verdict.clone(), plan: plan.clone() });
+    }
+
+    /// Whether the run fails as it is, so that there was nothing to explore.
+    pub fn is_of_a_failing_run(&self) -> bool {
+        self.phases.contains_key(RUN_ITSELF)
     }
 
     /// Recoveries in all.
@@ -146,14 +154,16 @@ impl Report {
 
     /// The table that a person reads.
     pub fn in_words(&self) -> Vec<String> {
+        let names = self.phases.keys().map(|name| name.chars().count());
+        let width = names.max().unwrap_or(0).max(24);
         let row = |name: &str, counts: &Counts| {
             let Counts { points, states, left_out, images, recoveries, violations, .. } = counts;
             format!(
-                "{name:<24} {points:>7} {states:>8} {left_out:>9} {images:>8} {recoveries:>11} {violations:>11}"
+                "{name:<width$} {points:>7} {states:>8} {left_out:>9} {images:>8} {recoveries:>11} {violations:>11}"
             )
         };
         let mut lines = vec![format!(
-            "{:<24} {:>7} {:>8} {:>9} {:>8} {:>11} {:>11}",
+            "{:<width$} {:>7} {:>8} {:>9} {:>8} {:>11} {:>11}",
             "phase", "points", "states", "left out", "images", "recoveries", "violations"
         )];
         lines.extend(self.phases.iter().map(|(name, counts)| row(name, counts)));

@@ -75,6 +75,11 @@ impl Screen {
         Screen { width: host::columns(), has_colour: !is_refused && io::stdout().is_terminal() }
     }
 
+    /// A head and words after it, on as many lines as they need.
+    pub fn told(self, head: &str, words: &str) -> String {
+        wrapped(&format!("{head:<12} {words}"), ROW, self.width).join("\n")
+    }
+
     /// A line of a failure with its colour.
     pub fn line(self, line: &str) -> String {
         let is_crash = || line.split_whitespace().nth(1) == Some("crash");

@@ -10,7 +10,7 @@ use super::scenes::Scenes;
 use super::tables::Table;
 use super::text::{island, shown, shown_lines};
 use super::timeline::{Lane, Timeline};
-use super::{Frame, REPORT_JS, named};
+use super::{Frame, REPORT_JS, named, of_line};
 use crate::bundle::{CRASHES, OUTCOME, PLAN, Recorded, STORY, TRACE};
 use crate::faults;
 use crate::plan::Plan;
@@ -241,7 +241,9 @@ fn json<T: DeserializeOwned>(folder: &Path, file: &str) -> io::Result<Option<T>>
 
 fn records(folder: &Path) -> io::Result<Vec<Record>> {
     let text = text(folder, TRACE)?.unwrap_or_default();
-    let read = |line: &str| serde_json::from_str(line);
-    let records: Result<Vec<Record>, _> = text.lines().map(read).collect();
-    records.map_err(|error| named(&folder.join(TRACE), error.into()))
+    let path = folder.join(TRACE);
+    let read = |(line, at): (&str, usize)| {
+        serde_json::from_str(line).map_err(|error| of_line(&path, at, &error))
+    };
+    text.lines().zip(1..).map(read).collect()
 }

@@ -3,12 +3,14 @@
 use super::database::{TABLE, ask_time_and_number, body, drain, look, read_all, said, word};
 use super::oracle::{Change, Oracle, State, in_words, one_of};
 use super::script::{Script, Step};
+use crate::faults;
 use crate::planted::{self, Place};
 use crate::threads::Threads;
 use crate::times::rfc3339;
 use crate::verdict::{Finding, Outcome, Played, Verdict, count_faults};
 use libsql::Connection;
 use std::collections::BTreeMap;
+use stormglass_sim::disk::DiskOptions;
 use stormglass_sim::{Boot, Digest, Ending, World, WorldError, WorldOptions, block_on};
 
 pub const PATH: &str = "/script.db";
@@ -93,11 +95,17 @@ impl<'a> Player<'a> {
 
     async fn play(&mut self) -> Checked<()> {
         let Script { journal, synchronous, disk, connections, .. } = self.script;
+        let DiskOptions { sector_size_bytes, powersafe_overwrite, quota_bytes } = disk;
+        let beside = if *powersafe_overwrite { "kept" } else { "lost" };
+        let quota = quota_bytes.map_or(String::new(), |max| format!(", at most {max} bytes"));
         self.tell(format!(
-            "{connections} connections, journal {journal:?}, synchronous {synchronous:?}, {disk:?}"
+            "{connections} connections, journal {}, synchronous {}, sectors of {sector_size_bytes} bytes, \
+             {beside} beside a torn write{quota}",
+            journal.word(),
+            synchronous.word()
         ));
         for fault in &self.script.faults {
-            self.tell(format!("fault armed: {fault:?}"));
+            self.tell(format!("fault armed: {}", faults::in_words(fault)));
         }
         self.recover().await?;
         for (at, step) in self.script.steps.iter().enumerate() {

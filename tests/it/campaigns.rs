@@ -65,7 +65,7 @@ fn a_worker_that_is_killed_loses_no_run_and_is_reported_with_its_plan() {
     let broken = runs.iter().find(|run| run["verdict"] == "harness-broken").expect("one");
     let seed = broken["seed"].as_str().expect("a seed is text");
     assert!(told.contains(&format!("HARNESS BROKEN seed {seed}")), "{told}");
-    assert!(told.ends_with(" runs/s\n") && told.contains(", 1 harness errors, "), "{told}");
+    assert!(told.ends_with(" runs/s\n") && told.contains(", 1 harness error, "), "{told}");
     let bundle = folder.join(format!("broken-{seed}"));
     assert!(told.contains(&bundle.display().to_string()), "{told}");
     let replayed = passed(&["replay", bundle.to_str().expect("plain letters")]);

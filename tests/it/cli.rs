@@ -2,6 +2,8 @@
 //! mend it, and an exit code says how it went.
 
 use crate::command::{Ran, file, passed, stormglass};
+use std::collections::BTreeSet;
+use std::process::{Command, Stdio};
 use stormglass_scenarios::verdict::{Finding, Verdict};
 
 /// The one line that a refused call prints. Nothing else is printed, and nothing is played.
@@ -48,8 +50,19 @@ fn a_name_or_number_that_is_none_is_refused_in_one_line() {
         ),
         (
             &["run", "--count", "0"],
-            "invalid value '0' for '--count <COUNT>': number would be zero for non-zero type"
-                .into(),
+            "invalid value '0' for '--count <COUNT>': it must be at least 1".into(),
+        ),
+        (
+            &["explore", "--states", "0"],
+            "invalid value '0' for '--states <K>': it must be at least 1".into(),
+        ),
+        (
+            &["campaign", "--jobs", "0"],
+            "invalid value '0' for '--jobs <JOBS>': it must be at least 1".into(),
+        ),
+        (
+            &["live", "--kills", "0"],
+            "invalid value '0' for '--kills <KILLS>': it must be at least 1".into(),
         ),
         (
             &["campaign", "--seeds", "5..5"],
@@ -71,6 +84,44 @@ fn a_name_or_number_that_is_none_is_refused_in_one_line() {
     ];
     for (arguments, expected) in cases {
         assert_eq!(refused(arguments), *expected);
+    }
+}
+
+/// Goal: whoever looks at the first lines of a trace is told of no error. Method: nobody reads at all.
+#[test]
+fn a_reader_that_went_away_is_no_error() {
+    let mut run = Command::new(env!("CARGO_BIN_EXE_stormglass"))
+        .args(["run", "--seed", "1", "--trace"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary of this package starts");
+    drop(run.stdout.take());
+    let ended = run.wait_with_output().expect("it ends");
+    let err = String::from_utf8(ended.stderr).expect("it prints text");
+    assert_eq!(ended.status.code(), Some(0), "{err}");
+    assert!(err.contains("passed") && !err.contains("error"), "{err}");
+}
+
+/// Goal: the lines of many runs stand in columns. Method: fresh runs of several scenarios.
+#[test]
+fn many_runs_stand_in_columns() {
+    let told = passed(&["run", "--seed", "12", "--count", "8"]);
+    let at = |line: &str| line.find(" ops  ").map(|end| line[..end].chars().count());
+    let columns: BTreeSet<usize> = told.lines().filter_map(at).collect();
+    assert_eq!(columns.len(), 1, "{told}");
+}
+
+/// Goal: the control tells what it is played with as other runs do, and not as Rust would write it.
+#[test]
+fn the_control_tells_its_settings_in_words() {
+    let told = passed(&["run", "--scenario", "sql", "--seed", "3"]);
+    let settings = "2 connections, journal DELETE, synchronous EXTRA, sectors of 4096 bytes, kept beside a torn write";
+    assert!(told.contains(settings), "{told}");
+    let of_eight = (0..8).map(|seed| format!("{seed:#x}"));
+    for seed in of_eight {
+        let told = stormglass(&["run", "--scenario", "sql", "--seed", &seed]).out;
+        assert!(!told.contains(" { "), "{told}");
     }
 }
 

@@ -1,6 +1,7 @@
 //! Exploring one run: every crash point of it, every error of the device.
 
 use crate::command::{Ran, broken, passed, stormglass};
+use std::collections::BTreeSet;
 use std::path::Path;
 use stormglass_scenarios::explore::report::Report;
 use stormglass_scenarios::explore::watch::Watch;
@@ -155,6 +156,22 @@ fn a_sound_platform_survives_an_error_at_every_operation() {
     for row in ["eio sync once", "eio read from there on", "enospc write once"] {
         assert!(told.contains(row), "{told}");
     }
+    // The longest name makes the first column as wide.
+    let widths: BTreeSet<usize> = table(&told).iter().map(|row| row.chars().count()).collect();
+    assert_eq!(widths.len(), 1, "{told}");
+    let (_, rest) = told.split_once("\nnot explored ").expect("the run's own end");
+    assert!(rest.starts_with("230 operations of the run's own end, "), "{told}");
+    assert!(told.lines().all(|line| line.chars().count() <= 100), "{told}");
+}
+
+/// Goal: a run that fails before anything is done to it is told as the seed's, and that nothing was explored.
+#[test]
+fn a_run_that_fails_by_itself_is_not_explored_and_says_so() {
+    let arguments = ["--scenario", "overflow", "--seed", "0", "--defect", "replay-drops-blobs"];
+    let Ran { code, out, .. } = stormglass(&[&["explore"], &arguments[..]].concat());
+    assert_eq!(code, Some(1), "{out}");
+    assert!(out.contains("\nFAIL overflow   seed 0x0   I18 "), "{out}");
+    assert!(out.contains("\nnot explored anything: the run fails by itself already"), "{out}");
 }
 
 /// Goal: a guest that wants for fuel, wherever it does, is answered as the contract says, and nothing that was

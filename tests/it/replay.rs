@@ -193,7 +193,7 @@ fn a_run_is_left_before_a_step_with_its_files_and_what_the_model_knows() {
     let Ran { code, err, .. } = stormglass(&refused);
     assert!(code == Some(2) && err.contains("is there already"), "{err}");
     let refused = stormglass(&["replay", words(&plan), "--until", "99"]);
-    assert_eq!(refused.code, Some(2));
+    assert_eq!((refused.code, refused.out.as_str()), (Some(2), ""));
     assert!(
         refused.err.starts_with("error: no step 99 in the plan; it has 1, 2, 3"),
         "{}",
@@ -201,6 +201,18 @@ fn a_run_is_left_before_a_step_with_its_files_and_what_the_model_knows() {
     );
     let told = passed(&["replay", words(&plan), "--until", "end", "--out", words(&out)]);
     assert!(told.contains("\nstopped      before the run's own checks"), "{told}");
+
+    // A plan that fails before: why nothing is there.
+    let failing = ["run", "--scenario", "overflow", "--seed", "0", "--plan"];
+    let failing = file("until-failing.json", &passed(&failing));
+    let out = folder("until-failing");
+    let until = ["--until", "end", "--out", words(&out), "--defect", "replay-drops-blobs"];
+    let told = stormglass(&[&["replay", words(&failing)], &until[..]].concat());
+    let ended = format!(
+        "\nended        before its end: it failed; nothing was left under {}\n",
+        words(&out)
+    );
+    assert!(told.code == Some(1) && told.out.contains(&ended), "{}", told.out);
 }
 
 fn stepped(plan: &Path, arguments: &[&str], keys: &str) -> Output {

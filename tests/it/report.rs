@@ -287,6 +287,19 @@ fn a_long_trace_is_thinned_and_says_so() {
     works(&browser, &path);
 }
 
+/// Goal: a damaged line is named by where it stands in its file.
+#[test]
+fn a_damaged_line_of_a_campaign_is_named() {
+    let folder = folder("report-damaged");
+    fs::create_dir_all(&folder).expect("the folder for tests can be written");
+    let line = r#"{"seed":"0x1","scenario":"overflow","verdict":"passed","ops":1,"counts":{},"host_ms":1}"#;
+    fs::write(folder.join("runs.jsonl"), format!("{line}\n{line}\n{{x\n"))
+        .expect("the folder for tests can be written");
+    let ran = stormglass(&["report", folder.to_str().expect("a path of plain letters")]);
+    assert_eq!(ran.code, Some(2), "{}", ran.out);
+    assert!(ran.err.contains("runs.jsonl: line 3 column 2: key must be a string"), "{}", ran.err);
+}
+
 #[test]
 fn a_folder_of_something_else_has_no_page() {
     let folder = folder("report-nothing");

@@ -13,7 +13,7 @@ use stormglass_scenarios::plan::{Plan, Step};
 use stormglass_scenarios::runner::PlayOptions;
 use stormglass_scenarios::runner::look::{Pause, play_step_by_step};
 use stormglass_scenarios::translate::brief;
-use stormglass_scenarios::verdict::Played;
+use stormglass_scenarios::verdict::{Played, Verdict};
 
 /// Where a run is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +68,19 @@ pub struct Manner<'m> {
     pub out: Option<&'m Path>,
 }
 
+impl Manner<'_> {
+    /// The plan that can be looked at so.
+    ///
+    /// # Errors
+    /// It has no steps, or not the one that is asked for.
+    pub fn check<'s>(&self, source: &'s Source) -> Result<&'s Plan, Error> {
+        let none = "a script of scenario `sql` has no steps to stop at";
+        let plan = source.plan().ok_or(none)?;
+        self.until.map_or(Ok(()), |until| until.check(plan))?;
+        Ok(plan)
+    }
+}
+
 /// What came of it.
 pub enum Seen {
     /// The run was left: all is said.
@@ -78,10 +91,7 @@ pub enum Seen {
 
 /// Plays a plan and stops where it is told to.
 pub fn play(source: &Source, path: &Path, manner: &Manner<'_>) -> Result<Seen, Error> {
-    let Some(plan) = source.plan() else {
-        return Err("a script of scenario `sql` has no steps to stop at".into());
-    };
-    manner.until.map_or(Ok(()), |until| until.check(plan))?;
+    let plan = manner.check(source)?;
     if manner.by_key {
         say(format!("{KEYS}\n"));
     }
@@ -94,7 +104,17 @@ pub fn play(source: &Source, path: &Path, manner: &Manner<'_>) -> Result<Seen, E
         return left.tell(source, path, manner, &seen.played).map(Seen::Left);
     }
     if let Some(until) = manner.until {
-        found(format!("ended        before step {} was reached", until.name()));
+        let place = match until {
+            Until::Step(id) => format!("step {id} was reached"),
+            Until::End => "its end".to_string(),
+        };
+        let why = match &seen.played.outcome.verdict {
+            Verdict::Passed => "",
+            Verdict::Violated(_) => ": it failed",
+            Verdict::HarnessBroken(_) => ": the harness failed",
+        };
+        let under = manner.out.map_or(String::new(), |out| format!(" under {}", out.display()));
+        found(format!("ended        before {place}{why}; nothing was left{under}"));
     }
     seen.played.story.drain(..told_count);
     Ok(Seen::Ended(Box::new(seen.played)))

@@ -3,7 +3,7 @@
 //! **Invariant:** a line at a time: a campaign of millions of runs costs some numbers a run. A last line that a
 //! kill cut off is left out.
 
-use super::super::named;
+use super::super::{named, of_line};
 use crate::campaign::{RUNS, Shares};
 use crate::verdict::{Signature, Verdict};
 use serde::Deserialize;
@@ -95,7 +95,8 @@ impl Runs {
             if !line.ends_with('\n') {
                 break;
             }
-            let read = serde_json::from_str(&line).map_err(|error| named(&path, error.into()))?;
+            let at = runs.numbers.len() + 1;
+            let read = serde_json::from_str(&line).map_err(|error| of_line(&path, at, &error))?;
             runs.add(read);
             line.clear();
         }
