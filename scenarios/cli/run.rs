@@ -1,7 +1,7 @@
 //! `run`: one run, told as it happened, or fresh ones until one is not passed.
 
-use super::Error;
 use super::told::{Done, Manner, found, manner, progress, say};
+use super::{EXIT_INTERRUPTED, Error, stopped_by_ctrl_c};
 use clap::Args;
 use serde_json::{Value, json};
 use std::io::{self, Write};
@@ -145,7 +145,8 @@ pub fn as_json(scenario: &str, played: &Played) -> Result<Value, Error> {
 fn run_many(what: &What, first: Seed, count: u64) -> Result<Done, Error> {
     let seeds = (0..count).map(|n| Seed(first.0.wrapping_add(n)));
     let (mut worst, mut runs, mut failed) = (0, Vec::new(), None);
-    what.crew()?.play_all(seeds, cores(), |ended| {
+    let stop = stopped_by_ctrl_c()?;
+    what.crew()?.stopped_by(&stop).play_all(seeds, cores(), |ended| {
         let seed = ended.seed;
         let Outcome { verdict, fingerprint, op_count, .. } = &ended.outcome;
         let (name, words) = (what.scenario(seed), verdict.in_words());
@@ -161,6 +162,12 @@ fn run_many(what: &What, first: Seed, count: u64) -> Result<Done, Error> {
         (worst, failed) = (verdict.exit_code(), Some(command));
         ControlFlow::Break(())
     })?;
-    found(format!("{} of {count} runs played", runs.len()));
+    let played = runs.len() as u64;
+    let was_interrupted = failed.is_none() && played < count;
+    if was_interrupted {
+        worst = EXIT_INTERRUPTED;
+    }
+    let interrupted = if was_interrupted { "interrupted: " } else { "" };
+    found(format!("{interrupted}{played} of {count} runs played"));
     Done::new(worst, json!({ "asked_count": count, "runs": runs, "reproduce": failed }))
 }
