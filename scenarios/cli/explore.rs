@@ -194,10 +194,14 @@ impl Options {
                 "to the end   {whole} recoveries; {joined} until they were where another had been"
             ));
         }
+        if self.faults.contains(&Trouble::Fuel) && report.is_without_guests() && !was_interrupted {
+            found("no guest runs in this one, so that no fuel could end: try --scenario wasm");
+        }
+        let kind = if self.faults.is_empty() { "crash" } else { "fault" };
         let (points, violations, kinds) = (total.points, total.violations, failures.len());
         let interrupted = if *was_interrupted { "interrupted: " } else { "" };
         found(format!(
-            "{interrupted}{points} crash points, {recoveries} recoveries, {violations} violations ({kinds} signatures), \
+            "{interrupted}{points} {kind} points, {recoveries} recoveries, {violations} violations ({kinds} signatures), \
              {seconds:.1} s, {rate:.0} recoveries/s and core"
         ));
         let failures = failures.iter().map(|(found, folder)| {
