@@ -54,6 +54,18 @@ impl What {
             let known = known.join(", ");
             return Err(format!("no scenario `{asked}`; there are {known}"));
         }
+        // The scripts run on libsql alone, so that these would change nothing and say nothing.
+        if self.scenario.as_deref() == Some(scenario::SQL) {
+            for (flag, is_given) in
+                [("--defect", self.defect.is_some()), ("--protocol", self.protocol.is_some())]
+            {
+                if is_given {
+                    return Err(format!(
+                        "{flag} is the platform's, which scenario `sql` is without"
+                    ));
+                }
+            }
+        }
         self.settings()?;
         drive::read_files(&self.specs)?;
         defects::plant(self.defect.as_deref())

@@ -86,27 +86,34 @@ pub fn run(options: &Options) -> Result<Done, Error> {
         "defect", "seeds from", "seeds", "seconds"
     ));
     let (mut failed, mut worst, mut sizes, mut hunts) = (Vec::new(), 0, Vec::new(), Vec::new());
-    for name in &names {
+    let (mut found_count, mut cut, mut left) = (0, None, names.iter());
+    while !stop.load(Ordering::Relaxed)
+        && let Some(name) = left.next()
+    {
         let code = find(options, name, (first, &stop), (&mut hunts, &mut sizes))?;
         worst = worst.max(code);
-        if code != 0 {
-            failed.push(name.as_str());
-        }
-        if stop.load(Ordering::Relaxed) {
-            worst = EXIT_INTERRUPTED;
-            break;
+        match code {
+            0 => found_count += 1,
+            // It was not missed: nobody knows.
+            EXIT_INTERRUPTED => cut = Some(name),
+            _ => failed.push(name.as_str()),
         }
     }
-    let found_count = names.len() - failed.len();
-    if worst != EXIT_INTERRUPTED {
-        let all = names.len();
+    let (all, left) = (names.len(), left.count());
+    let was_interrupted = cut.is_some() || left > 0;
+    if !was_interrupted {
         found(format!("{found_count} of {all} defects found, each first by a promise of its own"));
     }
     if !failed.is_empty() {
-        found(format!("not so: {}", failed.join(", ")));
+        found(format!("not found: {}", failed.join(", ")));
     }
     if !sizes.is_empty() {
         say(format!("\n{}", table(&sizes).join("\n")));
+    }
+    if was_interrupted {
+        worst = EXIT_INTERRUPTED;
+        let cut = cut.map(|name| format!(", {name} not finished")).unwrap_or_default();
+        found(format!("interrupted: {found_count} of {all} defects found{cut}, {left} not begun"));
     }
     let sizes: Vec<_> = sizes.iter().map(Size::as_json).collect();
     let result = json!({

@@ -205,11 +205,15 @@ impl Options {
                 counted(whole, "recovery")
             ));
         }
+        if self.faults.contains(&Trouble::Fuel) && report.is_without_guests() && !was_interrupted {
+            found("no guest runs in this one, so that no fuel could end: try --scenario wasm");
+        }
+        let kind = if self.faults.is_empty() { "crash" } else { "fault" };
         let (points, violations, kinds) = (total.points, total.violations, failures.len());
         let interrupted = if *was_interrupted { "interrupted: " } else { "" };
         found(format!(
             "{interrupted}{}, {}, {} ({}), {seconds:.1} s, {rate:.0} recoveries/s and core",
-            counted(points, "crash point"),
+            counted(points, &format!("{kind} point")),
             counted(recoveries, "recovery"),
             counted(violations, "violation"),
             counted(kinds, "signature"),

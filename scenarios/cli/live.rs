@@ -34,7 +34,16 @@ pub struct Options {
     folder: Option<PathBuf>,
 }
 
+/// How README says that the server is built.
+const BUILD: &str =
+    "RUSTFLAGS= cargo build --release -p stormglass-platform --target-dir target/live";
+
 pub fn run(options: &Options) -> Result<Done, Error> {
+    // Before anything is laid out: nothing is broken when the server has not been built yet.
+    if !options.server.is_file() {
+        let server = options.server.display();
+        return Err(format!("{server}: no such server; this builds one: {BUILD}").into());
+    }
     let seed = options.seed.unwrap_or_else(fresh_seed);
     let folder = options.folder.clone().unwrap_or_else(|| {
         std::env::temp_dir().join(format!("stormglass-live-{}", std::process::id()))

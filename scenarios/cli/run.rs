@@ -1,7 +1,7 @@
 //! `run`: one run, told as it happened, or fresh ones until one is not passed.
 
 use super::told::{Done, Manner, found, manner, progress, say};
-use super::{Error, some};
+use super::{EXIT_INTERRUPTED, Error, some, stopped_by_ctrl_c};
 use clap::Args;
 use serde_json::{Value, json};
 use std::io::{self, Write};
@@ -159,7 +159,8 @@ fn run_many(what: &What, first: Seed, count: u64) -> Result<Done, Error> {
     let name_width = if what.is_of_one_scenario() { None } else { known };
     let (seed_width, name_width) = (seed_width.unwrap_or(0), name_width.unwrap_or(0));
     let (mut worst, mut runs, mut failed) = (0, Vec::new(), None);
-    what.crew()?.play_all(seeds, cores(), |ended| {
+    let stop = stopped_by_ctrl_c()?;
+    what.crew()?.stopped_by(&stop).play_all(seeds, cores(), |ended| {
         let seed = ended.seed;
         let Outcome { verdict, fingerprint, op_count, .. } = &ended.outcome;
         let (name, words) = (what.scenario(seed), verdict.in_words());
@@ -176,6 +177,12 @@ fn run_many(what: &What, first: Seed, count: u64) -> Result<Done, Error> {
         (worst, failed) = (verdict.exit_code(), Some(command));
         ControlFlow::Break(())
     })?;
-    found(format!("{} of {} played", runs.len(), counted(count, "run")));
+    let played = runs.len() as u64;
+    let was_interrupted = failed.is_none() && played < count;
+    if was_interrupted {
+        worst = EXIT_INTERRUPTED;
+    }
+    let interrupted = if was_interrupted { "interrupted: " } else { "" };
+    found(format!("{interrupted}{played} of {} played", counted(count, "run")));
     Done::new(worst, json!({ "asked_count": count, "runs": runs, "reproduce": failed }))
 }

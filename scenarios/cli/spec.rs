@@ -124,7 +124,10 @@ fn drive(options: &DriveOptions) -> Result<Done, Error> {
         let crew = what.crew()?.stopped_by(&stop);
         let folder = out.join(format!("drive-{}", name_of(file)));
         let findings = Findings::new(&what, &folder, &crew);
-        let mut report = Report::new(&file.display().to_string());
+        let mut report = Report::new(
+            &file.display().to_string(),
+            &format!("cargo stormglass {}", what.arguments("run").join(" ")),
+        );
         let mut trouble = None;
         let improved = findings.while_playing(|found| {
             crew.play_all(seeds.clone().map(Seed), jobs, |ended| {
@@ -153,6 +156,12 @@ fn drive(options: &DriveOptions) -> Result<Done, Error> {
         told["bundles"] = json!(bundles);
         reports.push(told);
         if crew.is_stopped() {
+            let (played, all) = (report.run_count(), seeds.end - seeds.start);
+            let specs = files.len() - at - 1;
+            let file = file.display();
+            found(format!(
+                "interrupted: {played} of {all} runs of {file}, {specs} specs not begun"
+            ));
             worst = EXIT_INTERRUPTED;
             break;
         }

@@ -4,7 +4,7 @@
 
 use crate::counts::BROKEN_CLAIM;
 use crate::lines::counted;
-use crate::verdict::{Outcome, Verdict};
+use crate::verdict::{Outcome, Signature};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,6 +14,8 @@ use stormglass_sim::Seed;
 #[derive(Debug, Default)]
 pub struct Report {
     file: String,
+    /// What plays one of the runs, but for its seed.
+    command: String,
     run_count: u64,
     op_count: u64,
     answers: BTreeMap<String, u64>,
@@ -21,17 +23,17 @@ pub struct Report {
     rejected: BTreeMap<String, u64>,
     /// Places of the platform.
     reached: BTreeMap<String, u64>,
-    /// First seed and words of each kind of failure.
-    failures: BTreeMap<String, (Seed, u64)>,
+    /// Of each kind of failure the lowest seed, what came of that, and the runs.
+    failures: BTreeMap<Signature, (Seed, String, u64)>,
     exit_code: u8,
     /// Of each invariant that the spec breaks: the lowest seed, the entity, and the runs.
     broken: BTreeMap<String, (Seed, String, u64)>,
 }
 
 impl Report {
-    /// Of no runs yet.
-    pub fn new(file: &str) -> Report {
-        Report { file: file.to_string(), ..Report::default() }
+    /// Of no runs yet, each of which `command` plays with its seed.
+    pub fn new(file: &str, command: &str) -> Report {
+        Report { file: file.to_string(), command: command.to_string(), ..Report::default() }
     }
 
     /// Adds the run of `seed`.
@@ -60,11 +62,20 @@ impl Report {
             }
         }
         self.exit_code = self.exit_code.max(outcome.verdict.exit_code());
-        if outcome.verdict != Verdict::Passed {
-            let words = outcome.verdict.in_words();
-            let known = self.failures.entry(words).or_insert((seed, 0));
-            *known = (known.0.min(seed), known.1 + 1);
+        if let Some(signature) = Signature::of(&outcome.verdict) {
+            let first = (seed, outcome.verdict.in_words(), 0);
+            let known = self.failures.entry(signature).or_insert(first.clone());
+            let count = known.2 + 1;
+            if seed < known.0 {
+                *known = first;
+            }
+            known.2 = count;
         }
+    }
+
+    /// How many runs there were.
+    pub fn run_count(&self) -> u64 {
+        self.run_count
     }
 
     /// Names of the invariants that the spec breaks.
@@ -75,7 +86,7 @@ impl Report {
     /// The same for a program.
     pub fn to_json(&self) -> Value {
         let Report { file, run_count, op_count, answers, rejected, reached, .. } = self;
-        let failures = self.failures.iter().map(|(words, (seed, count))| {
+        let failures = self.failures.values().map(|(seed, words, count)| {
             json!({ "verdict": words, "first_seed": seed.to_string(), "run_count": count })
         });
         let broken = self.broken.iter().map(|(claim, (seed, entity, count))| {
@@ -102,8 +113,8 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let failed: u64 = self.failures.values().map(|(_, count)| count).sum();
-        let Report { file, run_count, op_count, .. } = self;
+        let failed: u64 = self.failures.values().map(|(.., count)| count).sum();
+        let Report { file, command, run_count, op_count, .. } = self;
         writeln!(
             f,
             "{file}: {}, {failed} failed, {}",
@@ -119,7 +130,7 @@ impl fmt::Display for Report {
                 writeln!(f, "  {title:<12} {}", words.join(", "))?;
             }
         }
-        for (words, (seed, count)) in &self.failures {
+        for (seed, words, count) in self.failures.values() {
             writeln!(f, "  {count} x, first seed {seed}: {words}")?;
         }
         for (claim, (seed, entity, count)) in &self.broken {
@@ -128,6 +139,7 @@ impl fmt::Display for Report {
                 f,
                 "  the spec breaks its own {claim} in {runs}, first seed {seed}, {entity}"
             )?;
+            writeln!(f, "    {command} --seed {seed}")?;
         }
         Ok(())
     }
@@ -137,10 +149,11 @@ impl fmt::Display for Report {
 mod tests {
     use super::*;
     use crate::counts::broken_claim;
+    use crate::verdict::Verdict;
 
     #[test]
     fn a_spec_that_breaks_its_own_invariant_fails_nothing() {
-        let mut report = Report::new("t.ioa.toml");
+        let mut report = Report::new("t.ioa.toml", "play t");
         for seed in [5, 3] {
             let counts = [("answer 200".to_string(), 2), (broken_claim("T.Kept on t/Ts/s1"), 1)];
             let (verdict, fingerprint) = (Verdict::Passed, String::new());
@@ -156,7 +169,10 @@ mod tests {
         assert_eq!((report.exit_code(), report.broken_claims()), (0, vec!["T.Kept"]));
         let told = report.to_string();
         assert!(told.contains("2 runs, 0 failed, 14 disk operations"), "{told}");
-        let first = format!("breaks its own T.Kept in 2 runs, first seed {}, t/Ts/s1", Seed(3));
+        let first = Seed(3);
+        let first = format!(
+            "breaks its own T.Kept in 2 runs, first seed {first}, t/Ts/s1\n    play t --seed {first}\n"
+        );
         assert!(told.contains(&first), "{told}");
     }
 }

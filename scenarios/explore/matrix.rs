@@ -130,9 +130,11 @@ pub fn explore(
     expectations: &Expectations,
     stop: &AtomicBool,
 ) -> Result<Matrix, MatrixError> {
-    let mut cells = Vec::new();
-    for setting in settings {
+    let mut settings = settings.into_iter();
+    let (mut cells, mut settings_left) = (Vec::new(), 0);
+    while let Some(setting) = settings.next() {
         if stop.load(Ordering::Relaxed) {
+            settings_left = 1 + settings.count();
             break;
         }
         let played = play(setting)?;
@@ -145,7 +147,7 @@ pub fn explore(
             cells.push(cell);
         }
     }
-    Ok(Matrix { cells })
+    Ok(Matrix { cells, cells_left: settings_left * End::ALL.len() })
 }
 
 /// What was found on the disks of one setting. A disk is looked at once.

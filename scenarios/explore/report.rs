@@ -3,6 +3,7 @@
 //! **Invariant:** reports of the slices of one exploration make the report of all of it, in any order; what a slice was
 //! not explored to is in none of them called explored.
 
+use super::fuel;
 use crate::plan::Plan;
 use crate::verdict::{Signature, Verdict};
 use serde::{Deserialize, Serialize};
@@ -128,6 +129,11 @@ impl Report {
         self.end_points = self.end_points.min(other.end_points);
         self.points_in_all = self.points_in_all.max(other.points_in_all);
         self
+    }
+
+    /// Whether no guest ran whose fuel could end.
+    pub fn is_without_guests(&self) -> bool {
+        [fuel::AT_PART, fuel::AT_CALL].iter().all(|row| !self.phases.contains_key(*row))
     }
 
     /// Counts over all phases.

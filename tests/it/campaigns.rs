@@ -209,3 +209,29 @@ fn shrink_keeps_the_failure_and_drops_the_rest() {
     let refused = stormglass(&["shrink", "--seed", "0", "--scenario", "sql"]);
     assert_eq!(refused.code, Some(2));
 }
+
+/// Goal: whoever has enough of many runs, or of a hunt, is told how much there was. Method: SIGINT to the command
+/// alone, once its processes play.
+#[test]
+fn interrupted_runs_and_hunts_say_how_far_they_came() {
+    let interrupted = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_stormglass"));
+        command.args(arguments).current_dir(env!("CARGO_TARGET_TMPDIR")).stdout(Stdio::piped());
+        let called = command.spawn().expect("the binary of this package starts");
+        until(|| !children(called.id()).is_empty());
+        signal("INT", called.id());
+        let output = called.wait_with_output().expect("it ends");
+        let told = text(&output);
+        assert_eq!(output.status.code(), Some(130), "{told}");
+        told
+    };
+    let told = interrupted(&["run", "--count", "1000000"]);
+    let last = told.lines().last().expect("a last line");
+    assert!(last.starts_with("interrupted: "), "{told}");
+    assert!(last.ends_with(" of 1000000 runs played"), "{told}");
+    let hunt = ["put-ignores-expired", "no-barrier", "--seeds-max", "1000000"];
+    let told = interrupted(&[&["defects", "--find"], &hunt[..]].concat());
+    let last = "interrupted: 0 of 2 defects found, put-ignores-expired not finished, 1 not begun";
+    assert_eq!(told.lines().last(), Some(last), "{told}");
+    assert!(!told.contains("not found"), "{told}");
+}

@@ -81,6 +81,14 @@ fn a_name_or_number_that_is_none_is_refused_in_one_line() {
             format!("invalid value 'a..5' for '--seeds <SEEDS>': `a` {seed}"),
         ),
         (&["run", "--scenario", "sql", "--plan"], "scenario `sql` has no plans".into()),
+        (
+            &["run", "--scenario", "sql", "--defect", "no-barrier"],
+            "--defect is the platform's, which scenario `sql` is without".into(),
+        ),
+        (
+            &["run", "--scenario", "sql", "--protocol", "atomic"],
+            "--protocol is the platform's, which scenario `sql` is without".into(),
+        ),
     ];
     for (arguments, expected) in cases {
         assert_eq!(refused(arguments), *expected);

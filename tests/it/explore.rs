@@ -185,6 +185,12 @@ fn a_sound_platform_survives_guests_that_run_out_of_fuel_anywhere() {
     };
     assert_eq!(count("fuel at each 64th"), 3 * 63, "{told}");
     assert!(count("fuel at each host call") > 3, "{told}");
+    assert!(told.contains(" fault points, ") && !told.contains("no guest runs"), "{told}");
+    let told = passed(&["explore", "--scenario", "sweeper", "--seed", "2", "--faults", "fuel"]);
+    assert!(
+        told.contains("\nno guest runs in this one") && told.contains("--scenario wasm"),
+        "{told}"
+    );
 }
 
 /// Goal: a single seed is enough for a defect at a crash point. Method: the exploration of a run that passes as

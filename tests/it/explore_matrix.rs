@@ -2,7 +2,7 @@
 
 use crate::command::{Ran, passed, stormglass};
 use insta::assert_snapshot;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use stormglass_scenarios::explore::matrix::{Expectations, Matrix, Setting, TABLE, explore};
 use stormglass_scenarios::sql::{Journal, Synchronous};
 
@@ -62,6 +62,21 @@ fn a_wrong_expectation_is_red() {
     assert!(differences[1].starts_with(lost), "{differences:?}");
     assert_eq!(matrix.exit_code(), 1);
     assert!(!matrix.in_words().contains("HARNESS BROKEN"));
+}
+
+/// Goal: a part of the table is not taken for all of it. Method: whoever waits has enough at the second setting.
+#[test]
+fn an_interrupted_matrix_says_how_much_of_it_there_is() {
+    let expectations = Expectations::committed().expect("the table has every cell");
+    let stop = AtomicBool::new(false);
+    let settings = Setting::all().take(4).enumerate().map(|(at, setting)| {
+        stop.store(at == 1, Ordering::Relaxed);
+        setting
+    });
+    let matrix = explore(settings, &expectations, &stop).expect("there can be a world");
+    let told = matrix.in_words();
+    assert!(told.contains("\ninterrupted: 3 of 12 cells, "), "{told}");
+    assert!(told.contains(": these as the table of expectations says\n"), "{told}");
 }
 
 #[test]

@@ -3,7 +3,6 @@
 use crate::cli::told::{Done, Manner, found, manner};
 use crate::cli::{EXIT_BROKEN, EXIT_INTERRUPTED, Error, stopped_by_ctrl_c};
 use serde_json::json;
-use std::sync::atomic::Ordering;
 use stormglass_scenarios::explore::matrix::{self, Expectations, Setting};
 use stormglass_scenarios::host::Stopwatch;
 
@@ -22,7 +21,7 @@ pub fn run() -> Result<Done, Error> {
     if manner() != Manner::Quiet {
         eprintln!("{:.1} s", stopwatch.elapsed().as_secs_f64());
     }
-    let code = match stop.load(Ordering::Relaxed) {
+    let code = match matrix.was_interrupted() {
         true => EXIT_INTERRUPTED,
         false => matrix.exit_code(),
     };

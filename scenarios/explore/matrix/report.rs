@@ -103,9 +103,16 @@ impl Cell {
 pub struct Matrix {
     /// In the order of the table.
     pub cells: Vec<Cell>,
+    /// How many there were left when it was interrupted.
+    pub cells_left: usize,
 }
 
 impl Matrix {
+    /// Whether somebody interrupted it.
+    pub fn was_interrupted(&self) -> bool {
+        self.cells_left > 0
+    }
+
     /// What is not as the committed table says.
     pub fn differences(&self) -> Vec<String> {
         self.cells.iter().flat_map(Cell::differences).collect()
@@ -141,14 +148,19 @@ impl Matrix {
         }
         let states: u64 = self.cells.iter().map(|cell| cell.states).sum();
         let verdict = match self.differences().len() {
+            0 if self.was_interrupted() => "these as the table of expectations says".to_string(),
             0 => "all as the table of expectations says".to_string(),
             count if self.cells.iter().any(Cell::is_blind) => {
                 format!("HARNESS BROKEN {count} differences from the table of expectations")
             }
             count => format!("{count} differences from the table of expectations"),
         };
-        let cells = self.cells.len();
-        writeln!(text, "\n{cells} cells, {states} crash states: {verdict}").expect(WRITES);
+        let tried = self.cells.len();
+        let cells = match self.cells_left {
+            0 => format!("{tried} cells"),
+            left => format!("interrupted: {tried} of {} cells", tried + left),
+        };
+        writeln!(text, "\n{cells}, {states} crash states: {verdict}").expect(WRITES);
         for cell in self.cells.iter().filter(|cell| cell.is_red()) {
             for difference in cell.differences() {
                 writeln!(text, "RED {difference}").expect(WRITES);

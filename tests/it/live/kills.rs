@@ -63,4 +63,8 @@ fn a_server_that_is_none_is_the_harnesss_trouble() {
     let ran = stormglass(&asked);
     assert_eq!(ran.code, Some(3), "{}{}", ran.out, ran.err);
     assert!(ran.out.contains("harness broken: the server did not come up"), "{}", ran.out);
+    let missing = stormglass(&["live", "--server", "/nope"]);
+    assert_eq!(missing.code, Some(2), "{}{}", missing.out, missing.err);
+    let command = missing.err.split("this builds one: ").nth(1).expect("a command").trim();
+    assert!(include_str!("../../../README.md").contains(command), "{command}");
 }
