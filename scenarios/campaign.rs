@@ -59,7 +59,7 @@ impl Campaign {
         let mut sample = Sample::default();
         let since_first = Stopwatch::start();
         let findings = Findings::new(&self.what, &self.folder, &crew);
-        let improved = findings.while_playing(|found| {
+        let improved = findings.while_playing(self.seeds.start, |found| {
             crew.play_all(self.seeds.clone().map(Seed), self.jobs, |ended| {
                 let kept = folder
                     .keep(self.what.scenario(ended.seed), &ended, since_first.elapsed())

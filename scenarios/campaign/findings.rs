@@ -31,6 +31,10 @@ pub struct Findings<'a> {
 /// Those that were seen while the runs are played.
 pub struct Found<'a> {
     findings: &'a Findings<'a>,
+    /// The lowest seed whose run has not ended yet.
+    next_seed: u64,
+    /// Runs that ended before one of a lower seed, and what came of those that failed.
+    early: BTreeMap<u64, Option<Outcome>>,
     seen: BTreeSet<String>,
     broken_count: usize,
     to_shrink: Sender<Failure>,
@@ -54,6 +58,7 @@ impl<'a> Findings<'a> {
     /// name, and ends when all is.
     pub fn while_playing(
         &self,
+        first_seed: u64,
         play: impl FnOnce(&mut Found) -> io::Result<()>,
     ) -> io::Result<BTreeMap<String, Improved>> {
         let (to_shrink, failures) = mpsc::channel::<Failure>();
@@ -69,9 +74,16 @@ impl<'a> Findings<'a> {
                 }
                 improved
             });
-            let (seen, broken_count) = (BTreeSet::new(), 0);
-            let mut found = Found { findings: self, seen, broken_count, to_shrink, build: None };
-            let played = play(&mut found);
+            let mut found = Found {
+                findings: self,
+                next_seed: first_seed,
+                early: BTreeMap::new(),
+                seen: BTreeSet::new(),
+                broken_count: 0,
+                to_shrink,
+                build: None,
+            };
+            let played = play(&mut found).and_then(|()| found.look_at_the_rest());
             drop(found);
             let improved = shrinker.join().map_err(|_| io::Error::other("shrinking panicked"))?;
             played.map(|()| improved)
@@ -169,11 +181,30 @@ impl Improved {
 }
 
 impl Found<'_> {
-    /// Looks at a run that has ended: the first of a signature becomes a bundle.
+    /// Looks at a run that has ended, once those of all lower seeds have: the first of a signature becomes a bundle,
+    /// whichever worker is the faster one.
     pub fn look_at(&mut self, ended: &Ended) -> io::Result<()> {
-        let Ended { seed, outcome, .. } = ended;
+        let failed = Signature::of(&ended.outcome.verdict).map(|_| ended.outcome.clone());
+        self.early.insert(ended.seed.0, failed);
+        while let Some(failed) = self.early.remove(&self.next_seed) {
+            let seed = Seed(self.next_seed);
+            self.next_seed = self.next_seed.wrapping_add(1);
+            failed.map_or(Ok(()), |outcome| self.look_in_turn(seed, &outcome))?;
+        }
+        Ok(())
+    }
+
+    /// Of a campaign that has ended early, whose runs have gaps.
+    fn look_at_the_rest(&mut self) -> io::Result<()> {
+        for (seed, failed) in std::mem::take(&mut self.early) {
+            failed.map_or(Ok(()), |outcome| self.look_in_turn(Seed(seed), &outcome))?;
+        }
+        Ok(())
+    }
+
+    fn look_in_turn(&mut self, seed: Seed, outcome: &Outcome) -> io::Result<()> {
         let Some(signature) = Signature::of(&outcome.verdict) else { return Ok(()) };
-        let name = bundle_name(*seed, &outcome.verdict, &signature);
+        let name = bundle_name(seed, &outcome.verdict, &signature);
         if matches!(outcome.verdict, Verdict::HarnessBroken(_)) {
             self.broken_count += 1;
             if self.broken_count > BROKEN_MAX {
@@ -184,18 +215,18 @@ impl Found<'_> {
             return Ok(());
         }
         let Findings { what, folder, .. } = self.findings;
-        let source = what.source(*seed).map_err(io::Error::other)?;
+        let source = what.source(seed).map_err(io::Error::other)?;
         let build = self.build.get_or_insert_with(Build::this).clone();
         let recorded = Recorded {
             seed: Some(seed.to_string()),
             defect: what.defect.clone(),
-            ..Recorded::of(&source, outcome.clone(), (what.command(*seed), build))
+            ..Recorded::of(&source, outcome.clone(), (what.command(seed), build))
         };
         let folder = folder.join(name);
         if bundle::is_judged(&outcome.verdict) {
             bundle::write_pageless(&folder, &source, &recorded)?;
             // Nobody listens when shrinking has panicked, which is told at the end.
-            let _ = self.to_shrink.send(Failure { seed: *seed, source, recorded, folder });
+            let _ = self.to_shrink.send(Failure { seed, source, recorded, folder });
             return Ok(());
         }
         bundle::write_plain(&folder, &source, &recorded)

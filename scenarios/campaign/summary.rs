@@ -375,7 +375,7 @@ mod tests {
         assert_eq!(summary.exit_code(), 3);
         let told = summary.told(Told::Whole);
         assert!(told.contains("replay-drops-blobs NOT FOUND within 200 seeds"), "{told}");
-        assert!(told.contains("1 runs, 0 findings (0 signatures), 1 harness errors, "), "{told}");
+        assert!(told.contains("1 run, 0 findings (0 signatures), 1 harness error, "), "{told}");
         summary.was_interrupted = true;
         assert_eq!(summary.exit_code(), 130);
     }
@@ -432,7 +432,7 @@ mod tests {
         let told = summary.told(Told::Quiet);
         assert!(told.contains("HARNESS BROKEN it does not look where it should: "), "{told}");
         assert!(told.contains("\nunreached    a callback became on_failure, "), "{told}");
-        assert!(told.contains(", 1 harness errors, "), "{told}");
+        assert!(told.contains(", 1 harness error, "), "{told}");
     }
 
     /// A run that is another one in another process must not be told as one that passed.
@@ -448,6 +448,6 @@ mod tests {
         assert_eq!(summary.exit_code(), 3);
         let told = summary.told(Told::Whole);
         assert!(told.contains("HARNESS BROKEN seed 0x7   two processes make other"), "{told}");
-        assert!(told.contains("determinism  1 runs played once more"), "{told}");
+        assert!(told.contains("determinism  1 run played once more"), "{told}");
     }
 }

@@ -129,7 +129,7 @@ fn drive(options: &DriveOptions) -> Result<Done, Error> {
             &format!("cargo stormglass {}", what.arguments("run").join(" ")),
         );
         let mut trouble = None;
-        let improved = findings.while_playing(|found| {
+        let improved = findings.while_playing(seeds.start, |found| {
             crew.play_all(seeds.clone().map(Seed), jobs, |ended| {
                 report.add(ended.seed, &ended.outcome);
                 match found.look_at(&ended) {
