@@ -49,7 +49,8 @@ pub fn run(options: &Options) -> Result<Done, Error> {
     defects::plant(planted.as_deref())?;
     threads::watch();
     let looks = until.is_some() || *step;
-    let manner = looks.then(|| look::Manner { until: *until, by_key: *step, out: out.as_deref() });
+    let manner =
+        looks.then_some(look::Manner { until: *until, by_key: *step, out: out.as_deref() });
     manner.as_ref().map_or(Ok(()), |manner| manner.check(&source).map(drop))?;
     tell_settings(&source, *trace)?;
     let played = if let Some(manner) = manner {
