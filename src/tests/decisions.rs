@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::world::{World, act, create, delete, get, history, patch, run, word};
-use crate::{Config, Op, OverflowMode, Request, SpecText, Specs, SpecsError, WriteProtocol};
+use super::world::{PROTOCOLS, World, act, create, delete, get, history, patch, run, word};
+use crate::{Config, Op, OverflowMode, Request, SpecText, Specs, SpecsError};
 
 const COUNTED: &str = r#"
     [automaton]
@@ -171,9 +171,7 @@ fn history_tells_where_each_event_came_from_and_led_to() {
 
 #[test]
 fn a_blob_is_counted_under_each_protocol() {
-    for protocol in
-        [WriteProtocol::EventThenBlobs, WriteProtocol::BlobsThenEvent, WriteProtocol::Atomic]
-    {
+    for protocol in PROTOCOLS {
         run(async {
             let mut world = World::new();
             world.config.protocol = protocol;

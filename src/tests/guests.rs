@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use serde_json::{Value, json};
 
-use super::world::{World, run, word};
+use super::world::{HeldAt, World, run, word};
 use crate::seams::{BoxFuture, Clock, Point, Points};
 use crate::{Answer, Modules, Op, Platform, Request, SpecText, Specs};
 
@@ -66,6 +66,15 @@ pub async fn events(platform: &Platform, id: &str) -> Vec<Value> {
 
 pub fn ok(answer: &Answer) {
     assert!(answer.is_success(), "{}: {}", word(answer), answer.body);
+}
+
+/// Does something with a platform that is held at a point, and ends it as a kill does.
+pub async fn interrupted(world: &World, label: &'static str, requests: Vec<Request>) {
+    let platform = world.start_with(Arc::new(HeldAt(label)));
+    for request in requests {
+        ok(&platform.handle(request).await);
+    }
+    world.clock.sleep(100).await;
 }
 
 /// Waits until nothing that is due is open.

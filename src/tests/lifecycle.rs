@@ -6,9 +6,9 @@ use std::sync::{Arc, OnceLock};
 
 use serde_json::{Value, json};
 
-use super::world::{HeldAt, World, act, create, delete, get, history, patch, run, word};
+use super::world::{HeldAt, PROTOCOLS, World, act, create, delete, get, history, patch, run, word};
 use crate::seams::{BoxFuture, Point, Points};
-use crate::{Op, OverflowMode, Platform, Request, WriteProtocol};
+use crate::{Op, OverflowMode, Platform, Request};
 
 async fn words(platform: &Platform, requests: Vec<Request>) -> Vec<String> {
     let mut words = Vec::new();
@@ -20,9 +20,7 @@ async fn words(platform: &Platform, requests: Vec<Request>) -> Vec<String> {
 
 #[test]
 fn a_large_value_reads_back_over_a_restart_under_each_protocol() {
-    for protocol in
-        [WriteProtocol::EventThenBlobs, WriteProtocol::BlobsThenEvent, WriteProtocol::Atomic]
-    {
+    for protocol in PROTOCOLS {
         run(async {
             let mut world = World::new();
             world.config.protocol = protocol;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::guests::{act, create, ends, events, fields, modules, ok, settled, world};
-use super::world::{HeldAt, START_MS, World, run};
+use super::guests::{act, create, ends, events, fields, interrupted, modules, ok, settled, world};
+use super::world::{HeldAt, START_MS, run};
 use crate::seams::Clock;
 use crate::{Op, Platform, Request};
 
@@ -21,15 +21,6 @@ fn patch(id: &str, body: Value) -> Request {
 async fn actions(platform: &Platform, id: &str) -> Vec<String> {
     let action = |event: Value| event["action"].as_str().unwrap().to_owned();
     events(platform, id).await.into_iter().map(action).collect()
-}
-
-/// Does something with a platform that is held at a point, and ends it as a kill does.
-async fn interrupted(world: &World, label: &'static str, requests: Vec<Request>) {
-    let platform = world.start_with(Arc::new(HeldAt(label)));
-    for request in requests {
-        ok(&platform.handle(request).await);
-    }
-    world.clock.sleep(100).await;
 }
 
 #[test]

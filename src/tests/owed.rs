@@ -6,20 +6,13 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use super::guests::{act, called_back, create, ends, events, failed, modules, ok, settled, world};
-use super::world::{HeldAt, START_MS, World, delete, run, word};
+use super::guests::{
+    act, called_back, create, ends, events, failed, interrupted, modules, ok, settled, world,
+};
+use super::world::{START_MS, delete, run, word};
 use super::written::MIRROR;
 use crate::seams::{BoxFuture, Clock, Point, Points};
-use crate::{Op, Request, SpecText, Specs};
-
-/// Does something with a platform that acts upon no row, and ends it as a kill does.
-async fn left_open(world: &World, requests: Vec<Request>) {
-    let platform = world.start_with(Arc::new(HeldAt("outbox.take")));
-    for request in requests {
-        ok(&platform.handle(request).await);
-    }
-    world.clock.sleep(100).await;
-}
+use crate::{Op, SpecText, Specs};
 
 /// Goal: no row is forgotten for want of a place. Method: three times as many as are acted upon at once, all
 /// found open by one start.
@@ -29,7 +22,7 @@ fn a_start_acts_upon_every_row_that_it_finds() {
         let world = world(modules(None));
         let ids = || (0..48).map(|number| format!("a{number:02}"));
         let owed = |id: String| [create(&id, json!({})), act(&id, "Echo", json!({}))];
-        left_open(&world, ids().flat_map(owed).collect()).await;
+        interrupted(&world, "outbox.take", ids().flat_map(owed).collect()).await;
         assert_eq!(ends(&world).await, vec!["open"; 48]);
         let _platform = world.start();
         settled(&world).await;
@@ -42,7 +35,7 @@ fn a_row_whose_integration_is_in_no_spec_any_more_is_closed() {
     run(async {
         let mut world = world(modules(None));
         let requests = vec![create("a", json!({})), act("a", "Provision", json!({}))];
-        left_open(&world, requests).await;
+        interrupted(&world, "outbox.take", requests).await;
         let text = include_str!("guests.ioa.toml").replace(
             "name = \"provisioner\"\ntrigger = \"provision\"",
             "name = \"another\"\ntrigger = \"nothing\"",
@@ -68,7 +61,7 @@ fn a_guest_reads_by_the_clock_of_its_run() {
             let world = world(modules(None));
             let requests =
                 vec![create("a", json!({"token": "secret"})), act("a", "EchoToken", json!({}))];
-            left_open(&world, requests).await;
+            interrupted(&world, "outbox.take", requests).await;
             world.clock.set(START_MS + late_ms);
             let platform = world.start();
             settled(&world).await;
@@ -86,7 +79,7 @@ fn the_context_hides_what_has_expired() {
     run(async {
         let world = world(modules(Some(MIRROR)));
         let requests = vec![create("a", json!({})), act("a", "Try", json!({"token": "secret"}))];
-        left_open(&world, requests).await;
+        interrupted(&world, "outbox.take", requests).await;
         world.clock.set(START_MS + 60_000);
         let platform = world.start();
         settled(&world).await;

@@ -7,7 +7,11 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use serde_json::Value;
 
 use crate::seams::{BoxFuture, Clock, Databases, Ids, NoPoints, Point, Points};
-use crate::{Answer, Body, Config, Op, Platform, Request, Seams, SpecText, Specs};
+use crate::{Answer, Body, Config, Op, Platform, Request, Seams, SpecText, Specs, WriteProtocol};
+
+/// Every order in which an event and its blobs are written.
+pub const PROTOCOLS: [WriteProtocol; 3] =
+    [WriteProtocol::EventThenBlobs, WriteProtocol::BlobsThenEvent, WriteProtocol::Atomic];
 
 /// 2024-01-01 00:00:00 UTC.
 pub const START_MS: i64 = 1_704_067_200_000;
