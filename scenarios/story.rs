@@ -3,6 +3,7 @@
 use crate::faults::{self, name};
 use crate::plan::Step;
 use crate::runner::ASIDE;
+use crate::times;
 use crate::translate;
 use std::collections::BTreeSet;
 use stormglass_sim::fault::Strike;
@@ -105,7 +106,7 @@ impl Story {
     /// Tells of anything else.
     pub fn tell(&mut self, head: &str, text: &str) {
         let ms = self.clock.monotonic_ms();
-        let time = format!("t+{}.{:03}s", ms / 1000, ms % 1000);
+        let time = times::since_start(ms);
         self.lines.push(format!("{time:<14} {head:<8} {text}"));
     }
 

@@ -44,6 +44,11 @@ pub fn rfc3339(utc_ms: i64, zone_minutes: i64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}{zone}")
 }
 
+/// Milliseconds since a run began, as its story has them.
+pub fn since_start(ms: i64) -> String {
+    format!("t+{}.{:03}s", ms / 1000, ms % 1000)
+}
+
 /// A length of time, in milliseconds below a second, and in seconds from there on.
 pub fn length(ms: i64) -> String {
     let sign = if ms < 0 { "-" } else { "" };

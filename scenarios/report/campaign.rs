@@ -6,10 +6,11 @@
 mod runs;
 
 use super::plot::{self, Plot, Words, histogram};
-use super::text::{counted, island, shown};
+use super::text::{island, shown};
 use super::{Frame, REPORT, REPORT_JS, named};
 use crate::campaign::{SUMMARY, Share};
 use crate::counts;
+use crate::lines::counted;
 use crate::probes::Coverage;
 use crate::trail::Place;
 use crate::verdict::Signature;

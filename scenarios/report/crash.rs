@@ -8,7 +8,8 @@ use super::records::{Event, Record, Standing, Standings};
 use super::scenes::{CrashScene, Scenes};
 use super::state::Moment;
 use super::tables::{self, Table};
-use super::text::{counted, shown};
+use super::text::shown;
+use crate::lines::counted;
 use crate::verdict::Finding;
 use stormglass_sim::{Ending, OpKind};
 

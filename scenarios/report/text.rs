@@ -54,16 +54,6 @@ pub fn island(data: &impl Serialize) -> String {
     out
 }
 
-/// Milliseconds since a run began, as its story has them.
-pub fn since_start(ms: i64) -> String {
-    format!("t+{}.{:03}s", ms / 1000, ms % 1000)
-}
-
-/// A count with its noun, which is regular.
-pub fn counted(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,8 +5,9 @@
 
 use super::records::{DiskOp, Event, Record, Standing, Standings};
 use super::scenes::Scenes;
-use super::text::{shown, since_start};
+use super::text::shown;
 use crate::plan::Plan;
+use crate::times::since_start;
 use crate::translate;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -285,7 +286,7 @@ fn told(event: &Event, step: Option<&u32>) -> (Lane, &'static str, String) {
         Event::Fault { effect } => (Lane::Faults, "fault", format!("fault: {effect}")),
         Event::Boot => (Lane::Faults, "boot", "a server starts".to_string()),
         Event::Crash { ending, pending } => {
-            let pending = super::text::counted(*pending as usize, "change");
+            let pending = crate::lines::counted(pending, "change");
             (Lane::Faults, "crash", format!("{ending}, {pending} pending"))
         }
         Event::ClockStep { by_ms } => {

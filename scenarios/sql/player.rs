@@ -6,7 +6,7 @@ use super::script::{Script, Step};
 use crate::faults;
 use crate::planted::{self, Place};
 use crate::threads::Threads;
-use crate::times::rfc3339;
+use crate::times::{rfc3339, since_start};
 use crate::verdict::{Finding, Outcome, Played, Verdict, count_faults};
 use libsql::Connection;
 use std::collections::BTreeMap;
@@ -485,7 +485,7 @@ impl<'a> Player<'a> {
 
     fn tell(&mut self, what: String) {
         let ms = self.world.clock().monotonic_ms();
-        self.story.push(format!("t+{}.{:03}s  {what}", ms / 1000, ms % 1000));
+        self.story.push(format!("{}  {what}", since_start(ms)));
     }
 
     fn broken(&self, invariant: &'static str, expected: &str, actual: String) -> Finding {
