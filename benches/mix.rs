@@ -52,6 +52,7 @@ pub fn plan(number: u64) -> Plan {
         snapshot_every: 100,
         idle_ms: 300_000,
         specs: None,
+        inline_max_bytes: None,
         overtaking_percent: 0,
         policy: Policy::Random,
         swarm: None,

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use crate::canonical::Content;
 use crate::clock::Span;
 use crate::entity::{Event, Field, is_unknown_id};
 use crate::inner::{Intended, Intent};
+use crate::project::{is_placeholder, kept_id};
 use crate::request::Answer;
 use crate::world::World;
 
@@ -43,17 +43,15 @@ impl World {
         }
         *known = Some(id.to_owned());
         if let Some(name) = spawn.store_id_in {
-            let content = Arc::new(Content::new(id.into()));
+            let kept = kept_id(&intent.rules, name, id);
             if let Some(written) = event.writes.get_mut(name) {
-                written.content = content.clone();
+                *written = kept.clone();
             }
             for state in &mut self.states[index + 1..] {
                 let field = state.fields.get(name);
                 if field.is_some_and(|field| field.sequence_nr == sequence_nr) {
                     let fields = &mut Arc::make_mut(state).fields;
-                    fields
-                        .entry(name.to_owned())
-                        .and_modify(|f| f.written.content = content.clone());
+                    fields.entry(name.to_owned()).and_modify(|field| field.written = kept.clone());
                 }
             }
         }
@@ -74,7 +72,8 @@ impl World {
             };
             let event = &self.journal[sequence_nr as usize - 1];
             let n = event.intents.iter().find(of_name).map(|intent| intent.n);
-            if let (Some(n), Some(id)) = (n, shown.get(&name).and_then(|id| id.as_str())) {
+            let id = shown.get(&name).and_then(|id| id.as_str());
+            if let (Some(n), Some(id)) = (n, id.filter(|id| !is_placeholder(id))) {
                 self.learn_id(sequence_nr, n, id);
             }
         }

@@ -110,7 +110,13 @@ fn intend(draft: &Draft<'_>, state: &mut State, event: &mut Event) -> Result<(),
                     }
                 };
                 if let Some(field) = spawn.store_id_in {
-                    write_inline(event, field, id.clone().map_or_else(unknown_id, Value::from));
+                    match &id {
+                        Some(id) => {
+                            let written = kept_id(rules, field, id);
+                            event.writes.insert(field.to_owned(), written);
+                        }
+                        None => write_inline(event, field, unknown_id()),
+                    }
                     settle(rules, state, event);
                 }
                 intended.push(Intended::Spawn { spawn, id });
@@ -221,6 +227,18 @@ fn project_params(rules: &Rules, event: &mut Event) {
 fn write_inline(event: &mut Event, name: &str, value: Value) {
     let content = Arc::new(Content::new(value));
     event.writes.insert(name.to_owned(), Written { content, kept: Kept::Inline });
+}
+
+/// How the field that takes a child's id keeps it. Of an id that nothing has shown so far this is not known: how
+/// long it is, is the platform's affair.
+pub(crate) fn kept_id(rules: &Rules, field: &str, id: &str) -> Written {
+    let content = Arc::new(Content::new(id.into()));
+    keep(rules.mode, rules.automaton.variable(field), &content)
+}
+
+/// Whether a text stands for a value that was cut off.
+pub(crate) fn is_placeholder(text: &str) -> bool {
+    text.starts_with("[truncated: ")
 }
 
 fn write(rules: &Rules, event: &mut Event, name: &str, content: &Arc<Content>) {
@@ -341,6 +359,24 @@ mod tests {
         assert_eq!(event.writes["p"].kept, Kept::Truncated { limit_bytes: 0 });
         assert_eq!(state.value("p"), Some(&json!("[truncated: 4 bytes exceeds 0 limit]")));
         assert_eq!(event.params["p"].value(), &json!("xy"));
+    }
+
+    /// Goal: the id of a child is a value as any other, of a size that is known once it is.
+    #[test]
+    fn the_id_of_a_child_overflows_once_it_is_known() {
+        let rules = |mode| Rules { automaton: Arc::new(session()), mode };
+        let delegated = [("Created", json!({"Id": "a"})), ("Delegate", json!({}))];
+        let refs = Mode::BlobRefs { default_inline_max: 4 };
+        let (event, _) = run(refs, &delegated);
+        assert_eq!(event.writes["task_id"].content.value(), &unknown_id());
+        assert_eq!(kept_id(&rules(refs), "task_id", "g7").kept, Kept::Inline);
+        assert_eq!(kept_id(&rules(refs), "task_id", "g17").kept, Kept::Blob { ttl_ms: None });
+        let truncates = Mode::InlineTruncate { default_inline_max: 4 };
+        let written = kept_id(&rules(truncates), "task_id", "g17");
+        assert_eq!(written.kept, Kept::Truncated { limit_bytes: 4 });
+        let placeholder = "[truncated: 5 bytes exceeds 4 limit]";
+        assert_eq!(written.content.value(), placeholder);
+        assert!(is_placeholder(placeholder) && !is_placeholder("g17"));
     }
 
     #[test]

@@ -122,7 +122,12 @@ const IDS: [&str; 3] = ["a", "b", "c"];
 
 impl Run {
     fn new(seed: u64, defect: Defect) -> Self {
-        let mode = Mode::BlobRefs { default_inline_max: 2000 };
+        // Above and below the ceilings that fields have of their own, and below an id.
+        let default_inline_max = [2_000, 0, 3][seed as usize % 3];
+        let mode = match seed % 7 {
+            6 => Mode::InlineTruncate { default_inline_max },
+            _ => Mode::BlobRefs { default_inline_max },
+        };
         let rules = Rules { automaton: Arc::new(session()), mode };
         let start = Moment { mono_ms: 0, clock_ms: 1_000_000 };
         let mut oracle = Oracle::new(mode, start);

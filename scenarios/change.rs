@@ -3,8 +3,8 @@
 //! **Invariant:** a change reaches the platform by the text of its spec and the model by the automaton,
 //! each of which is made from what it was before; both hold from the next boot on.
 
-use crate::check::DEFAULT_CEILING_BYTES;
-use crate::plan::{Mode, tenant_name};
+use crate::lines::counted;
+use crate::plan::{Mode, Plan, tenant_name};
 use serde::{Deserialize, Serialize};
 use stormglass_model::automaton::{self, Automaton};
 use stormglass_platform::{Config, OverflowMode, SpecText};
@@ -39,6 +39,9 @@ pub enum Change {
         tenant: u32,
         /// How.
         mode: Mode,
+        /// The ceiling of the tenant's fields without one of their own, in bytes; the plan's if absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        inline_max_bytes: Option<u64>,
     },
 }
 
@@ -60,7 +63,12 @@ impl Change {
             Change::Ttl { field, seconds, .. } => {
                 format!("time to live of {field}: {} s", said(seconds))
             }
-            Change::Mode { tenant, mode } => format!("mode of tenant-{tenant}: {}", mode.name()),
+            Change::Mode { tenant, mode, inline_max_bytes: None } => {
+                format!("mode of tenant-{tenant}: {}", mode.name())
+            }
+            Change::Mode { tenant, mode, inline_max_bytes: Some(bytes) } => {
+                format!("mode of tenant-{tenant}: {} over {}", mode.name(), counted(*bytes, "byte"))
+            }
         }
     }
 
@@ -79,9 +87,10 @@ impl Change {
     }
 
     /// Changes the platform's settings, if it is one of a tenant.
-    pub fn apply_to_config(&self, config: &mut Config) {
-        if let Change::Mode { tenant, mode } = self {
-            config.modes.insert(tenant_name(*tenant), overflow_mode(*mode));
+    pub fn apply_to_config(&self, plan: &Plan, config: &mut Config) {
+        if let Change::Mode { tenant, mode, inline_max_bytes } = self {
+            let ceiling_bytes = inline_max_bytes.unwrap_or(plan.ceiling_bytes());
+            config.modes.insert(tenant_name(*tenant), overflow_mode(*mode, ceiling_bytes));
         }
     }
 
@@ -102,18 +111,16 @@ impl Change {
     }
 }
 
-/// A mode, for the platform.
-pub fn overflow_mode(mode: Mode) -> OverflowMode {
-    let default_inline_max = DEFAULT_CEILING_BYTES;
+/// A mode with the ceiling of fields without one of their own, for the platform.
+pub fn overflow_mode(mode: Mode, default_inline_max: u64) -> OverflowMode {
     match mode {
         Mode::BlobRefs => OverflowMode::BlobRefs { default_inline_max },
         Mode::InlineTruncate => OverflowMode::InlineTruncate { default_inline_max },
     }
 }
 
-/// A mode, for the model.
-pub fn model_mode(mode: Mode) -> automaton::Mode {
-    let default_inline_max = DEFAULT_CEILING_BYTES;
+/// The same, for the model.
+pub fn model_mode(mode: Mode, default_inline_max: u64) -> automaton::Mode {
     match mode {
         Mode::BlobRefs => automaton::Mode::BlobRefs { default_inline_max },
         Mode::InlineTruncate => automaton::Mode::InlineTruncate { default_inline_max },

@@ -54,8 +54,12 @@ const KINDS: [(Kind, u32); 18] = [
 /// The plan by which `seed` drives the first of these specs; the others are served with it.
 pub fn plan(specs: &[SpecText], seed: Seed, settings: &Settings) -> Plan {
     let profile = &settings.profile;
-    let automata: Vec<Automaton> =
+    let inline_max_bytes = swarm::ceiling(seed);
+    let mut automata: Vec<Automaton> =
         foreign::read_all(specs).into_iter().map(|one| one.automaton).collect();
+    for variable in automata.iter_mut().flat_map(|one| &mut one.variables) {
+        variable.ceiling_bytes = variable.ceiling_bytes.or(inline_max_bytes);
+    }
     // Nothing overflows but large values, so that some runs must have them.
     let is_coarse = automata.iter().take(1).flat_map(|one| &one.variables).all(is_of_large_ceiling);
     let mut swarm = Draw::new(seed, "swarm");
@@ -103,6 +107,7 @@ pub fn plan(specs: &[SpecText], seed: Seed, settings: &Settings) -> Plan {
         },
         protocol: settings.protocol.unwrap_or(protocol),
         mode: if swarm.percent(6) { Mode::InlineTruncate } else { Mode::BlobRefs },
+        inline_max_bytes,
         sweep_interval_ms: (interval_ms > 0).then_some(interval_ms),
         sweep_batch: swarm.pick(&[1, 3, 10_000]),
         snapshot_every: swarm.pick(&[1, 2, 5, 100]),

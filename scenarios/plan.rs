@@ -14,6 +14,7 @@ pub use action::{
 
 pub use swarm::Swarm;
 
+use crate::check::DEFAULT_CEILING_BYTES;
 use crate::lines::counted;
 use action::is_zero;
 use serde::{Deserialize, Serialize};
@@ -123,6 +124,9 @@ pub struct Plan {
     pub protocol: Protocol,
     /// Large values.
     pub mode: Mode,
+    /// The ceiling of fields without one of their own, in bytes; the platform's default if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inline_max_bytes: Option<u64>,
     /// Milliseconds between two sweeps of the background sweeper; none switches it off.
     pub sweep_interval_ms: Option<u64>,
     /// Rows that it deletes in one transaction.
@@ -254,7 +258,11 @@ impl Plan {
 
     /// The settings of the run: heads, each with its words.
     pub fn settings(&self) -> Vec<(&'static str, Vec<String>)> {
-        let mut words = vec![self.protocol.name().to_string(), self.mode.name().to_string()];
+        let mode = match self.inline_max_bytes {
+            None => self.mode.name().to_string(),
+            Some(bytes) => format!("{} over {}", self.mode.name(), counted(bytes, "byte")),
+        };
+        let mut words = vec![self.protocol.name().to_string(), mode];
         words.push(self.sweep_interval_ms.map_or("not swept".to_string(), |ms| {
             format!("swept every {} s in batches of {}", ms / 1_000, self.sweep_batch)
         }));
@@ -271,6 +279,11 @@ impl Plan {
         let mut settings = vec![("settings", words)];
         settings.extend(self.swarm.iter().flat_map(Swarm::settings));
         settings
+    }
+
+    /// The ceiling of fields without one of their own, in bytes.
+    pub fn ceiling_bytes(&self) -> u64 {
+        self.inline_max_bytes.unwrap_or(DEFAULT_CEILING_BYTES)
     }
 
     /// Whether something in it breaks what the platform rests on: its run is counted apart.

@@ -136,6 +136,7 @@ impl Scenario {
                 Protocol::Atomic,
             ]),
             mode: if swarm.percent(6) { Mode::InlineTruncate } else { Mode::BlobRefs },
+            inline_max_bytes: swarm::ceiling(seed),
             sweep_interval_ms: (interval_ms > 0).then_some(interval_ms),
             sweep_batch: swarm.pick(&[1, 3, 10_000]),
             snapshot_every: swarm.pick(&[1, 2, 5, 100]),

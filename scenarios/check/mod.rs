@@ -103,6 +103,8 @@ pub struct Judge<'a> {
     is_on: bool,
     watch: &'a dyn Fn(Part),
     bound: Bound,
+    /// The ceiling of fields without one of their own, where no change of a mode gives another.
+    ceiling_bytes: u64,
     oracle: Oracle,
     /// What the model takes for the specs in force.
     automata: Arc<[Automaton]>,
@@ -139,13 +141,14 @@ impl<'a> Judge<'a> {
     ) -> Judge<'a> {
         let specs = foreign::of_plan(plan);
         let automata: Vec<Automaton> = specs.iter().map(|spec| spec.automaton.clone()).collect();
-        let mut oracle = Oracle::new(model_mode(plan.mode), moment(world));
+        let mut oracle = Oracle::new(model_mode(plan.mode, plan.ceiling_bytes()), moment(world));
         automata.iter().cloned().for_each(|automaton| oracle.set_spec(automaton));
         Judge {
             world,
             is_on,
             watch,
             bound: Bound::WHOLE,
+            ceiling_bytes: plan.ceiling_bytes(),
             oracle,
             sets: Sets::new(&automata),
             automata: automata.into(),
@@ -173,6 +176,7 @@ impl<'a> Judge<'a> {
             is_on: self.is_on,
             watch: &|_| {},
             bound: self.bound,
+            ceiling_bytes: self.ceiling_bytes,
             oracle: self.oracle.clone(),
             automata: Arc::clone(&self.automata),
             held: self.held.clone(),
@@ -229,8 +233,9 @@ impl<'a> Judge<'a> {
     pub fn reconfigured(&mut self, change: &Change) {
         change.apply_to_model(Arc::make_mut(&mut self.automata));
         self.automata.iter().cloned().for_each(|automaton| self.oracle.set_spec(automaton));
-        if let Change::Mode { tenant, mode } = change {
-            self.oracle.set_mode(&tenant_name(*tenant), model_mode(*mode));
+        if let Change::Mode { tenant, mode, inline_max_bytes } = change {
+            let ceiling_bytes = inline_max_bytes.unwrap_or(self.ceiling_bytes);
+            self.oracle.set_mode(&tenant_name(*tenant), model_mode(*mode, ceiling_bytes));
         }
     }
 

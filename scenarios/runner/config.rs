@@ -97,7 +97,7 @@ pub fn config(plan: &Plan) -> Config {
             Protocol::BlobsThenEvent => WriteProtocol::BlobsThenEvent,
             Protocol::Atomic => WriteProtocol::Atomic,
         },
-        mode: overflow_mode(plan.mode),
+        mode: overflow_mode(plan.mode, plan.ceiling_bytes()),
         sweep: SweepSettings {
             interval_ms: plan.sweep_interval_ms.unwrap_or(SweepSettings::default().interval_ms),
             batch: plan.sweep_batch,
@@ -123,7 +123,7 @@ pub fn changed(plan: &Plan, changes: &[Change]) -> Result<Config, SpecsError> {
     let mut texts = texts(plan);
     for change in changes {
         change.apply_to_texts(&mut texts);
-        change.apply_to_config(&mut config);
+        change.apply_to_config(plan, &mut config);
     }
     config.specs = Specs::read(&texts, false)?;
     Ok(config)

@@ -19,6 +19,7 @@ const SETTINGS: &[fn(&mut Plan)] = &[
     |plan| plan.overtaking_percent = 0,
     |plan| plan.sweep_interval_ms = None,
     |plan| plan.mode = Mode::BlobRefs,
+    |plan| plan.inline_max_bytes = None,
     |plan| plan.protocol = Protocol::EventThenBlobs,
     |plan| plan.disk.quota_bytes = None,
     |plan| plan.disk.powersafe_overwrite = DiskOptions::default().powersafe_overwrite,

@@ -235,7 +235,9 @@ pub fn reconfigured(author: &mut Author) {
         }
         _ => {
             let mode = author.draw.pick(&[Mode::BlobRefs, Mode::InlineTruncate]);
-            Change::Mode { tenant: who.tenant, mode }
+            let inline_max_bytes =
+                author.draw.pick(&[None, None, Some(0), Some(1_024), Some(2_000)]);
+            Change::Mode { tenant: who.tenant, mode, inline_max_bytes }
         }
     };
     author.push(Action::Reconfigure { change });

@@ -16,6 +16,8 @@ use stormglass_sim::{Fault, Policy, Seed};
 const PCT_SHARE: u32 = 25;
 /// Plans whose faults are of some kinds only, in percent.
 const SOME_FAULTS_SHARE: u32 = 25;
+/// Plans with another ceiling than the platform's default, in percent.
+const CEILING_SHARE: u32 = 20;
 /// How often faults are drawn anew until there are enough of the kinds that are taken.
 const TRIES_MAX: usize = 20;
 
@@ -27,6 +29,13 @@ pub fn policy(seed: Seed) -> Policy {
     }
     // A crowd of two to four requests comes to some ten to forty points.
     Policy::Pct { depth: draw.pick(&[1, 2, 2, 3, 4]), span: draw.pick(&[10, 20, 40]) }
+}
+
+/// The ceiling of fields without one of their own, in bytes; nothing for the platform's default. All but the first
+/// are sizes that values have, and lie below, at and above those that fields have of their own.
+pub fn ceiling(seed: Seed) -> Option<u64> {
+    let mut draw = Draw::new(seed, "ceiling");
+    draw.percent(CEILING_SHARE).then(|| draw.pick(&[0, 2, 20, 1_000, 1_024, 2_000, 3_000]))
 }
 
 /// The kinds of faults that a seed takes; nothing for every one.
@@ -113,6 +122,19 @@ mod tests {
             let taken = some.iter().filter(|kinds| kinds.contains(kind)).count();
             assert!(taken * 10 > some.len() * 4 && taken * 10 < some.len() * 6, "{kind}: {taken}");
         }
+    }
+
+    #[test]
+    fn a_part_of_the_seeds_draws_a_ceiling_below_or_above_those_of_fields() {
+        let drawn: Vec<u64> = (0..2_000).filter_map(|n| ceiling(Seed(n))).collect();
+        assert!((300..500).contains(&drawn.len()), "{}", drawn.len());
+        let all: BTreeSet<u64> = drawn.into_iter().collect();
+        let own = u64::from(crate::workload::values::CEILING_BYTES);
+        assert!(all.contains(&0) && all.contains(&own), "{all:?}");
+        assert!(all.iter().any(|bytes| *bytes > own) && all.iter().any(|bytes| *bytes < own));
+        let profile = Profile::default();
+        let is_drawn = |n| SCENARIOS[0].plan(Seed(n), &profile).inline_max_bytes;
+        assert!((0..50).all(|n| is_drawn(n) == ceiling(Seed(n))));
     }
 
     #[test]
