@@ -14,10 +14,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::automaton::Effect;
 use crate::canonical::Content;
 use crate::clock::{ClockLog, Mark, Span};
-use crate::decide::Decision;
-use crate::entity::{BootId, EntityKey, Event, Kept};
+use crate::decide::{Decision, is_valid_id};
+use crate::entity::{BootId, EntityKey, Event, Kept, Written};
 use crate::inner::is_platforms;
 use crate::ledger::Baseline;
+use crate::project::written_with;
 use crate::request::Kind;
 use crate::tables::BlobRow;
 use crate::violation::{Invariant, Mismatch, Violation};
@@ -123,7 +124,7 @@ impl BlobCheck<'_> {
             }
             for (name, written) in &event.writes {
                 let overwritten_by = overwritten.insert(name, event.sequence_nr).or(deleted_by);
-                let Some(deadline) = deadline(event, name) else {
+                let Some(deadline) = deadline(event, written) else {
                     continue;
                 };
                 let put = Put {
@@ -173,21 +174,25 @@ impl BlobCheck<'_> {
                     let Decision::Accept { event, .. } = decision else {
                         continue;
                     };
-                    puts.extend(self.failed_puts_of(op, &event, &row.key));
+                    puts.extend(self.failed_puts_of(op, &event, row));
                 }
             }
         }
         puts
     }
 
-    fn failed_puts_of(&self, op: &Op, event: &Event, key: &str) -> Vec<Put> {
+    fn failed_puts_of(&self, op: &Op, event: &Event, row: &BlobRow) -> Vec<Put> {
         let ended_before =
             |baseline: &Baseline| op.ended.is_some_and(|end| end.before(baseline.at));
         let is_of_boot = op.is_inner() || Some(op.boot) == self.boot;
         let is_recent = !self.baseline.is_some_and(ended_before) && is_of_boot;
-        let of_key = event.writes.iter().filter(|(_, written)| written.content.key() == key);
-        of_key
-            .filter_map(|(name, _)| deadline(event, name))
+        // Of a child whose event was lost nothing else shows the id.
+        let id: Option<String> =
+            serde_json::from_slice(&row.data).ok().filter(|id: &String| is_valid_id(id));
+        let written = event.writes.keys().map(|name| written_with(event, name, id.as_deref()));
+        written
+            .filter(|written| written.content.key() == row.key)
+            .filter_map(|written| deadline(event, &written))
             .map(|deadline| Put { deadline, is_recent, is_current: false, is_orphan: true })
             .collect()
     }
@@ -239,7 +244,7 @@ impl BlobCheck<'_> {
     fn is_put_elsewhere(&self, row: &BlobRow, is_such: impl Fn(Option<Span>) -> bool) -> bool {
         self.elsewhere.iter().flat_map(|world| &world.journal).any(|event| {
             let of_body = event.writes.iter().filter(|(_, one)| one.content.key() == row.key);
-            of_body.filter_map(|(name, _)| deadline(event, name)).any(&is_such)
+            of_body.filter_map(|(_, written)| deadline(event, written)).any(&is_such)
         })
     }
 
@@ -301,7 +306,7 @@ impl BlobCheck<'_> {
             // Nobody acknowledges what the platform does by itself. Of this boot, it was put by this boot.
             let is_own = is_platforms(event.key.as_deref()) && self.is_of_boot(entity, event);
             for (name, written) in &event.writes {
-                let Some(deadline) = deadline(event, name) else {
+                let Some(deadline) = deadline(event, written) else {
                     continue;
                 };
                 let latest_ms = self.clock.span(event.sent, self.now).hi_ms;
@@ -343,7 +348,7 @@ impl BlobCheck<'_> {
 }
 
 /// Whether a request can have tried to put this body at all: as one of its params, as an initial
-/// value, or as a list that it changed.
+/// value, as a list that it changed, or as the id of a child.
 fn may_put(op: &Op, row: &BlobRow) -> bool {
     let size_bytes = row.data.len() as u64;
     let is_body =
@@ -352,12 +357,15 @@ fn may_put(op: &Op, row: &BlobRow) -> bool {
         return true;
     }
     let automaton = &op.rules.automaton;
-    let is_list =
-        |effect: &Effect| matches!(effect, Effect::ListAppend(_) | Effect::ListRemoveAt(_));
+    let makes_a_value = |effect: &Effect| match effect {
+        Effect::ListAppend(_) | Effect::ListRemoveAt(_) => true,
+        Effect::Spawn(spawn) => spawn.store_id_in.is_some(),
+        _ => false,
+    };
     match &op.request.kind {
         Kind::Create => true,
         Kind::Act { action, .. } => {
-            automaton.action(action).is_some_and(|action| action.effects.iter().any(is_list))
+            automaton.action(action).is_some_and(|action| action.effects.iter().any(makes_a_value))
         }
         _ => false,
     }
@@ -375,9 +383,9 @@ fn content(row: &BlobRow) -> Option<Mismatch> {
     differs.then(|| Mismatch::new(Invariant::I6, "size differs", expected, actual))
 }
 
-/// The deadline with which an event puts a field; none when it keeps the field otherwise.
-fn deadline(event: &Event, name: &str) -> Option<Option<Span>> {
-    match event.writes.get(name)?.kept {
+/// The deadline with which an event puts what it wrote; none when it keeps that otherwise.
+fn deadline(event: &Event, written: &Written) -> Option<Option<Span>> {
+    match written.kept {
         Kept::Blob { ttl_ms } => Some(ttl_ms.map(|ttl_ms| event.stamp.plus_ttl(ttl_ms))),
         _ => None,
     }

@@ -170,6 +170,14 @@ impl ClockLog {
         Mark { at: self.at, clock_ms: moment.clock_ms, mono_ms: moment.mono_ms }
     }
 
+    /// Whether nobody set the clock between two marks: it went on as time did, without a turn.
+    pub fn was_let_run(&self, from: Mark, to: Mark) -> bool {
+        let first = self.turns.partition_point(|(at, _)| *at <= from.at);
+        let has_turned = self.turns.get(first).is_some_and(|(at, _)| *at < to.at);
+        let passed_ms = to.mono_ms.saturating_sub(from.mono_ms);
+        !has_turned && i64::try_from(passed_ms).is_ok_and(|ms| to.clock_ms - from.clock_ms == ms)
+    }
+
     /// Every reading that the clock can have given from one mark to another.
     pub fn span(&self, from: Mark, to: Mark) -> Span {
         let mut span = Span::exactly(from.clock_ms).hull(Span::exactly(to.clock_ms));

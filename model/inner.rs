@@ -8,6 +8,7 @@
 //!
 //! Not modelled: how often a guest runs, and in what order intents that are due are taken up.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
@@ -150,14 +151,18 @@ impl World {
         ops
     }
 
-    /// Everything that the intents of this entity may have tried to do to it, settled or not.
+    /// Everything that the intents of this entity may have tried to do to it, settled or not. What is known of
+    /// guests is known of their last runs; an earlier one may have ended in any way.
     pub fn tried(&self, times: Times<'_>) -> Vec<Op> {
-        let of_event = |event: &Arc<Event>| {
-            let event = event.clone();
-            let tried = |intent: &Intent| self.requests_of(&event, intent, times);
-            event.intents.iter().flat_map(tried).collect::<Vec<Op>>()
+        let intents =
+            || self.journal.iter().flat_map(|event| event.intents.iter().map(move |i| (event, i)));
+        let run = |(event, intent): (&Arc<Event>, &Intent)| match &intent.what {
+            Intended::Trigger(one) => Some(((event.sequence_nr, one.name.to_owned()), true)),
+            _ => None,
         };
-        self.journal.iter().flat_map(of_event).collect()
+        let spent = intents().filter_map(run).collect();
+        let unknown = World { spent, runs: BTreeMap::new(), ..self.clone() };
+        intents().flat_map(|(event, intent)| unknown.requests_of(event, intent, times)).collect()
     }
 
     fn requests_of(&self, event: &Event, intent: &Intent, times: Times<'_>) -> Vec<Op> {

@@ -6,7 +6,6 @@
 //! answer), I19 and I10 (how each field is kept, and until when). Not verified: payloads, hashes
 //! and metadata of rows.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -15,10 +14,10 @@ use serde_json::{Map, Value};
 use crate::canonical::{brief, same, same_maps};
 use crate::clock::Span;
 use crate::decide::is_valid_id;
-use crate::entity::{Event, Kept, Written, is_unknown_id};
+use crate::entity::{Event, Kept};
 use crate::fit::{same_transition, stamp_fits};
 use crate::inner::{Intended, Intent, is_platforms};
-use crate::project::kept_id;
+use crate::project::written_with;
 use crate::tables::{EventRow, IntentRow, KeptRow};
 use crate::violation::{Invariant, Mismatch};
 use crate::words::{key, utc};
@@ -290,25 +289,9 @@ fn is_of_param(event: &Event, name: &str) -> bool {
     event.params.get(name).is_some_and(|param| !is_fed || Arc::ptr_eq(param, written))
 }
 
-/// What the event wrote there. How an id is kept that nothing has shown so far, follows from the row's.
-fn as_kept<'e>(event: &'e Event, name: &str, row: &EventRow) -> Cow<'e, Written> {
-    let written = &event.writes[name];
-    if !is_unknown_id(written.content.value()) {
-        return Cow::Borrowed(written);
-    }
-    let takes_it = |intent: &&Intent| match &intent.what {
-        Intended::Spawn { spawn, .. } => spawn.store_id_in == Some(name),
-        _ => false,
-    };
-    match (event.intents.iter().find(takes_it), row.ids.get(name)) {
-        (Some(intent), Some(id)) => Cow::Owned(kept_id(&intent.rules, name, id)),
-        _ => Cow::Borrowed(written),
-    }
-}
-
 /// I19: a field is kept as its size and ceiling say, under the key of the model's canonical bytes.
 fn same_kept(event: &Event, name: &str, row: &EventRow) -> Result<(), Mismatch> {
-    let written = as_kept(event, name, row);
+    let written = written_with(event, name, row.ids.get(name).map(String::as_str));
     let expected = match &written.kept {
         Kept::Inline => KeptRow::Inline,
         Kept::Truncated { limit_bytes } => KeptRow::Truncated { limit_bytes: *limit_bytes },

@@ -41,25 +41,28 @@ pub struct Ledger {
     pub baseline: Option<Baseline>,
     read_at: Option<Mark>,
     overdue: BTreeMap<String, Overdue>,
+    /// Rows of the last reading that were ahead of their deadlines then, if no fault has fired since.
+    ahead: BTreeMap<String, i64>,
 }
 
 impl Ledger {
     /// A row has its time anew with every boot: rows of a dead store were read after the last one.
     pub fn boot_started(&mut self) {
         self.read_at = None;
-        self.overdue.clear();
+        self.fault_fired();
     }
 
     /// Nothing that was read before holds for the next boot's sweeps.
     pub fn boot_ended(&mut self) {
         self.baseline = None;
         self.read_at = None;
-        self.overdue.clear();
+        self.fault_fired();
     }
 
     /// A fault may have delayed the sweeper: its time starts anew.
     pub fn fault_fired(&mut self) {
         self.overdue.clear();
+        self.ahead.clear();
     }
 
     /// Takes note of a reading.
@@ -89,19 +92,26 @@ impl Ledger {
 
     fn age(&mut self, blobs: &[BlobRow], clock: &ClockLog, now: Mark) {
         let earliest_ms = self.read_at.map(|read_at| clock.span(read_at, now).lo_ms);
-        let mut overdue = BTreeMap::new();
+        let was_let_run = self.read_at.is_some_and(|read_at| clock.was_let_run(read_at, now));
+        let (mut overdue, mut ahead) = (BTreeMap::new(), BTreeMap::new());
         for row in blobs {
-            let Some(expires_at_ms) = row.expires_at_ms.filter(|ms| *ms <= now.clock_ms()) else {
+            let Some(expires_at_ms) = row.expires_at_ms else { continue };
+            let late_ms = now.clock_ms() - expires_at_ms;
+            if late_ms < 0 {
+                ahead.insert(row.key.clone(), expires_at_ms);
                 continue;
-            };
+            }
             let before = self.overdue.get(&row.key).filter(|before| {
                 before.expires_at_ms == expires_at_ms
                     && earliest_ms.is_some_and(|earliest_ms| earliest_ms >= expires_at_ms)
             });
-            let since_ms = before.map_or(now.mono_ms(), |before| before.since_ms);
+            // It was there before its deadline and is there after it: it has been overdue from then on.
+            let was_ahead = was_let_run && self.ahead.get(&row.key) == Some(&expires_at_ms);
+            let here_ms = if was_ahead { late_ms.unsigned_abs() } else { 0 };
+            let since_ms = before.map_or(now.mono_ms() - here_ms, |before| before.since_ms);
             overdue.insert(row.key.clone(), Overdue { expires_at_ms, since_ms });
         }
-        self.overdue = overdue;
+        (self.overdue, self.ahead) = (overdue, ahead);
     }
 
     /// I9: a row that has been expired for an interval and a second of a boot without faults; one that
@@ -159,6 +169,19 @@ mod tests {
         ledger.fault_fired();
         assert_eq!(read(&mut ledger, 12_004, 15_000), None);
         assert_eq!(read(&mut ledger, 18_004, 21_000), Some(Invariant::I9));
+        // Its time is that from the deadline on, also where it was not read then.
+        let mut unread = Ledger::default();
+        assert_eq!(read(&mut unread, 27_000, 40), None);
+        assert_eq!(read(&mut unread, 33_059, 6_099), None);
+        assert_eq!(read(&mut unread, 33_060, 6_100), Some(Invariant::I9));
+        // Not where the clock was set, nor after a fault.
+        let mut stepped = Ledger::default();
+        assert_eq!(read(&mut stepped, 34_000, 40), None);
+        assert_eq!(read(&mut stepped, 40_060, 6_101), None);
+        let mut struck = Ledger::default();
+        assert_eq!(read(&mut struck, 41_000, 40), None);
+        struck.fault_fired();
+        assert_eq!(read(&mut struck, 47_060, 6_100), None);
     }
 
     #[test]

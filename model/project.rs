@@ -4,6 +4,7 @@
 //! The size of a value decides how it is kept, and nothing else does: null, counters, flags, `Id`
 //! and `Status` stay inline whatever the ceiling.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -12,7 +13,9 @@ use crate::automaton::{Effect, Mode, VarKind, Variable};
 use crate::canonical::{Content, same};
 use crate::clock::rfc3339_ms;
 use crate::decide::is_valid_id;
-use crate::entity::{Event, Existence, Field, Kept, Origin, Params, State, Written, unknown_id};
+use crate::entity::{
+    Event, Existence, Field, Kept, Origin, Params, State, Written, is_unknown_id, unknown_id,
+};
 use crate::inner::{Due, Intended, Intent};
 use crate::request::{Kind, Request, Rules};
 
@@ -234,6 +237,22 @@ fn write_inline(event: &mut Event, name: &str, value: Value) {
 pub(crate) fn kept_id(rules: &Rules, field: &str, id: &str) -> Written {
     let content = Arc::new(Content::new(id.into()));
     keep(rules.mode, rules.automaton.variable(field), &content)
+}
+
+/// What an event wrote in a field, if an id that it gave to a child and that nothing has shown is this one.
+pub(crate) fn written_with<'e>(event: &'e Event, name: &str, id: Option<&str>) -> Cow<'e, Written> {
+    let written = &event.writes[name];
+    let Some(id) = id.filter(|_| is_unknown_id(written.content.value())) else {
+        return Cow::Borrowed(written);
+    };
+    let takes_it = |intent: &&Intent| match &intent.what {
+        Intended::Spawn { spawn, .. } => spawn.store_id_in == Some(name),
+        _ => false,
+    };
+    match event.intents.iter().find(takes_it) {
+        Some(intent) => Cow::Owned(kept_id(&intent.rules, name, id)),
+        None => Cow::Borrowed(written),
+    }
 }
 
 /// Whether a text stands for a value that was cut off.

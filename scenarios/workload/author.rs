@@ -208,6 +208,19 @@ impl Author {
         if others.is_empty() { who } else { self.draw.pick(&others) }
     }
 
+    /// An entity of another tenant: of the cast, or one that is created for it.
+    pub fn foreign_to(&mut self, who: Who) -> Who {
+        let members = (0..self.cast.entities).map(|entity| self.cast.member(entity));
+        let others: Vec<Who> = members.filter(|other| other.tenant != who.tenant).collect();
+        if !others.is_empty() {
+            return self.draw.pick(&others);
+        }
+        let other = Who { tenant: who.tenant + 1, entity: self.cast.entities, set: 0 };
+        let create = self.create(other);
+        self.push(create);
+        other
+    }
+
     /// Its namesake in another tenant, or itself if there is no other.
     pub fn elsewhere(&mut self, who: Who) -> Who {
         let tenants: Vec<u32> = (0..self.cast.tenants).filter(|one| *one != who.tenant).collect();

@@ -113,7 +113,9 @@ fn owed_in_doubt(author: &mut Author) {
     let step = author.push(act(who, action));
     let scope = format!("step {step}/outbox/append");
     author.faults.push(faults::failing_commits(&mut author.draw, scope));
-    author.push(Action::Wait { ms: 10_000 });
+    // Long enough, now and then, for pauses that had no bound to be over a minute.
+    let ms = author.draw.pick(&[10_000, 10_000, 200_000]);
+    author.push(Action::Wait { ms });
     author.push(Action::Get { who });
 }
 

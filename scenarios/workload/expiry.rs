@@ -145,15 +145,23 @@ pub fn sweeps(author: &mut Author) {
     }
 }
 
-/// The background sweeper meets an error while a row is due (I9): the next tick takes it.
+/// The background sweeper meets an error while a row is due (I9): the next tick takes it, and that tick those of
+/// other tenants.
 pub fn sweeper_error(author: &mut Author) {
     let who = author.someone();
     let body = author.overflowing();
-    author.push(expiring(who, body));
+    author.push(expiring(who, body.clone()));
+    let other = author.foreign_to(who);
+    author.push(expiring(other, body));
     let boot = author.boot();
     author.faults.push(faults::failing_sweep(&mut author.draw, boot));
-    let wait_ms = TTL_MS + author.draw.pick(&[600_000, 1_300_000, 25_000_000]);
+    let wait_ms = TTL_MS + author.draw.pick(&[600_000, 1_300_000, 25_000_000, 25_000_000]);
     author.push(Action::Wait { ms: wait_ms });
+    // A row that one tick has left shows between an interval after its deadline and the next tick.
+    for _ in 0..3 {
+        author.push(Action::Get { who });
+        author.push(Action::Wait { ms: 170_000 });
+    }
     author.push(Action::Get { who });
 }
 
