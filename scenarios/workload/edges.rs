@@ -111,10 +111,17 @@ fn owed_in_doubt(author: &mut Author) {
     let who = author.someone();
     let action = author.draw.pick(&["EchoMessage", "Provision", "Delegate"]);
     let step = author.push(act(who, action));
-    let scope = format!("step {step}/outbox/append");
-    author.faults.push(faults::failing_commits(&mut author.draw, scope));
-    // Long enough, now and then, for pauses that had no bound to be over a minute.
-    let ms = author.draw.pick(&[10_000, 10_000, 200_000]);
+    if author.draw.percent(30) {
+        author.faults.push(faults::killed_before_the_guest(step));
+        let boot = author.boot() + 1;
+        author.faults.push(faults::unread_outbox(boot));
+        author.push(Action::Get { who });
+    } else {
+        let scope = format!("step {step}/outbox/append");
+        author.faults.push(faults::failing_commits(&mut author.draw, scope));
+    }
+    // 115 s: pauses that doubled without bound would have just begun the one of 102 s.
+    let ms = author.draw.pick(&[10_000, 115_000]);
     author.push(Action::Wait { ms });
     author.push(Action::Get { who });
 }

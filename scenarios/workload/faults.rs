@@ -149,6 +149,12 @@ pub fn failing_commits(draw: &mut Draw, scope: String) -> Fault {
     at(Effect::Eio, scope, Some(OpKind::Sync), when)
 }
 
+/// A boot cannot read what earlier ones have left to do.
+pub fn unread_outbox(boot: u32) -> Fault {
+    let scope = format!("outbox of boot {boot}/outbox");
+    at(Effect::Eio, scope, Some(OpKind::Read), When::FromNth(1))
+}
+
 /// A guest that a step has left loses its time, or all but a millisecond of it: at its start or its end, at a
 /// call, or while its state is made ready.
 pub fn over_time(draw: &mut Draw, step: u32) -> Fault {
