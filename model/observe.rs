@@ -54,7 +54,9 @@ impl Oracle {
             }
         }
         violations.extend(self.snapshots(rows));
-        let is_whole = violations.is_empty() && self.is_every_past_known(&rows.tenant);
+        let is_known = self.is_every_past_known(&rows.tenant);
+        self.unverified += u64::from(!is_known);
+        let is_whole = violations.is_empty() && is_known;
         let mut orphan_count = 0;
         // Without all events the puts are not all known: blobs would be accused of it.
         if is_whole {
@@ -122,13 +124,13 @@ impl Oracle {
         }
         let worlds = self.tracked(key).worlds.clone();
         let Some(spawned) = self.spawned(key, entities) else {
-            self.tracked(key).is_lost_track = true;
+            self.lose_track(key);
             return Ok(Vec::new());
         };
         let mut search = self.search(&spawned);
         let Agreement { shown, mut whole } = agree(&worlds, rows, &mut search);
         if search.budget == 0 {
-            self.tracked(key).is_lost_track = true;
+            self.lose_track(key);
             return Ok(Vec::new());
         }
         if whole.is_empty() {

@@ -73,7 +73,7 @@ pub struct Oracle {
     modes: BTreeMap<String, Mode>,
     default_mode: Mode,
     next_op: u64,
-    unverified: u64,
+    pub(crate) unverified: u64,
     /// Writes that were to be refused for what they are, should one be accepted all the same.
     pub(crate) refusable: Vec<Arc<Request>>,
     pub(crate) settled_rows: Settled,
@@ -390,7 +390,9 @@ impl Oracle {
             world.waiting.entry(op.id).or_insert(0);
         }
         let Some(spawned) = self.spawned(key, &[]) else {
-            return self.lose_track(key, worlds);
+            self.tracked(key).worlds = worlds;
+            self.lose_track(key);
+            return None;
         };
         let mut search = self.search(&spawned);
         let found: Vec<World> =
@@ -401,17 +403,16 @@ impl Oracle {
         let tracked = self.tracked(key);
         tracked.worlds = if agrees { found } else { worlds };
         if is_exhausted {
-            tracked.is_lost_track = true;
-            self.unverified += 1;
+            self.lose_track(key);
             return None;
         }
         reason.map(|mismatch| mismatch.at(key.to_string()))
     }
 
-    fn lose_track(&mut self, key: &EntityKey, worlds: Vec<World>) -> Option<Violation> {
-        *self.tracked(key) = Tracked { worlds, is_lost_track: true };
+    /// Too much is in doubt: nothing that concerns this entity is verified from now on.
+    pub(crate) fn lose_track(&mut self, key: &EntityKey) {
+        self.tracked(key).is_lost_track = true;
         self.unverified += 1;
-        None
     }
 
     pub(crate) fn search<'a>(&'a self, spawned: &'a [Spawned]) -> Search<'a> {

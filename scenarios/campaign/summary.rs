@@ -26,6 +26,9 @@ const EXIT_INTERRUPTED: u8 = 130;
 /// The exit code of a harness that does not work.
 const EXIT_BROKEN: u8 = 3;
 
+/// Percent of the runs in which an observation may remain unverified. More, and the model looks away.
+const UNVERIFIED_MAX_PERCENT: u64 = 1;
+
 /// Failures that are told in full.
 const STORIES_MAX: usize = 5;
 /// The file of a campaign's summary, in its folder.
@@ -66,6 +69,8 @@ pub struct Summary {
     shares: Shares,
     failures: BTreeMap<Signature, BTreeSet<(Seed, String)>>,
     broken: BTreeMap<Seed, String>,
+    /// Runs in which the model concluded nothing from some observation, because too much was in doubt.
+    unverified: BTreeSet<Seed>,
     fingerprints: BTreeMap<Seed, String>,
     verdicts: BTreeMap<Seed, String>,
     twins: Twins,
@@ -81,6 +86,9 @@ impl Summary {
     pub fn add(&mut self, seed: Seed, outcome: Outcome) {
         self.op_count += outcome.op_count;
         self.shares.add(&outcome.counts);
+        if outcome.counts.get(counts::UNVERIFIED).is_some_and(|count| *count > 0) {
+            self.unverified.insert(seed);
+        }
         for (what, count) in outcome.counts {
             *self.counts.entry(what).or_default() += count;
         }
@@ -131,10 +139,18 @@ impl Summary {
 
     /// Runs that accuse nobody, a canary that was missed, and places that had to be reached.
     fn broken_count(&self) -> usize {
-        let is_missed = usize::from(self.canary == Some(Canary::Missed));
+        let is_missed = usize::from(self.canary.as_ref().is_some_and(Canary::is_missed));
         let is_blind = usize::from(self.is_blind());
         let parted = self.improved.values().filter(|one| one.broken.is_some()).count();
-        self.broken.len() + self.twins.different.len() + parted + is_missed + is_blind
+        let looks_away = usize::from(self.looks_away());
+        let of_runs = self.broken.len() + self.twins.different.len() + parted;
+        of_runs + is_missed + is_blind + looks_away
+    }
+
+    /// Whether the model verified too little for its silence to mean anything.
+    fn looks_away(&self) -> bool {
+        let allowed = (self.run_count() * UNVERIFIED_MAX_PERCENT / 100).max(1);
+        self.unverified.len() as u64 > allowed
     }
 
     fn coverage(&self) -> Coverage {
@@ -277,6 +293,13 @@ impl Summary {
                     .push(format!("  compare    cargo stormglass check-determinism --seed {seed}"));
             }
         }
+        if self.looks_away() {
+            let (some, all) = (self.unverified.len(), counted(self.run_count(), "run"));
+            let first = self.unverified.first().map(Seed::to_string).unwrap_or_default();
+            lines.push(format!(
+                "HARNESS BROKEN too much was in doubt to verify {some} of {all}, the first {first}"
+            ));
+        }
         if self.is_blind() {
             let coverage = self.coverage();
             let (probes, kinds) = (coverage.unreached().len(), coverage.idle().len());
@@ -355,6 +378,7 @@ impl Summary {
 
 #[cfg(test)]
 mod tests {
+    use super::super::canary::End;
     use super::super::twins::Apart;
     use super::*;
 
@@ -369,15 +393,36 @@ mod tests {
         let mut summary = Summary::new(Path::new("findings"));
         summary.add(Seed(1), outcome(Verdict::Passed));
         assert_eq!(summary.exit_code(), 0);
-        summary.canary = Some(Canary::Interrupted);
-        assert_eq!(summary.exit_code(), 0);
-        summary.canary = Some(Canary::Missed);
+        let canary = |end| Some(Canary { defect: "replay-drops-blobs", end });
+        for end in [End::Interrupted, End::Hidden(3)] {
+            summary.canary = canary(end);
+            assert_eq!(summary.exit_code(), 0);
+        }
+        summary.canary = canary(End::Missed);
         assert_eq!(summary.exit_code(), 3);
         let told = summary.told(Told::Whole);
         assert!(told.contains("replay-drops-blobs NOT FOUND within 200 seeds"), "{told}");
         assert!(told.contains("1 run, 0 findings (0 signatures), 1 harness error, "), "{told}");
         summary.was_interrupted = true;
         assert_eq!(summary.exit_code(), 130);
+    }
+
+    /// A model that verifies little must not be told as one that found nothing.
+    #[test]
+    fn a_campaign_of_which_much_remains_unverified_is_broken() {
+        let mut summary = Summary::new(Path::new("findings"));
+        let unverified = |count| Outcome {
+            counts: BTreeMap::from([(counts::UNVERIFIED.to_string(), count)]),
+            ..outcome(Verdict::Passed)
+        };
+        (0..298).for_each(|seed| summary.add(Seed(seed), unverified(0)));
+        (298..300).for_each(|seed| summary.add(Seed(seed), unverified(40)));
+        assert_eq!(summary.exit_code(), 0);
+        (300..302).for_each(|seed| summary.add(Seed(seed), unverified(1)));
+        assert_eq!(summary.exit_code(), 3);
+        let told = summary.told(Told::Quiet);
+        let line = "HARNESS BROKEN too much was in doubt to verify 4 of 302 runs, the first 0x12a";
+        assert!(told.contains(line), "{told}");
     }
 
     /// Goal: a failure whose plan is another run in another process is told as the harness's.

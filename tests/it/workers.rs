@@ -3,8 +3,8 @@
 
 use std::ops::ControlFlow;
 use std::time::Duration;
-use stormglass_scenarios::campaign::canary::{self, Canary};
-use stormglass_scenarios::verdict::{Outcome, Verdict};
+use stormglass_scenarios::campaign::canary::{self, End};
+use stormglass_scenarios::verdict::{Outcome, Signature, Verdict};
 use stormglass_scenarios::workers::{Crew, Ended};
 use stormglass_sim::Seed;
 
@@ -97,22 +97,39 @@ fn a_worker_may_complain_more_than_a_pipe_holds() {
     assert_eq!(ends(&outcomes(script, PATIENT)), ["passed"; 3]);
 }
 
-/// Goal: only a promise that is found broken is a canary that is red. Method: workers that pass every seed, that die of
-/// each in another way, and that find something at the third.
+/// Goal: only a promise of its own that is found broken where all is well without it is a canary that is red. Method:
+/// workers that pass every seed, that die of each in another way, and that find something from the third on.
 #[test]
-fn a_canary_that_does_not_turn_red_is_missed_and_no_death_stands_for_it() {
-    let watched = |script: &str| {
-        let arguments = vec!["-c".to_string(), format!("{PASSES}\n{script}")];
-        let crew = Crew { silence_max: PATIENT, ..Crew::new("sh".into(), arguments) };
-        canary::watch(&crew, 1, 1).expect("a shell starts")
+fn a_canary_that_does_not_turn_red_is_missed_and_nothing_else_stands_for_it() {
+    let passes = "while read seed; do pass $seed; done";
+    let finds = |invariant: &str| {
+        format!(
+            r#"n=0; while read seed; do n=$((n+1)); if [ $n -lt 3 ]; then pass $seed; else
+            found='{{"invariant":"{invariant}","statement":"s","place":"row missing","step_kind":"get","subject":"",'
+            found=$found'"expected":"","actual":"","because":""}}'
+            echo "{{\"verdict\":{{\"violated\":$found}},\"fingerprint\":\"f\",\"op_count\":1,\"counts\":{{}}}}"
+            fi; done"#
+        )
     };
-    assert_eq!(watched("while read seed; do pass $seed; done"), Canary::Missed);
-    assert_eq!(watched("read seed; echo \"$$\" >&2; exit 2"), Canary::Missed);
-    let finds = r#"n=0; while read seed; do n=$((n+1)); if [ $n -lt 3 ]; then pass $seed; else
-        found='{"invariant":"I5","statement":"s","place":"row missing","step_kind":"get","subject":"",'
-        found=$found'"expected":"","actual":"","because":""}'
-        echo "{\"verdict\":{\"violated\":$found},\"fingerprint\":\"f\",\"op_count\":1,\"counts\":{}}"
-    fi; done"#;
-    let Canary::Found { seed_count, signature } = watched(finds) else { panic!("it was found") };
-    assert_eq!((seed_count, signature.to_string()), (3, "I5 at get: row missing".to_string()));
+    let watched = |sick: &str, healthy: &str| {
+        let crew = |script: &str| {
+            let arguments = vec!["-c".to_string(), format!("{PASSES}\n{script}")];
+            Crew { silence_max: PATIENT, ..Crew::new("sh".into(), arguments) }
+        };
+        let own = ["I5".to_string()];
+        canary::watch((&crew(sick), &crew(healthy)), &own, 1, 1).expect("a shell starts")
+    };
+    assert_eq!(watched(passes, passes), End::Missed);
+    assert_eq!(watched("read seed; echo \"$$\" >&2; exit 2", passes), End::Missed);
+    assert_eq!(watched(&finds("I9"), passes), End::Missed);
+    let fails = finds("I5").replace("-lt 3", "-lt 1");
+    assert_eq!(watched(&finds("I5"), &fails), End::Hidden(198));
+    assert_eq!(watched(&finds("I5"), passes), End::Found { seed_count: 3, signature: i5() });
+}
+
+fn i5() -> Signature {
+    let found = r#"{"violated":{"invariant":"I5","statement":"s","place":"row missing","step_kind":"get",
+        "subject":"","expected":"","actual":"","because":""}}"#;
+    let verdict: Verdict = serde_json::from_str(found).expect("a verdict");
+    Signature::of(&verdict).expect("a failure")
 }
