@@ -4,7 +4,7 @@
 //! **Invariant:** it is made from data alone, so that a terminal, a bundle, a saved regression and a test are told
 //! the same. What was not done is not told: no line says `replayed` of a run that was played once.
 
-mod diff;
+pub(crate) mod diff;
 mod screen;
 
 pub use screen::Screen;

@@ -3,8 +3,9 @@
 //! **Invariant:** a cell is marked where it differs from the one before it; what was found broken is marked
 //! wherever its name stands in the finding. Rows are left out for length alone, unmarked ones first.
 
-use super::state::{Blob, Entity, Field, Moment, Tenant};
+use super::state::{self, Blob, Entity, Field, Moment, Tenant};
 use super::text::shown;
+use crate::failure::diff;
 use crate::times::rfc3339;
 use crate::verdict::Finding;
 use std::collections::BTreeSet;
@@ -66,7 +67,7 @@ pub fn of(moments: &[(String, &Moment)], finding: Option<&Finding>) -> Vec<Table
                 "entity",
                 entities(name, &tenants, finding),
             ),
-            table(format!("{}: blobs", shown(name, 60)), "blob", blobs(&tenants, finding)),
+            table(format!("{}: blobs", shown(name, 60)), "blob", blobs(name, &tenants, finding)),
         ]
     };
     names.into_iter().flat_map(tenant).filter(|table| !table.rows.is_empty()).collect()
@@ -88,17 +89,13 @@ fn entities(
     let known = tenants.iter().filter_map(|(tenant, _)| *tenant);
     let ids: BTreeSet<&String> = known.flat_map(|tenant| tenant.entities.keys()).collect();
     for id in ids {
-        let accused = |field: &str| {
-            finding.is_some_and(|found| {
-                found.subject == format!("{name}/{id}") && found.expected.contains(field)
-            })
-        };
+        let accused = finding.filter(|found| is_about(found, name, id)).map(accused_fields);
         let at: Vec<Option<&Entity>> = tenants
             .iter()
             .map(|(tenant, _)| tenant.and_then(|tenant| tenant.entities.get(id)))
             .collect();
         let cells = at.iter().map(|entity| entity.map_or(String::new(), Entity::in_words));
-        rows.push(row(id.clone(), (false, accused("")), cells.collect()));
+        rows.push(row(id.clone(), (false, accused.is_some()), cells.collect()));
         let fields: BTreeSet<&String> =
             at.iter().flatten().flat_map(|one| one.fields.keys()).collect();
         for field in fields {
@@ -107,13 +104,58 @@ fn entities(
                 kept.map_or(String::new(), |kept| kept.in_words(*tenant, *utc_ms))
             };
             let cells = at.iter().zip(tenants).map(cell).collect();
-            rows.push(row(field.clone(), (true, accused(field)), cells));
+            let is_accused = accused.as_ref().is_some_and(|fields| fields.contains(field));
+            rows.push(row(field.clone(), (true, is_accused), cells));
         }
     }
     rows
 }
 
-fn blobs(tenants: &[(Option<&Tenant>, i64)], finding: Option<&Finding>) -> Vec<StateRow> {
+/// Whether a finding is about this entity of a tenant.
+fn is_about(found: &Finding, tenant: &str, id: &str) -> bool {
+    let own = found.subject.strip_prefix(tenant).and_then(|rest| rest.strip_prefix('/'));
+    let named = own.and_then(|own| own.split_once('/'));
+    named.is_some_and(|(set, own)| state::name(set, own) == id)
+}
+
+/// The fields that a finding names: at the beginning of what differs, or in quotes.
+fn accused_fields(found: &Finding) -> BTreeSet<String> {
+    let (expected, actual) = diff::of(&found.expected, &found.actual);
+    let sides = expected.iter().chain(&actual);
+    let first = |side: &String| {
+        let path = side.strip_prefix("fields.").unwrap_or(side);
+        let is_of_name = |letter: char| letter.is_alphanumeric() || letter == '_';
+        path.split(|letter| !is_of_name(letter)).next().unwrap_or_default().to_string()
+    };
+    let quoted = |side: &String| side.split('`').skip(1).step_by(2).map(str::to_string).collect();
+    sides.flat_map(|side| [vec![first(side)], quoted(side)].concat()).collect()
+}
+
+/// The blobs to which the fields that a finding names refer, at any of the moments.
+fn accused_blobs(
+    name: &str,
+    tenants: &[(Option<&Tenant>, i64)],
+    finding: Option<&Finding>,
+) -> BTreeSet<String> {
+    let Some(found) = finding else { return BTreeSet::new() };
+    let fields = accused_fields(found);
+    let known = tenants.iter().filter_map(|(tenant, _)| *tenant);
+    let about =
+        known.flat_map(|tenant| &tenant.entities).filter(|(id, _)| is_about(found, name, id));
+    let kept = about.flat_map(|(_, entity)| &entity.fields);
+    let keys = kept.filter_map(|(field, kept)| match kept {
+        Field::Blob { key, .. } if fields.contains(field) => Some(key.clone()),
+        _ => None,
+    });
+    keys.collect()
+}
+
+fn blobs(
+    name: &str,
+    tenants: &[(Option<&Tenant>, i64)],
+    finding: Option<&Finding>,
+) -> Vec<StateRow> {
+    let accused = accused_blobs(name, tenants, finding);
     let known = tenants.iter().filter_map(|(tenant, _)| *tenant);
     let keys: BTreeSet<&String> = known
         .flat_map(|tenant| {
@@ -121,14 +163,18 @@ fn blobs(tenants: &[(Option<&Tenant>, i64)], finding: Option<&Finding>) -> Vec<S
         })
         .collect();
     let one = |key: &String| {
-        let is_accused = finding.is_some_and(|found| {
+        let is_named = finding.is_some_and(|found| {
             [&found.subject, &found.expected, &found.actual].iter().any(|text| text.contains(key))
         });
         let cell = |(tenant, utc_ms): &(Option<&Tenant>, i64)| {
             let blob = tenant.and_then(|tenant| tenant.blobs.get(key));
             blob.map_or("no row".to_string(), |blob| blob.in_words(*utc_ms))
         };
-        row(short(key), (false, is_accused), tenants.iter().map(cell).collect())
+        row(
+            short(key),
+            (false, is_named || accused.contains(key)),
+            tenants.iter().map(cell).collect(),
+        )
     };
     keys.into_iter().map(one).collect()
 }
@@ -225,4 +271,46 @@ fn until(deadline_ms: Option<i64>) -> String {
 fn short(key: &str) -> String {
     let name = key.rsplit('/').next().unwrap_or(key);
     shown(name.get(..12).unwrap_or(name), 40)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finding(expected: &str, actual: &str) -> Finding {
+        let [invariant, statement, place, step_kind, because] = [const { String::new() }; 5];
+        let [subject, expected, actual] =
+            ["tenant-0/Sessions/s0 o'e", expected, actual].map(str::to_string);
+        Finding { invariant, statement, place, step_kind, subject, expected, actual, because }
+    }
+
+    /// Goal: the field that was lost is marked, its blob, and no other. Method: the forms in which findings name it.
+    #[test]
+    fn what_a_finding_names_is_marked() {
+        let field = |key: &str| Field::Blob {
+            key: format!("field-overflow/sha256/{key}.json"),
+            size_bytes: 1,
+            deadline_ms: None,
+        };
+        let fields = [("a", "01"), ("ab", "02")].map(|(name, key)| (name.to_string(), field(key)));
+        let entity = Entity { fields: fields.into(), ..Entity::default() };
+        let entities = [("Sessions/s0 o'e".to_string(), entity)].into();
+        let tenants = [("tenant-0".to_string(), Tenant { entities, ..Tenant::default() })].into();
+        let moment = Moment { utc_ms: 0, tenants };
+        let moments = [("at the failure".to_string(), &moment)];
+        let marked = |finding: &Finding| {
+            let tables = of(&moments, Some(finding));
+            let rows = tables.iter().flat_map(|table| &table.rows).filter(|row| row.is_accused);
+            rows.map(|row| row.name.clone()).collect::<Vec<_>>()
+        };
+        for (expected, actual) in [
+            ("ab: row field-overflow/sha256/02.json for ever", "no row"),
+            ("the entity", "500 BlobLost: field `ab`"),
+            ("200 {\"fields\":{\"a\":1,\"ab\":2}}", "200 {\"fields\":{\"a\":1,\"ab\":3}}"),
+        ] {
+            assert_eq!(marked(&finding(expected, actual)), ["Sessions/s0 o'e", "ab", "02.json"]);
+        }
+        let other = Finding { subject: "tenant-0/Sessions/s1".to_string(), ..finding("ab", "") };
+        assert_eq!(marked(&other), Vec::<String>::new());
+    }
 }
