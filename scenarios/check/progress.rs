@@ -14,11 +14,11 @@
 use super::{Going, Judge, Stop, violated};
 use crate::patience::Bound;
 use crate::plan::Step;
-use crate::times::length;
 use std::collections::BTreeMap;
 use stormglass_model::entity::OpId;
 use stormglass_model::request::{Answer, Listed};
 use stormglass_model::violation::{Invariant, Mismatch, Violation};
+use stormglass_model::words::length;
 use stormglass_sim::World;
 
 /// Simulated time in which every request has its answer once faults have stopped, in milliseconds (I16).
