@@ -16,8 +16,11 @@ pub fn row(head: &str, words: &str, width: usize) -> Vec<String> {
     wrapped(&format!("  {head:<10} {}", super::diff::shortened(words)), ROW, width)
 }
 
+/// A space at which no line ends.
+const HARD_SPACE: &str = "\u{a0}";
+
 /// A line of a story on as many lines as it needs.
-pub fn of_story(line: &str, width: usize) -> Vec<String> {
+pub(super) fn of_story(line: &str, width: usize) -> Vec<String> {
     let line = format!("  {line}");
     let (head, rest) = match line.char_indices().nth(STORY - 2) {
         Some((at, _)) => line.split_at(at),
@@ -32,8 +35,15 @@ pub fn of_story(line: &str, width: usize) -> Vec<String> {
     if line.chars().count() <= width {
         return vec![line];
     }
-    // The columns give way where there is too much to tell.
-    wrapped(&format!("{head}{}", parts.join("  ")), STORY, width)
+    // The columns give way where there is too much to tell. What came of a step stays whole.
+    let rest = match parts[..] {
+        [client, step, outcome] if outcome.chars().count() + STORY <= width => {
+            format!("{client}  {step}  {}", outcome.replace(' ', HARD_SPACE))
+        }
+        _ => parts.join("  "),
+    };
+    let lines = wrapped(&format!("{head}{rest}"), STORY, width).into_iter();
+    lines.map(|line| line.replace(HARD_SPACE, " ")).collect()
 }
 
 /// A line on as many lines as it needs, each further one set in. A word that is too long for a line stands
@@ -78,6 +88,11 @@ impl Screen {
     /// A head and words after it, on as many lines as they need.
     pub fn told(self, head: &str, words: &str) -> String {
         wrapped(&format!("{head:<12} {words}"), ROW, self.width).join("\n")
+    }
+
+    /// A line of a story, on as many lines as it needs.
+    pub fn of_story(self, line: &str) -> Vec<String> {
+        of_story(line, self.width)
     }
 
     /// A line of a failure with its colour.
