@@ -26,6 +26,10 @@ pub(super) fn of_story(line: &str, width: usize) -> Vec<String> {
         Some((at, _)) => line.split_at(at),
         None => (line.as_str(), ""),
     };
+    // Stories of other forms, as those of scripts are, have no columns.
+    if !head.ends_with(' ') {
+        return wrapped(&line, STORY, width);
+    }
     let parts: Vec<&str> =
         rest.split("  ").map(str::trim).filter(|part| !part.is_empty()).collect();
     let line = match parts[..] {
@@ -114,6 +118,21 @@ impl Screen {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Goal: no word of a line is lost or made one with its neighbour, whatever its form, and what came of a step is
+    /// on one line.
+    #[test]
+    fn a_line_without_columns_keeps_its_words() {
+        let script = "t+0.000s  2 connections, journal DELETE, synchronous EXTRA, sectors of 4096 bytes, and more";
+        let lines = of_story(script, 60);
+        let words: Vec<&str> = lines.iter().flat_map(|line| line.split_whitespace()).collect();
+        assert_eq!(words, script.split_whitespace().collect::<Vec<_>>());
+        let (time, head, client) = ("t+0.000s", "step 2", "client 3");
+        let step =
+            format!("{time:<14} {head:<8} {client:<9} {:<64} 201 at event 1", "Create ".repeat(9));
+        let lines = of_story(&step, 100);
+        assert_eq!(lines.last().unwrap().trim_start(), "201 at event 1", "{lines:?}");
+    }
 
     #[test]
     fn long_lines_go_on_below_and_no_word_is_cut() {
