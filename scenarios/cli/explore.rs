@@ -212,7 +212,7 @@ impl Options {
         let (points, violations, kinds) = (total.points, total.violations, failures.len());
         let interrupted = if *was_interrupted { "interrupted: " } else { "" };
         found(format!(
-            "{interrupted}{}, {}, {} ({}), {seconds:.1} s, {} per core and second",
+            "{interrupted}{}, {}, {} ({}), {seconds:.1} s, {}/s a core",
             counted(points, &format!("{kind} point")),
             counted(recoveries, "recovery"),
             counted(violations, "violation"),

@@ -58,8 +58,9 @@ pub fn wrapped(line: &str, indent: usize, width: usize) -> Vec<String> {
         let end = rest.char_indices().nth(width).map_or(rest.len(), |(at, _)| at);
         let set_in = rest.len() - rest.trim_start().len();
         let first = set_in.max(indent.min(end));
-        let is_boundary = rest.is_char_boundary(first);
-        let Some(at) = is_boundary.then(|| rest[first..=end].rfind(' ')).flatten() else { break };
+        // A blank right behind the last column ends the line as well.
+        let end = if rest[end..].starts_with(' ') { end + 1 } else { end };
+        let Some(at) = rest.get(first..end).and_then(|line| line.rfind(' ')) else { break };
         let (line, after) = rest.split_at(first + at);
         lines.push(line.trim_end().to_string());
         rest = format!("{:indent$}{}", "", after.trim_start());
@@ -142,6 +143,8 @@ mod tests {
         let words: Vec<&str> = lines.iter().flat_map(|line| line.split_whitespace()).collect();
         assert_eq!(words, line.split_whitespace().collect::<Vec<_>>());
         assert!(lines[1].starts_with(&format!("{:STORY$}abcdefg", "")));
+        let narrow = format!("{} {}", "a ".repeat(39), "\u{e9}".repeat(20));
+        assert_eq!(wrapped(&narrow, 0, 80).len(), 2, "a letter of two bytes at the last column");
         let long = "\u{e9}".repeat(300);
         assert_eq!(wrapped(&long, 13, 80), [long]);
     }
