@@ -7,7 +7,7 @@ use crate::clock::{ClockLog, Mark};
 use crate::entity::EntityKey;
 use crate::tables::{BlobRow, TenantRows};
 use crate::violation::{Invariant, Mismatch, Violation};
-use crate::words::{seconds, utc};
+use crate::words::{length, utc};
 
 /// The first sweep of a boot comes this long after its start, if an interval is not shorter (contract,
 /// section 6).
@@ -129,7 +129,7 @@ impl Ledger {
         };
         let (key, overdue) = self.overdue.iter().find(|(_, overdue)| is_late(overdue))?;
         let limit_ms = limit_ms(overdue);
-        let expected = format!("swept within {}", seconds(limit_ms));
+        let expected = format!("swept within {}", length(limit_ms.cast_signed()));
         let actual = format!("still there, expired at {}", utc(overdue.expires_at_ms));
         Some(
             Mismatch::new(Invariant::I9, "expired row still there", expected, actual)

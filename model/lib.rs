@@ -51,6 +51,6 @@ mod spawns;
 pub mod sweep_check;
 pub mod tables;
 pub mod violation;
-mod words;
+pub mod words;
 pub mod workload;
 pub mod world;

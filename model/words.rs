@@ -9,7 +9,7 @@ use crate::tables::{KeptRow, OutboxState};
 const DAY_MS: i64 = 86_400_000;
 
 /// A time in UTC, from milliseconds since 1970, to the millisecond.
-pub(crate) fn utc(ms: i64) -> String {
+pub fn utc(ms: i64) -> String {
     let (days, of_day) = (ms.div_euclid(DAY_MS), ms.rem_euclid(DAY_MS));
     let leap_days = |year: i64| year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
     // Days from 1970 to the first of January of a year.
@@ -38,11 +38,13 @@ pub(crate) fn until(deadline_ms: Option<i64>) -> String {
     deadline_ms.map_or("for ever".to_owned(), |ms| format!("until {}", utc(ms)))
 }
 
-/// A length of time.
-pub(crate) fn seconds(ms: u64) -> String {
-    match ms % 1_000 {
-        0 => format!("{} s", ms / 1_000),
-        rest => format!("{}.{rest:03} s", ms / 1_000),
+/// A length of time, in milliseconds below a second, and in seconds from there on.
+pub fn length(ms: i64) -> String {
+    let sign = if ms < 0 { "-" } else { "" };
+    match (ms.unsigned_abs() / 1_000, ms.unsigned_abs() % 1_000) {
+        (0, ms) => format!("{sign}{ms} ms"),
+        (seconds, 0) => format!("{sign}{seconds} s"),
+        (seconds, ms) => format!("{sign}{seconds}.{ms:03} s"),
     }
 }
 
@@ -103,6 +105,11 @@ mod tests {
         assert_eq!(KeptRow::Truncated { limit_bytes: 9 }.to_string(), "cut off at 9 bytes");
         assert_eq!(OutboxState::Closed("late".to_owned()).to_string(), "closed as: late");
         assert_eq!((super::key(None), super::key(Some("1"))), ("no key".into(), "key `1`".into()));
-        assert_eq!((seconds(61_000), seconds(1_500)), ("61 s".into(), "1.500 s".into()));
+    }
+
+    #[test]
+    fn lengths_of_time_are_told_to_the_millisecond() {
+        let told = [-1_001, -5, 0, 999, 1_000, 300_002].map(length);
+        assert_eq!(told, ["-1.001 s", "-5 ms", "0 ms", "999 ms", "1 s", "300.002 s"]);
     }
 }

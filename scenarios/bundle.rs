@@ -168,6 +168,14 @@ pub enum BundleError {
         /// What was named.
         path: PathBuf,
     },
+    /// The folder of others: of a campaign, or of all of them.
+    #[error("{}: no bundle, but a folder with {}: name one of them", path.display(), names.join(", "))]
+    Campaign {
+        /// What was named.
+        path: PathBuf,
+        /// The bundles in it, or the campaigns with some.
+        names: Vec<String>,
+    },
     /// A plan that is none.
     #[error("{}: {why}", path.display())]
     Plan {
@@ -204,7 +212,11 @@ pub fn read(path: &Path) -> Result<(Source, Option<Recorded>), BundleError> {
     };
     let is_bundle = || path.join(OUTCOME).is_file() || path.join(PLAN).is_file();
     if !path.exists() || (path.is_dir() && !is_bundle()) {
-        return Err(BundleError::None { path: path.to_path_buf() });
+        let (path, names) = (path.to_path_buf(), bundles_in(path));
+        return Err(match names.is_empty() {
+            true => BundleError::None { path },
+            false => BundleError::Campaign { path, names },
+        });
     }
     if !path.is_dir() {
         return Ok((plan(path.to_path_buf())?, None));
@@ -221,6 +233,30 @@ pub fn read(path: &Path) -> Result<(Source, Option<Recorded>), BundleError> {
     let recorded =
         recorded.map_err(|why| BundleError::Shape { path: outcome, what: "outcome", why })?;
     Ok((source, Some(recorded)))
+}
+
+/// Bundles that a message names at most.
+const NAMES_MAX: usize = 12;
+
+/// The bundles right in a folder, or else those in the folders that it holds.
+fn bundles_in(folder: &Path) -> Vec<String> {
+    let inside = |folder: &Path| -> Vec<PathBuf> {
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        let mut folders: Vec<PathBuf> =
+            entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
+        folders.sort();
+        folders
+    };
+    let is_bundle = |path: &PathBuf| path.join(OUTCOME).is_file();
+    let folders = inside(folder);
+    let mut bundles: Vec<PathBuf> =
+        folders.iter().filter(|path| is_bundle(path)).cloned().collect();
+    if bundles.is_empty() {
+        bundles = folders.iter().flat_map(|path| inside(path)).filter(is_bundle).collect();
+    }
+    let more = bundles.len().saturating_sub(NAMES_MAX);
+    let named = bundles.iter().take(NAMES_MAX).map(|path| path.display().to_string());
+    named.chain((more > 0).then(|| format!("and {more} more"))).collect()
 }
 
 /// Whether a run's end can be played again in this process: it was judged, and did not take it along.
@@ -299,6 +335,9 @@ mod tests {
             let (folder, recorded) = (out.join(scenario), recorded(&source));
             write_plain(&folder, &source, &recorded).unwrap();
             assert_eq!(read(&folder).unwrap(), (source.clone(), Some(recorded.clone())));
+            let error = read(&out).expect_err("the folder of a bundle's folder").to_string();
+            let has_name = error.contains(&folder.display().to_string());
+            assert!(has_name && error.contains(": no bundle, but a folder with "), "{error}");
 
             // A better one takes its place, and nothing is left beside it.
             let shrunk = Shrinking {

@@ -9,6 +9,7 @@ mod folder;
 mod matters;
 mod progress;
 mod shares;
+mod stories;
 mod summary;
 mod twins;
 
@@ -69,7 +70,8 @@ impl Campaign {
                     return ControlFlow::Break(());
                 }
                 if summary.is_news(&ended.outcome.verdict) {
-                    progress.failure(&ended, &self.what.command(ended.seed));
+                    let scenario = self.what.scenario(ended.seed);
+                    progress.failure(scenario, &ended, &self.what.command(ended.seed));
                 }
                 sample.offer(ended.seed, &ended.outcome);
                 summary.add(ended.seed, ended.outcome);

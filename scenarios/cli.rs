@@ -145,9 +145,12 @@ pub fn run(cli: &Cli) -> u8 {
     }
 }
 
-/// Says in one line why nothing was done; returns the exit code.
+/// Says why nothing was done, in one line and below it, where there is a place to be shown, that; returns the exit
+/// code.
 pub fn refuse(command: &str, json: bool, why: &str) -> u8 {
-    let why = why.lines().collect::<Vec<_>>().join(" ");
+    let is_marked = why.lines().skip(1).all(|line| line.starts_with(' '));
+    let one_line = || why.lines().collect::<Vec<_>>().join(" ");
+    let why = if is_marked && !json { why.to_string() } else { one_line() };
     if json {
         told::print_error(command, EXIT_USAGE, &why);
     } else {

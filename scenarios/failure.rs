@@ -4,7 +4,7 @@
 //! **Invariant:** it is made from data alone, so that a terminal, a bundle, a saved regression and a test are told
 //! the same. What was not done is not told: no line says `replayed` of a run that was played once.
 
-mod diff;
+pub mod diff;
 mod screen;
 
 pub use screen::Screen;
@@ -114,16 +114,45 @@ impl Failure {
         })
     }
 
-    /// The lines of a screen with so many columns, without colour.
-    pub fn lines(&self, width: usize) -> Vec<String> {
-        let Failure { scenario, name, finding, story, .. } = self;
-        let Finding { invariant, statement, place, subject, because, .. } = finding;
+    /// The run that failed, and the promise that it broke.
+    fn head(&self, width: usize) -> Vec<String> {
+        let Failure { scenario, name, finding, .. } = self;
+        let Finding { invariant, statement, place, .. } = finding;
         let (run, promise) =
             (format!("FAIL {scenario}   {name}"), format!("{invariant} {statement}: {place}"));
-        let mut lines = match run.chars().count() + promise.chars().count() {
+        match run.chars().count() + promise.chars().count() {
             len if len + 3 <= width => vec![format!("{run}   {promise}")],
             _ => [wrapped(&run, 5, width), wrapped(&format!("     {promise}"), 5, width)].concat(),
-        };
+        }
+    }
+
+    /// What was promised of what, and what was found.
+    fn difference(&self, width: usize) -> Vec<String> {
+        let Finding { subject, expected, actual, because, .. } = &self.finding;
+        let mut lines = row("on", subject, width);
+        let (expected, actual) = diff::of(expected, actual);
+        for (head, side) in [("expected", expected), ("actual", actual)] {
+            for (at, words) in side.iter().enumerate() {
+                lines.extend(row(if at == 0 { head } else { "" }, words, width));
+            }
+        }
+        if !because.is_empty() {
+            lines.extend(row("because", because, width));
+        }
+        lines
+    }
+
+    /// What a person is told at once of a run that has just failed: no story yet, and what can be done.
+    pub fn notice(&self, screen: Screen) -> String {
+        let commands = self.commands.iter().map(|(head, words)| format!("{head:<12} {words}"));
+        let lines = [self.head(screen.width), self.difference(screen.width), commands.collect()];
+        lines.concat().iter().map(|line| screen.line(line) + "\n").collect()
+    }
+
+    /// The lines of a screen with so many columns, without colour.
+    pub fn lines(&self, width: usize) -> Vec<String> {
+        let Failure { story, .. } = self;
+        let mut lines = self.head(width);
         lines.push(String::new());
         let skipped = story.len().saturating_sub(self.story_max);
         if skipped > 0 {
@@ -133,16 +162,7 @@ impl Failure {
         if !story.is_empty() {
             lines.push(String::new());
         }
-        lines.extend(row("on", subject, width));
-        let (expected, actual) = diff::of(&finding.expected, &finding.actual);
-        for (head, side) in [("expected", expected), ("actual", actual)] {
-            for (at, words) in side.iter().enumerate() {
-                lines.extend(row(if at == 0 { head } else { "" }, words, width));
-            }
-        }
-        if !because.is_empty() {
-            lines.extend(row("because", because, width));
-        }
+        lines.extend(self.difference(width));
         lines.push(String::new());
         lines.extend(self.circumstances(width));
         lines.push(String::new());

@@ -23,9 +23,19 @@ pub fn in_words(fault: &Fault) -> String {
         When::Rate { per_million } => format!("at {per_million} of a million, each {op}"),
     };
     let file = target.file.map_or(String::new(), |file| format!(" on a {} file", name(file)));
-    let scope = target.scope.as_ref().map_or(String::new(), |scope| format!(", in {scope}"));
+    let scope = target.scope.as_ref();
+    let scope = scope.map_or(String::new(), |scope| format!(", in {}", scope_in_words(scope)));
     format!("{what}, {at}{file}{scope}")
 }
+
+/// A scope as a person reads it: what belongs to no step of the plan is the runner's own.
+pub fn scope_in_words(scope: &str) -> String {
+    let part = |part: &str| if part == CHECK { "check".to_string() } else { part.to_string() };
+    scope.split('/').map(part).collect::<Vec<_>>().join("/")
+}
+
+/// The scope of the runner's own requests.
+const CHECK: &str = "step 0";
 
 /// The name of a kind, as plans write it.
 pub fn name(kind: impl Serialize) -> String {

@@ -85,6 +85,31 @@ impl Answer {
     pub fn is_success(&self) -> bool {
         self.status < 300
     }
+
+    /// What an error of damaged data says is lost: a field, or an event by its number (I22). Of a list, what the
+    /// first of its errors says.
+    pub fn loss(&self) -> Option<String> {
+        let items = self.body.get("value").and_then(Value::as_array).into_iter().flatten();
+        let errors = items.filter_map(|item| item.get("@temper.error"));
+        self.body.get("error").into_iter().chain(errors).find_map(loss_of)
+    }
+}
+
+/// What an error's message says is lost.
+fn loss_of(error: &Value) -> Option<String> {
+    let message = error.get("message")?.as_str()?;
+    match error.get("code")?.as_str()? {
+        "BlobLost" => {
+            let field = message.split_once("field `")?.1.split_once('`')?.0;
+            (!field.is_empty()).then(|| format!("field `{field}`"))
+        }
+        "EventUndecodable" => {
+            let number = message.split_once("event ")?.1.split(' ').next()?;
+            let number = number.parse::<u64>().ok().filter(|number| *number > 0);
+            number.map(|number| format!("event {number}"))
+        }
+        _ => None,
+    }
 }
 
 /// Has a router serve a request, as a connection to it would.
@@ -127,6 +152,7 @@ pub fn encoded(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn an_answer_is_read_whole_or_refused() {
@@ -145,6 +171,28 @@ mod tests {
             read(200, None, r#"{"error":{"code":"X"}}"#),
         ];
         assert!(odd.iter().all(Result::is_err), "{odd:?}");
+    }
+
+    #[test]
+    fn an_error_names_the_field_or_the_event_that_is_lost() {
+        let loss = |code: &str, message: &str| {
+            let body = json!({"error": {"code": code, "message": message}});
+            let answer = Answer { status: 500, code: None, body, sequence_nr: None };
+            answer.loss().unwrap_or_default()
+        };
+        let blob = "blob of field `big` of entity `Session('a')` is lost";
+        assert_eq!(loss("BlobLost", blob), "field `big`");
+        assert_eq!(loss("Unavailable", blob), "");
+        assert_eq!(loss("BlobLost", "blob of field `` is lost"), "");
+        assert_eq!(loss("BlobLost", "a blob is lost"), "");
+        let event = "event 12 of entity `Session('a')` cannot be decoded: no text";
+        assert_eq!(loss("EventUndecodable", event), "event 12");
+        assert_eq!(loss("EventUndecodable", "event 0 of entity `a`"), "");
+        assert_eq!(loss("EventUndecodable", "an event is lost"), "");
+        let error = json!({"code": "BlobLost", "message": blob});
+        let body = json!({"value": [{"Id": "b"}, {"@temper.error": error}]});
+        let list = Answer { status: 200, code: None, body, sequence_nr: None };
+        assert_eq!(list.loss().as_deref(), Some("field `big`"));
     }
 
     #[test]

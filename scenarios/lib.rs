@@ -8,6 +8,7 @@ pub mod change;
 pub mod check;
 pub mod counts;
 pub mod damage;
+pub mod deeds;
 pub mod defects;
 pub mod determinism;
 pub mod drive;

@@ -4,6 +4,7 @@
 //! range is an error that names it, with the line where it stands.
 
 use serde::Deserialize;
+use std::fmt;
 use std::path::Path;
 
 /// Least and most, both included.
@@ -108,13 +109,55 @@ pub enum ProfileError {
         key: &'static str,
     },
     /// Its text is no profile.
-    #[error("profile {name}: {why}")]
+    #[error("{name}:{mark}")]
     Text {
         /// As it was asked for.
         name: String,
         /// Where and what.
-        why: Box<toml::de::Error>,
+        mark: Mark,
     },
+}
+
+/// A place of a text, and what is wrong there. It is told as mistakes in specs are: the line, and a mark under it.
+#[derive(Debug)]
+pub struct Mark {
+    /// From 1.
+    line_number: usize,
+    /// The text of the line.
+    line: String,
+    /// In characters, from 0.
+    column: usize,
+    /// In characters.
+    width: usize,
+    /// What is wrong.
+    why: String,
+}
+
+impl Mark {
+    fn of(text: &str, error: &toml::de::Error) -> Mark {
+        let span = error.span().unwrap_or(0..0);
+        let start = span.start.min(text.len());
+        let begin = text[..start].rfind('\n').map_or(0, |at| at + 1);
+        let line = text[begin..].lines().next().unwrap_or_default();
+        let end = span.end.clamp(start, begin + line.len().max(start - begin));
+        Mark {
+            line_number: text[..begin].matches('\n').count() + 1,
+            line: line.to_string(),
+            column: text[begin..start].chars().count(),
+            width: text[start..end].chars().count().max(1),
+            why: error.message().to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Mark { line_number, line, column, width, why } = self;
+        let why = why.replace('\n', " ");
+        let margin = " ".repeat(line_number.to_string().len());
+        write!(f, "{line_number}:{}: {why}\n {line_number} | {line}\n ", column + 1)?;
+        write!(f, "{margin} | {:column$}{}", "", "^".repeat(*width))
+    }
 }
 
 impl Profile {
@@ -128,7 +171,10 @@ impl Profile {
             Some((_, text)) => text.to_string(),
             None => std::fs::read_to_string(Path::new(name)).map_err(missing)?,
         };
-        let unreadable = |why| ProfileError::Text { name: name.to_string(), why: Box::new(why) };
+        let unreadable = |why: toml::de::Error| ProfileError::Text {
+            name: name.to_string(),
+            mark: Mark::of(&text, &why),
+        };
         let profile: Profile = toml::from_str(&text).map_err(unreadable)?;
         profile.check(name)?;
         Ok(profile)
@@ -174,6 +220,22 @@ mod tests {
         let share = text(&|whole| whole.replace("faulty_runs = ", "faulty_runs = 9"));
         assert!(share.contains("line") && share.contains("give 0 to 100"), "{share}");
         assert!(text(&|whole| whole.replace("faults = [", "faults = [9")).contains("the most"));
+    }
+
+    #[test]
+    fn the_place_of_a_mistake_is_marked() {
+        let text = BUILT_IN[0].1.replace("clients = [1", "clients = [9");
+        let error = toml::from_str::<Profile>(&text).expect_err("it is wrong");
+        let told = Mark::of(&text, &error).to_string();
+        let lines: Vec<&str> = told.lines().collect();
+        let [head, line, under] = lines[..] else { panic!("{told}") };
+        let number = 1 + text[..text.find("clients").expect("a key")].matches('\n').count();
+        assert!(head.starts_with(&format!("{number}:")) && head.contains("the most"), "{told}");
+        assert!(line.starts_with(&format!(" {number} | clients = [9")), "{told}");
+        assert_eq!(under.find('^'), line.find('['), "{told}");
+        // Of an empty text nothing can be shown.
+        let error = toml::from_str::<Profile>("").expect_err("it is empty");
+        assert!(Mark::of("", &error).to_string().starts_with("1:1: missing field"));
     }
 
     #[test]

@@ -22,6 +22,7 @@ use look::{Around, Look, LookedAt};
 use crate::change::Change;
 use crate::check::{Going, Judge, Part, Stop, event_without_its_blob, panics};
 use crate::counts::{self, Phase};
+use crate::deeds::{self, Settled};
 use crate::http::Answer;
 use crate::patience::{Bound, bounded};
 use crate::plan::{Action, Plan, Step};
@@ -38,6 +39,8 @@ use std::sync::Arc;
 use stormglass_platform::Config;
 use stormglass_sim::{Disk, Ending, Fault, Points, Scene, World, WorldError, WorldOptions};
 
+/// The kind of step of the run's own end.
+const CHECK: &str = "check";
 /// The number of steps that are not the plan's but the runner's own.
 pub const ASIDE: u32 = 0;
 
@@ -143,6 +146,8 @@ struct Run<'a> {
     has_begun: bool,
     /// Strikes of faults that the story has.
     told_strikes: usize,
+    /// What was owed and settled, as far as the story has it.
+    settled: Settled,
     /// Where the runner stood, while that is kept.
     standpoints: Option<Vec<Standpoint<'a>>>,
     /// What is kept of it.
@@ -186,6 +191,7 @@ impl<'a> Run<'a> {
             next_step: 0,
             has_begun: true,
             told_strikes: world.first_strikes().len(),
+            settled: Settled::default(),
             standpoints: None,
             keeps: Keeps::Nothing,
             kept: Kept::default(),
@@ -243,7 +249,7 @@ impl<'a> Run<'a> {
                 stopped
             }
         };
-        self.story.replayed(self.tally.phases.take_replays());
+        self.tell_actors();
         self.disk = played.is_err().then(|| self.world.image());
         self.told = Some(self.told_by_now());
         self.end().await;
@@ -310,6 +316,7 @@ impl<'a> Run<'a> {
             let number = boot.number();
             self.world.enter(&format!("recovery of boot {number}"));
             self.tally.phases.set(self.world, Phase::Recovery);
+            self.tally.phases.boot_begins();
             let alive = Arc::new(());
             let seams = seams::of(self.world, (&self.points, &self.tally.phases), &boot, &alive);
             for change in std::mem::take(&mut self.announced) {
@@ -326,6 +333,26 @@ impl<'a> Run<'a> {
             self.settle().await?;
         }
         Ok(())
+    }
+
+    /// Tells of actors that were made from their journals, and of those that went or came back by themselves: not at
+    /// the run's end, where all do.
+    fn tell_actors(&mut self) {
+        let rows = self.judge.rows();
+        let replays = self.tally.phases.take_replays();
+        if !replays.actors.is_empty() {
+            self.story.replayed(replays, &deeds::snapshots(&rows));
+        }
+        let deeds = self.tally.phases.take_deeds(&rows);
+        if self.step_kind != CHECK && self.world.is_running() {
+            deeds.into_iter().for_each(|deed| self.story.deed(deed));
+        }
+    }
+
+    /// Tells of what was owed and has been settled.
+    fn tell_settled(&mut self) {
+        let deeds = self.tally.phases.take_settled(&mut self.settled, &self.judge.rows());
+        deeds.into_iter().for_each(|deed| self.story.deed(deed));
     }
 
     /// Has the judge know what guests have come to.
@@ -346,7 +373,7 @@ impl<'a> Run<'a> {
     async fn settle(&mut self) -> Going {
         bounded(&self.judge, self.points.quiet()).await?;
         self.tell_strikes();
-        self.story.replayed(self.tally.phases.take_replays());
+        self.tell_actors();
         self.tell_guests();
         let mut delayed = self.tally.phases.take_delayed(self.world);
         let overtaken_count = self.points.overtaken_count();
@@ -355,6 +382,7 @@ impl<'a> Run<'a> {
         self.judge.delayed(&delayed);
         if self.world.is_running() || self.server.is_none() {
             let quiet = self.judge.quiet().await;
+            self.tell_settled();
             self.note_rows();
             self.stand(&BTreeMap::new());
             self.tally.rows(&self.judge.rows(), true);
@@ -384,6 +412,7 @@ impl<'a> Run<'a> {
         let before = self.judge.rows();
         let remains = self.judge.look_at_remains().await;
         self.note_rows();
+        self.tell_settled();
         let latest_ms = self.judge.latest_clock_ms();
         let torn = remains
             .iter()

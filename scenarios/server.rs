@@ -75,6 +75,15 @@ impl Said {
         }
     }
 
+    /// The same for a story: what damaged data has lost is named.
+    pub fn in_story(&self) -> String {
+        let loss = match self {
+            Said::Answer(answer) => answer.loss(),
+            _ => None,
+        };
+        loss.map_or_else(|| self.in_words(), |loss| format!("{}: {loss}", self.in_words()))
+    }
+
     /// The outcome with the reason that an error gives.
     pub fn in_full(&self) -> String {
         let words = self.in_words();

@@ -1,11 +1,13 @@
 //! A run as it is told: a line a step, with simulated time.
 
+use crate::deeds::Line;
 use crate::faults::{self, name};
+use crate::lines::counted;
 use crate::plan::Step;
 use crate::runner::ASIDE;
 use crate::times;
 use crate::translate;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use stormglass_sim::fault::Strike;
 use stormglass_sim::{Clock, Crash, Effect, Ending, Fault, When};
 
@@ -18,6 +20,8 @@ pub struct Story {
     lines: Vec<String>,
     /// The line of the boot that runs, and what was replayed in it.
     boot: Option<(usize, Replays)>,
+    /// The time of the last line.
+    last_ms: i64,
 }
 
 /// What a boot has made of its journals.
@@ -27,12 +31,14 @@ pub struct Replays {
     pub actors: BTreeSet<String>,
     /// Those among them for which blobs were put.
     pub restored: BTreeSet<String>,
+    /// Those that began with a snapshot.
+    pub snapshots: BTreeSet<String>,
 }
 
 impl Story {
     /// An empty story with the times of `clock`.
     pub fn new(clock: Clock) -> Story {
-        Story { clock, lines: Vec::new(), boot: None }
+        Story { clock, lines: Vec::new(), boot: None, last_ms: 0 }
     }
 
     /// Tells of one step and what came of it.
@@ -75,7 +81,8 @@ impl Story {
             return;
         }
         let (op, file) = (name(strike.op), name(strike.file));
-        let scope = fault.target.scope.as_ref().map(|scope| format!(", in {scope}"));
+        let scope = fault.target.scope.as_ref();
+        let scope = scope.map(|scope| format!(", in {}", faults::scope_in_words(scope)));
         let again = match fault.when {
             When::Nth(_) => "",
             When::FromNth(_) => ", and from then on",
@@ -92,10 +99,14 @@ impl Story {
         self.tell(&format!("boot {number}"), "server up");
     }
 
-    /// Adds what was replayed to the line of the boot that runs.
-    pub fn replayed(&mut self, more: Replays) {
+    /// Adds what was replayed to the line of the boot that runs; `snapshots` are those that there are.
+    pub fn replayed(&mut self, more: Replays, snapshots: &BTreeMap<String, u64>) {
         let Some((at, replays)) = &mut self.boot else { return };
         let before = replays.in_words();
+        let is_fresh =
+            |who: &&String| snapshots.contains_key(*who) && !replays.actors.contains(*who);
+        let with_snapshot: Vec<String> = more.actors.iter().filter(is_fresh).cloned().collect();
+        replays.snapshots.extend(with_snapshot);
         replays.actors.extend(more.actors);
         replays.restored.extend(more.restored);
         let line = &mut self.lines[*at];
@@ -103,9 +114,19 @@ impl Story {
         *line += &replays.in_words();
     }
 
+    /// Tells of what the platform did by itself, at the time at which it did, and not before what was told.
+    pub fn deed(&mut self, (ms, head, text): Line) {
+        let now_ms = self.clock.monotonic_ms();
+        self.tell_at(ms.unwrap_or(now_ms).clamp(self.last_ms, now_ms), head, &text);
+    }
+
     /// Tells of anything else.
     pub fn tell(&mut self, head: &str, text: &str) {
-        let ms = self.clock.monotonic_ms();
+        self.tell_at(self.clock.monotonic_ms(), head, text);
+    }
+
+    fn tell_at(&mut self, ms: i64, head: &str, text: &str) {
+        self.last_ms = ms;
         let time = times::since_start(ms);
         self.lines.push(format!("{time:<14} {head:<8} {text}"));
     }
@@ -127,10 +148,17 @@ impl Replays {
             0 => "none".to_string(),
             count => count.to_string(),
         };
+        let snapshots = match (self.actors.len(), self.snapshots.len()) {
+            (_, 0) => String::new(),
+            (1, _) => " from its snapshot".to_string(),
+            (_, count) => format!(" ({count} from a snapshot)"),
+        };
         match self.actors.len() {
             0 => String::new(),
-            1 => format!(", 1 actor replayed, blobs put back for {restored}"),
-            count => format!(", {count} actors replayed, blobs put back for {restored}"),
+            count => {
+                let actors = counted(count, "actor");
+                format!(", {actors} replayed{snapshots}, blobs put back for {restored}")
+            }
         }
     }
 }

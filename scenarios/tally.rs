@@ -4,6 +4,7 @@
 //! anyway. A run that is not counted has the same trace.
 
 use crate::counts::{self, Phase};
+use crate::deeds::{Actors, Line, Settled};
 use crate::guests::Guests;
 use crate::http::Answer;
 use crate::plan::{Action, Step};
@@ -48,6 +49,8 @@ struct PhasesState {
     delayed: Delayed,
     /// What was replayed since the runner last asked.
     replays: Replays,
+    /// What actors do by themselves.
+    actors: Actors,
     /// From which disk operation on it is at what, while turns are kept.
     turns: Option<Vec<Turn>>,
 }
@@ -93,6 +96,7 @@ impl Phases {
     pub fn point(&self, machine: &Machine, point: &Point<'_>) {
         let mut state = self.state();
         let who = format!("{} {}", point.tenant, point.entity);
+        state.actors.point(&who, point, machine.clock().monotonic_ms());
         let last = state.last_points.insert(who.clone(), point.label).unwrap_or_default();
         let work = match point.label {
             "store.sweep" if point.origin == "sweeper" => Some(counts::SWEEPS),
@@ -127,6 +131,21 @@ impl Phases {
     /// What was replayed since the last call.
     pub fn take_replays(&self) -> Replays {
         std::mem::take(&mut self.state().replays)
+    }
+
+    /// Another boot begins: its actors are others.
+    pub fn boot_begins(&self) {
+        self.state().actors.boot_begins();
+    }
+
+    /// What actors did by themselves since the last call; `rows` is what the tables held before.
+    pub fn take_deeds(&self, rows: &[Arc<TenantRows>]) -> Vec<Line> {
+        self.state().actors.take_lines(rows)
+    }
+
+    /// What was owed and has been settled since `settled` was last asked.
+    pub fn take_settled(&self, settled: &mut Settled, rows: &[Arc<TenantRows>]) -> Vec<Line> {
+        settled.take_lines(rows, &self.state().actors)
     }
 
     /// From now on keeps each turn.

@@ -1,4 +1,4 @@
-//! Times as texts: those of the journal, those of RFC 3339, and lengths of time as stories tell them.
+//! Times as texts: those of the journal, those of RFC 3339, and the time of a story's line.
 //!
 //! **Invariant:** what is written is read back by the model's reader, which shares nothing with this one.
 
@@ -49,16 +49,6 @@ pub fn since_start(ms: i64) -> String {
     format!("t+{}.{:03}s", ms / 1000, ms % 1000)
 }
 
-/// A length of time, in milliseconds below a second, and in seconds from there on.
-pub fn length(ms: i64) -> String {
-    let sign = if ms < 0 { "-" } else { "" };
-    match (ms.unsigned_abs() / 1_000, ms.unsigned_abs() % 1_000) {
-        (0, ms) => format!("{sign}{ms} ms"),
-        (seconds, 0) => format!("{sign}{seconds} s"),
-        (seconds, ms) => format!("{sign}{seconds}.{ms:03} s"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,12 +61,6 @@ mod tests {
         assert_eq!(utc_ms("2024-02-29 12:00:00"), Some(1_709_208_000_000));
         assert_eq!(utc_ms("9999-12-31 23:59:59.999"), Some(253_402_300_799_999));
         assert_eq!(utc_ms("yesterday"), None);
-    }
-
-    #[test]
-    fn lengths_of_time_are_told_to_the_millisecond() {
-        let told = [-1_001, -5, 0, 999, 1_000, 300_002].map(length);
-        assert_eq!(told, ["-1.001 s", "-5 ms", "0 ms", "999 ms", "1 s", "300.002 s"]);
     }
 
     #[test]

@@ -6,11 +6,12 @@ use crate::foreign;
 use crate::http::{Answer, Request, address, encoded};
 use crate::lines::counted;
 use crate::plan::{Action, Page, Part, Plan, Step, Values, Who, entity_id, tenant_name};
-use crate::times::{length, utc_ms};
+use crate::times::utc_ms;
 use serde_json::{Map, Value};
 use std::sync::Arc;
 use stormglass_model::automaton::Automaton;
 use stormglass_model::request as model;
+use stormglass_model::words::length;
 
 /// The entity sets that a plan's steps name by number. Clones are the same sets.
 #[derive(Clone, Debug)]

@@ -43,7 +43,7 @@ pub fn keep_apart(
     let draft = draft_of(folder)?;
     write_source(&draft, &source)?;
     write_traces(&draft, traces)?;
-    finish(&draft, folder, &recorded)
+    finish(&draft, folder, &recorded).map(drop)
 }
 
 fn op_count(trace: &str) -> u64 {

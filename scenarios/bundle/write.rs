@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 pub fn write_plain(folder: &Path, source: &Source, recorded: &Recorded) -> io::Result<()> {
     let draft = draft_of(folder)?;
     write_source(&draft, source)?;
-    finish(&draft, folder, recorded)
+    finish(&draft, folder, recorded).map(drop)
 }
 
 /// Writes the plan and the outcome of a failure that is about to be shrunk: what comes of that has the page.
@@ -122,7 +122,8 @@ pub fn write_stop(
     let draft = draft_of(folder)?;
     write_source(&draft, source)?;
     fs::write(draft.join(MODEL), format!("{model}\n"))?;
-    let story: String = played.story.iter().map(|line| format!("  {line}\n")).collect();
+    let lines = played.story.iter().flat_map(|line| Screen::PLAIN.of_story(line));
+    let story: String = lines.map(|line| line + "\n").collect();
     fs::write(draft.join(STORY), story)?;
     let files = write_disk(&draft, played)?;
     put_in_place(&draft, folder)?;
@@ -134,28 +135,30 @@ pub(super) fn write_traces(draft: &Path, [first, second]: &[String; 2]) -> io::R
     fs::write(draft.join(SECOND_TRACE), second)
 }
 
-/// Completes a draft with its outcome, its story as it is told and its page, and puts it into its place.
+/// Completes a draft with its outcome, its story as it is told and its page, and puts it into its place. Returns
+/// the failure, to be told elsewhere.
 ///
 /// # Errors
 /// What the host says.
-pub fn finish(draft: &Path, folder: &Path, recorded: &Recorded) -> io::Result<()> {
-    tell(draft, folder, recorded)?;
+pub fn finish(draft: &Path, folder: &Path, recorded: &Recorded) -> io::Result<Option<Failure>> {
+    let failure = tell(draft, folder, recorded)?;
     report::write_failure(draft, folder)?;
-    put_in_place(draft, folder)
+    put_in_place(draft, folder).map(|()| failure)
 }
 
 /// Writes the outcome, and the story as a person is told it.
-fn tell(draft: &Path, folder: &Path, recorded: &Recorded) -> io::Result<()> {
+fn tell(draft: &Path, folder: &Path, recorded: &Recorded) -> io::Result<Option<Failure>> {
     write_recorded(draft, recorded)?;
     let (source, _) = read(draft).map_err(io::Error::other)?;
     let file = draft.join(STORY);
     let story = fs::read_to_string(&file).unwrap_or_default();
     let story: Vec<String> = story.lines().map(str::to_string).collect();
-    let told = match Failure::of_bundle(folder, (&source, recorded), &story) {
+    let failure = Failure::of_bundle(folder, (&source, recorded), &story);
+    let told = match &failure {
         Some(failure) => failure.told(Screen::PLAIN),
         None => format!("{}\n\n{}\n", story.join("\n"), recorded.outcome.verdict.in_words()),
     };
-    fs::write(file, told)
+    fs::write(file, told).map(|()| failure)
 }
 
 /// An empty folder beside the place of a bundle, to be written into.

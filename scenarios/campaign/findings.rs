@@ -5,12 +5,12 @@
 
 use crate::build_info::Build;
 use crate::bundle::{self, Recorded, Source};
+use crate::failure::Failure as Told;
 use crate::shrink::shrink_in;
 use crate::verdict::{Outcome, Signature, Verdict};
 use crate::what::What;
 use crate::workers::{Crew, Ended, Order, Run};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -101,9 +101,7 @@ impl<'a> Findings<'a> {
         let whole = Run::Seed(*seed);
         let Some(plan) = source.plan() else {
             return match self.remains(folder, whole, recorded)? {
-                Some(recorded) => {
-                    Improved::of(folder, &recorded, "a script, not shrunk".to_string())
-                }
+                Some(remains) => Ok(Improved::of(remains, "a script, not shrunk".to_string())),
                 None => self.leave(&failure, OTHERWISE),
             };
         };
@@ -111,25 +109,25 @@ impl<'a> Findings<'a> {
             shrink_in(&mut self.crew.solo(), plan, &recorded.outcome, &mut |_, _| {})?;
         let least = Recorded { shrunk: Some(shrunk), ..recorded.clone() };
         if let Some(least) = self.remains(folder, Run::Plan(Box::new(plan)), &least)? {
-            return Improved::of(folder, &least, shrunk.to_string());
+            return Ok(Improved::of(least, shrunk.to_string()));
         }
         match self.remains(folder, whole, recorded)? {
             Some(whole) => {
                 let words = "not shrunk: what was left did not fail so again";
-                Improved::of(folder, &whole, words.to_string())
+                Ok(Improved::of(whole, words.to_string()))
             }
             None => self.leave(&failure, OTHERWISE),
         }
     }
 
-    /// Plays a run once more and makes a whole bundle of it; what was recorded, if it failed so again. Whoever has
-    /// interrupted the campaign still gets what it has come to.
+    /// Plays a run once more and makes a whole bundle of it; what was recorded and how it is told, if it failed so
+    /// again. Whoever has interrupted the campaign still gets what it has come to.
     fn remains(
         &self,
         folder: &Path,
         run: Run,
         recorded: &Recorded,
-    ) -> io::Result<Option<Recorded>> {
+    ) -> io::Result<Option<(Recorded, Option<Told>)>> {
         let crew = Crew { stop: Arc::default(), ..self.crew.clone() };
         let draft = bundle::draft_of(folder)?;
         let order = Order { run, bundle: Some(draft.clone()), bound: None };
@@ -140,8 +138,8 @@ impl<'a> Findings<'a> {
         };
         let recorded = recorded.clone().with_outcome(outcome);
         let recorded = bundle::confirmed(&draft, &recorded, &crew.program)?;
-        bundle::finish(&draft, folder, &recorded)?;
-        Ok(Some(recorded))
+        let told = bundle::finish(&draft, folder, &recorded)?;
+        Ok(Some((recorded, told)))
     }
 
     /// Leaves a failure as it was found, with a page of what is known.
@@ -160,8 +158,8 @@ const OTHERWISE: &str = "it was interrupted, or ended otherwise when it was play
 pub struct Improved {
     /// How much of its plan is left, in words.
     pub words: String,
-    /// The failure as a person is told it.
-    pub story: String,
+    /// The failure, to be told to a person.
+    pub told: Option<Told>,
     /// Why it accuses nobody: two processes have made other runs of it.
     pub broken: Option<String>,
 }
@@ -171,12 +169,12 @@ impl Improved {
         Improved { words: format!("not shrunk: {why}"), ..Improved::default() }
     }
 
-    fn of(folder: &Path, recorded: &Recorded, words: String) -> io::Result<Improved> {
-        let broken = match &recorded.outcome.verdict {
-            Verdict::HarnessBroken(why) => Some(why.clone()),
+    fn of((recorded, told): (Recorded, Option<Told>), words: String) -> Improved {
+        let broken = match recorded.outcome.verdict {
+            Verdict::HarnessBroken(why) => Some(why),
             _ => None,
         };
-        Ok(Improved { words, story: fs::read_to_string(folder.join(bundle::STORY))?, broken })
+        Improved { words, told, broken }
     }
 }
 

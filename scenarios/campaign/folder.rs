@@ -96,7 +96,7 @@ impl Ledger {
     pub fn open(out: &Path) -> io::Result<Ledger> {
         let path = out.join(LEDGER);
         let named = |error| named(&path, error);
-        fs::create_dir_all(out).map_err(named)?;
+        make_out(out)?;
         let file = OpenOptions::new().create(true).read(true).append(true).open(&path);
         let mut file = file.map_err(named)?;
         file.lock().map_err(named)?;
@@ -146,6 +146,21 @@ impl Ledger {
     }
 }
 
+/// Makes the out folder, if it is not there.
+fn make_out(out: &Path) -> io::Result<()> {
+    fs::create_dir_all(out).map_err(|error| {
+        let is_file = out.ancestors().find(|path| path.is_file());
+        match is_file {
+            Some(file) => io::Error::other(format!(
+                "--out {}: {} is a file: name a folder, which is made if it is not there",
+                out.display(),
+                file.display()
+            )),
+            None => named(out, error),
+        }
+    })
+}
+
 fn named(path: &Path, error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
@@ -174,6 +189,17 @@ mod tests {
         assert_eq!(take(&[1000, 901, 1099, 1050, 900]), 900..1000);
         assert_eq!(take(&[950, 1100]), 1100..1200);
         fs::remove_dir_all(&out).unwrap();
+    }
+
+    #[test]
+    fn a_file_is_no_out_folder_and_the_message_says_so() {
+        let file = out("file");
+        fs::write(&file, "").unwrap();
+        for place in [file.clone(), file.join("deeper")] {
+            let error = Ledger::open(&place).err().expect("it is no folder").to_string();
+            assert!(error.contains(" is a file: name a folder"), "{error}");
+        }
+        fs::remove_file(&file).unwrap();
     }
 
     #[test]

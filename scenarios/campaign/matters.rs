@@ -5,6 +5,7 @@
 
 use crate::bundle::Source;
 use crate::counts;
+use crate::lines::counted;
 use crate::plan::Plan;
 use crate::trail::{Place, Trail};
 use crate::verdict::{Outcome, Verdict};
@@ -119,8 +120,10 @@ impl Matters {
         };
         let mut words: Vec<String> = kinds.into_iter().map(kind).collect();
         words.push(format!(
-            "left out one at a time from {} runs: other answers {}, other recoveries {}",
-            self.run_count, all.answers, all.recoveries
+            "left out one at a time from {}: other answers {}, other recoveries {}",
+            counted(self.run_count, "run"),
+            all.answers,
+            all.recoveries
         ));
         words
     }

@@ -3,6 +3,7 @@
 //! **Invariant:** shares are of runs under one protocol; a control without protocol has none.
 
 use crate::counts;
+use crate::lines::counted;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -90,7 +91,7 @@ impl Shares {
     pub fn in_words(&self) -> Vec<String> {
         let mut lines = Vec::new();
         for (protocol, (run_count, shares)) in self.tables() {
-            lines.push(format!("shares of {run_count} runs, {protocol}"));
+            lines.push(format!("shares of {}, {protocol}", counted(run_count, "run")));
             for Share { what, percent, aim_percent, is_low, .. } in shares {
                 let aim = match aim_percent {
                     Some(aim) if is_low => format!("  BELOW ITS AIM of {aim} %"),

@@ -7,8 +7,11 @@ use super::canary::Canary;
 use super::findings::{Improved, broken_name, bundle_name};
 use super::matters::Matters;
 use super::shares::Shares;
+use super::stories::{self, Failures, Kind, by_weight};
 use super::twins::Twins;
 use crate::counts;
+use crate::failure::Screen;
+use crate::host;
 use crate::lines::counted;
 use crate::lines::wrapped;
 use crate::probes::Coverage;
@@ -29,8 +32,6 @@ const EXIT_BROKEN: u8 = 3;
 /// Percent of the runs in which an observation may remain unverified. More, and the model looks away.
 const UNVERIFIED_MAX_PERCENT: u64 = 1;
 
-/// Failures that are told in full.
-const STORIES_MAX: usize = 5;
 /// The file of a campaign's summary, in its folder.
 pub const SUMMARY: &str = "summary.json";
 
@@ -67,7 +68,7 @@ pub struct Summary {
     op_count: u64,
     counts: BTreeMap<String, u64>,
     shares: Shares,
-    failures: BTreeMap<Signature, BTreeSet<(Seed, String)>>,
+    failures: Failures,
     broken: BTreeMap<Seed, String>,
     /// Runs in which the model concluded nothing from some observation, because too much was in doubt.
     unverified: BTreeSet<Seed>,
@@ -200,7 +201,8 @@ impl Summary {
         };
         lines.extend(self.findings());
         if told == Told::Whole {
-            lines.extend(self.stories());
+            let plain = Screen { width: host::columns(), ..Screen::PLAIN };
+            lines.extend(stories::told(&self.failures, &self.improved, (&self.folder, plain)));
         }
         if told == Told::Whole || self.is_blind() {
             lines.extend(self.lacking());
@@ -271,10 +273,11 @@ impl Summary {
     /// What was found: by invariant, a line a signature.
     fn findings(&self) -> Vec<String> {
         let mut lines = Vec::new();
-        for (signature, seeds) in &self.failures {
-            let Some((first, name)) = seeds.first() else { continue };
+        for Kind { signature, seed: first, bundle: name, run_count: count } in
+            by_weight(&self.failures)
+        {
             lines.push(format!("VIOLATED {signature}"));
-            lines.push(format!("  seeds      {}, the first {first}", seeds.len()));
+            lines.push(format!("  seeds      {count}, the first {first}"));
             lines.push(format!("  bundle     {}", self.folder.join(name).display()));
             let improved = self.improved.get(name);
             lines.extend(improved.map(|one| format!("  shrunk     {}", one.words)));
@@ -313,21 +316,6 @@ impl Summary {
         lines
     }
 
-    /// The first failures as a person is told them; those after them have theirs in their bundles.
-    fn stories(&self) -> Vec<String> {
-        let stories = self.improved.values().filter(|one| !one.story.is_empty());
-        let mut lines: Vec<String> =
-            stories.take(STORIES_MAX).map(|one| format!("\n{}", one.story)).collect();
-        if self.improved.len() > STORIES_MAX {
-            let more = self.improved.len() - STORIES_MAX;
-            lines.push(format!(
-                "{more} more are told in {} of their bundles\n",
-                crate::bundle::STORY
-            ));
-        }
-        lines
-    }
-
     /// The runs that accuse nobody, and those that other processes made otherwise.
     fn all_broken(&self) -> impl Iterator<Item = (Seed, String)> {
         let broken = self.broken.iter().map(|(seed, why)| (*seed, why.clone()));
@@ -337,12 +325,12 @@ impl Summary {
 
     /// The summary for a program.
     pub fn to_json(&self) -> serde_json::Value {
-        let failures = self.failures.iter().map(|(signature, seeds)| {
-            let name = seeds.first().map_or("", |(_, name)| name);
+        let failures = by_weight(&self.failures).into_iter().map(|kind| {
+            let Kind { signature, seed: first, bundle: name, run_count: count } = kind;
             json!({
                 "signature": signature,
-                "seed_count": seeds.len(),
-                "first_seed": seeds.first().map(|(seed, _)| seed.to_string()),
+                "seed_count": count,
+                "first_seed": first.to_string(),
                 "bundle": self.folder.join(name),
                 "shrunk": self.improved.get(name).map(|one| &one.words),
             })

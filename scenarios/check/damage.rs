@@ -18,7 +18,6 @@ use crate::http::Answer;
 use crate::plan::{Step, tenant_name};
 use crate::rows::Reader;
 use crate::seams::tenant_of_path;
-use crate::translate;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use stormglass_model::damage::Extent;
@@ -44,14 +43,11 @@ pub(super) struct Followed {
     saved: Vec<Saved>,
 }
 
-fn names_a_field(message: &str) -> bool {
-    let field = message.split_once("field `").and_then(|(_, rest)| rest.split_once('`'));
-    field.is_some_and(|(field, _)| !field.is_empty())
-}
-
-fn names_an_event(message: &str) -> bool {
-    let number = message.split_once("event ").and_then(|(_, rest)| rest.split(' ').next());
-    number.and_then(|number| number.parse::<u64>().ok()).is_some_and(|number| number > 0)
+/// Has a finding say which field or event an answer calls lost.
+pub(super) fn name_loss(found: &mut Violation, loss: &str) {
+    if ["BlobLost", "EventUndecodable"].iter().any(|code| found.actual.ends_with(code)) {
+        found.actual += &format!(": {loss}");
+    }
 }
 
 impl Judge<'_> {
@@ -113,17 +109,13 @@ impl Judge<'_> {
 
     /// I22: an error of damaged data names what is lost: the field, or the event by its number.
     pub(super) fn names_what_is_lost(&self, step: &Step, said: &Answer) -> Option<Violation> {
+        let code = said.code.as_deref()?;
+        if !matches!(code, "BlobLost" | "EventUndecodable") || said.loss().is_some() {
+            return None;
+        }
         let message = said.body.pointer("/error/message").and_then(Value::as_str).unwrap_or("");
-        let is_named = match said.code.as_deref() {
-            Some("BlobLost") => names_a_field(message),
-            Some("EventUndecodable") => names_an_event(message),
-            _ => true,
-        };
-        let mismatch = || {
-            let (place, expected) = ("error names nothing", "the field or the event that is lost");
-            Mismatch::new(Invariant::I22, place, expected, message).at(translate::brief(step))
-        };
-        (!is_named).then(mismatch)
+        let (place, expected) = ("error names nothing", "the field or the event that is lost");
+        Some(Mismatch::new(Invariant::I22, place, expected, message).at(self.subject(step)))
     }
 
     /// Whether an answer of 5xx to a step accuses nobody, whenever it comes.
@@ -144,18 +136,5 @@ impl Judge<'_> {
     pub(super) fn asks_damaged(&self, step: &Step) -> bool {
         let tenant = step.action.who().map(|who| tenant_name(who.tenant));
         tenant.is_some_and(|tenant| self.oracle.damage_of(&tenant).is_some())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_error_names_the_field_or_the_event() {
-        assert!(names_a_field("blob of field `big` of entity `Session('a')` is lost"));
-        assert!(!names_a_field("blob of field `` is lost") && !names_a_field("a blob is lost"));
-        assert!(names_an_event("event 12 of entity `Session('a')` cannot be decoded: no text"));
-        assert!(!names_an_event("event 0 of entity `a`") && !names_an_event("an event is lost"));
     }
 }

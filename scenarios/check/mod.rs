@@ -296,7 +296,10 @@ impl<'a> Judge<'a> {
         let Some(answer) = translate::answer(step, said, &self.sets) else {
             return self.odd(step, &said.body.to_string());
         };
-        let found = self.ask(|oracle, now| oracle.answer(now, op, &answer)).map_err(broken)?;
+        let mut found = self.ask(|oracle, now| oracle.answer(now, op, &answer)).map_err(broken)?;
+        if let Some(loss) = said.loss() {
+            found.iter_mut().for_each(|one| damage::name_loss(one, &loss));
+        }
         if found.is_empty() {
             self.note_standing(step, said);
         }
@@ -307,10 +310,11 @@ impl<'a> Judge<'a> {
         if let Some(actual) = contradiction.filter(|_| !self.is_excused(step)) {
             let (place, expected) = ("answer contradicts itself", "the same twice");
             let mismatch = Mismatch::new(Invariant::I18, place, expected, actual);
-            self.held.push(mismatch.at(translate::brief(step)));
+            self.held.push(mismatch.at(self.subject(step)));
         }
-        if was_calm {
-            self.held.extend(progress::unavailable(step, &answer));
+        if was_calm && let Some(mut found) = progress::unavailable(&self.subject(step), &answer) {
+            said.loss().iter().for_each(|loss| damage::name_loss(&mut found, loss));
+            self.held.push(found);
         }
         Ok(())
     }
@@ -351,6 +355,12 @@ impl<'a> Judge<'a> {
         } else if self.is_alone && answer.code.as_deref() == Some("EntityNotFound") {
             self.standing.absent(key);
         }
+    }
+
+    /// What a step is about: its entity, or else the step itself.
+    fn subject(&self, step: &Step) -> String {
+        let key = step.action.who().map(|who| self.key(who).to_string());
+        key.unwrap_or_else(|| translate::brief(step))
     }
 
     fn key(&self, who: Who) -> EntityKey {

@@ -14,12 +14,11 @@
 use super::{Going, Judge, Stop, violated};
 use crate::patience::Bound;
 use crate::plan::Step;
-use crate::times::length;
-use crate::translate;
 use std::collections::BTreeMap;
 use stormglass_model::entity::OpId;
 use stormglass_model::request::{Answer, Listed};
 use stormglass_model::violation::{Invariant, Mismatch, Violation};
+use stormglass_model::words::length;
 use stormglass_sim::World;
 
 /// Simulated time in which every request has its answer once faults have stopped, in milliseconds (I16).
@@ -81,19 +80,19 @@ impl Calm {
 }
 
 /// I16: an answer in calm that is none.
-pub(super) fn unavailable(step: &Step, answer: &Answer) -> Option<Violation> {
+pub(super) fn unavailable(subject: &str, answer: &Answer) -> Option<Violation> {
     let is_failed =
         |item: &Listed| matches!(item, Listed::Failed { code } if code == "Unavailable");
     let is_none = match answer {
         Answer::List(items) => items.iter().any(|(_, item)| is_failed(item)),
         other => other.is_in_doubt(),
     };
-    is_none.then(|| unavailable_in_calm(step, &answer.brief()))
+    is_none.then(|| unavailable_in_calm(subject, &answer.brief()))
 }
 
-pub(super) fn unavailable_in_calm(step: &Step, answer: &str) -> Violation {
+pub(super) fn unavailable_in_calm(subject: &str, answer: &str) -> Violation {
     let place = "unavailable without faults";
-    Mismatch::new(Invariant::I16, place, "an answer below 500", answer).at(translate::brief(step))
+    Mismatch::new(Invariant::I16, place, "an answer below 500", answer).at(subject)
 }
 
 impl Judge<'_> {
@@ -111,7 +110,7 @@ impl Judge<'_> {
     /// I16: without faults, 5xx is no answer.
     pub fn unavailable(&self, step: &Step, answer: &str) -> Going {
         let accuses = self.is_on && !self.is_excused(step);
-        if accuses { violated(unavailable_in_calm(step, answer)) } else { Ok(()) }
+        if accuses { violated(unavailable_in_calm(&self.subject(step), answer)) } else { Ok(()) }
     }
 
     /// I15: what was due when the clock read `by_ms` is done, or closed with a reason.
@@ -179,7 +178,6 @@ impl Judge<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Action, Who};
     use stormglass_model::request::EntityView;
     use stormglass_sim::WorldOptions;
 
@@ -208,11 +206,8 @@ mod tests {
 
     #[test]
     fn in_calm_a_5xx_is_no_answer_and_no_item_of_a_list() {
-        let who = Who { tenant: 0, entity: 0, set: 0 };
-        let action = Action::Get { who };
-        let step = Step::alone(1, 1, action);
         let is_found = |answer: &Answer| {
-            let found = unavailable(&step, answer);
+            let found = unavailable("s0", answer);
             found.is_some_and(|found| found.invariant == Invariant::I16)
         };
         let error = |status, code: &str| Answer::Error { status, code: code.to_string() };

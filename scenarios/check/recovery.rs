@@ -10,7 +10,7 @@
 use super::{Going, Judge, Stop, violated};
 use crate::http::Answer;
 use crate::lines::counted;
-use crate::plan::{Action, Step, tenant_name};
+use crate::plan::{Action, Step, entity_id, tenant_name};
 use crate::server::Server;
 use crate::tally::Phases;
 use crate::translate::Sets;
@@ -214,11 +214,8 @@ async fn first_difference(
         let actual = connection.request(translate::request(step, sets)?).await.and_then(Result::ok);
         if let Some(mismatch) = difference(expected, actual.as_ref()) {
             let who = step.action.who()?;
-            return Some(mismatch.at(format!(
-                "{} {}",
-                tenant_name(who.tenant),
-                translate::brief(step)
-            )));
+            let (tenant, set) = (tenant_name(who.tenant), sets.name(who.set));
+            return Some(mismatch.at(EntityKey { tenant, set, id: entity_id(who) }.to_string()));
         }
     }
     None

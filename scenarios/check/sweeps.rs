@@ -14,6 +14,7 @@ use super::{Going, Judge, moment, progress, violated};
 use crate::plan::{Action, Step, tenant_name};
 use crate::tally::Delayed;
 use crate::times::rfc3339;
+use crate::translate;
 use std::sync::Arc;
 use stormglass_model::clock::{Moment, Span};
 use stormglass_model::sweep_check::Sweep;
@@ -98,7 +99,7 @@ impl Judge<'_> {
         alone.said = Some(said.as_ref().ok().copied());
         let is_calm = alone.calm_at == Some(self.calm.fault_count(self.world));
         if let (Err(error), true) = (said, is_calm) {
-            self.held.push(progress::unavailable_in_calm(&alone.step, error));
+            self.held.push(progress::unavailable_in_calm(&translate::brief(&alone.step), error));
         }
         self.sweeps.alone = Some(alone);
     }

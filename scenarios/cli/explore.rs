@@ -212,11 +212,12 @@ impl Options {
         let (points, violations, kinds) = (total.points, total.violations, failures.len());
         let interrupted = if *was_interrupted { "interrupted: " } else { "" };
         found(format!(
-            "{interrupted}{}, {}, {} ({}), {seconds:.1} s, {rate:.0} recoveries/s and core",
+            "{interrupted}{}, {}, {} ({}), {seconds:.1} s, {}/s a core",
             counted(points, &format!("{kind} point")),
             counted(recoveries, "recovery"),
             counted(violations, "violation"),
             counted(kinds, "signature"),
+            counted(format!("{rate:.0}"), "recovery"),
         ));
         let failures = failures.iter().map(|(found, folder)| {
             serde_json::json!({ "signature": found.signature, "verdict": found.verdict, "bundle": folder })

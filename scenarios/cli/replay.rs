@@ -27,7 +27,8 @@ pub struct Options {
     /// what the model knows. Steps that are sent at once are not parted.
     #[arg(long, value_name = "STEP", value_parser = until)]
     until: Option<Until>,
-    /// Stops before every step: Enter goes on, s shows what the model knows, c goes on to the end, q leaves.
+    /// Stops before every step: Enter goes on, s shows what the model has learnt since the last
+    /// stop, w all that it knows, c goes on to the end, q leaves.
     #[arg(long)]
     step: bool,
     /// The folder for what `--until` and q leave; beneath findings/ if absent.

@@ -126,13 +126,19 @@ pub fn tell(
             found(last.join("\n"));
         }
         None => {
-            played.story.iter().for_each(|line| say(format!("  {line}")));
+            say_story(&played.story);
             say("");
             found(head);
             say(rest);
         }
     }
     Ok(verdict.exit_code())
+}
+
+/// Prints lines of a story, as wide as the terminal is.
+pub fn say_story(story: &[String]) {
+    let screen = Screen::of_stdout();
+    story.iter().flat_map(|line| screen.of_story(line)).for_each(|line| say(screen.line(&line)));
 }
 
 /// One run as a program is told of it.

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use stormglass_scenarios::campaign::findings::Findings;
 use stormglass_scenarios::drive::{self, Report};
 use stormglass_scenarios::host::cores;
+use stormglass_scenarios::lines::counted;
 use stormglass_scenarios::what::What;
 use stormglass_scenarios::{profile, spec_report};
 use stormglass_sim::Seed;
@@ -160,7 +161,9 @@ fn drive(options: &DriveOptions) -> Result<Done, Error> {
             let specs = files.len() - at - 1;
             let file = file.display();
             found(format!(
-                "interrupted: {played} of {all} runs of {file}, {specs} specs not begun"
+                "interrupted: {played} of {} of {file}, {} not begun",
+                counted(all, "run"),
+                counted(specs, "spec")
             ));
             worst = EXIT_INTERRUPTED;
             break;

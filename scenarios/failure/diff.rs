@@ -1,13 +1,17 @@
 //! What was expected against what was found: of JSON the paths that differ, of long values their size and the
 //! beginning of their SHA-256.
 
+use crate::lines::counted;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Characters of a text that is shown whole.
 const TEXT_MAX: usize = 48;
 /// Characters of words that are shown whole.
 const WORDS_MAX: usize = 300;
+/// Characters of what is told whole among changes.
+const LEAF_MAX: usize = 100;
 /// Paths that are shown.
 const PATHS_MAX: usize = 6;
 /// Hex digits of a SHA-256 in full, and of its beginning.
@@ -32,11 +36,66 @@ pub fn of(expected: &str, actual: &str) -> (Vec<String>, Vec<String>) {
             })
             .collect();
         if paths.len() > PATHS_MAX {
-            lines.push(format!("and {} paths more", paths.len() - PATHS_MAX));
+            lines.push(format!("and {} more", counted(paths.len() - PATHS_MAX, "path")));
         }
         lines
     };
     (side(|path| &path.1), side(|path| &path.2))
+}
+
+/// What of a value has become another one, a line each path: whatever it holds where it was not there.
+pub fn changes(before: Option<&Value>, now: &Value) -> Vec<String> {
+    let mut paths = Vec::new();
+    changed(String::new(), (before, Some(now)), &mut paths);
+    let shown = |value: &Value| match value.to_string() {
+        text if text.chars().count() <= LEAF_MAX => text,
+        _ => brief(value),
+    };
+    let was =
+        |then: Option<Value>| then.map_or(String::new(), |then| format!(", was {}", shown(&then)));
+    let line = |(path, then, now): Path| match now {
+        Some(now) => format!("{path} = {}{}", shown(&now), was(then)),
+        None => format!("{path} is gone{}", was(then)),
+    };
+    paths.into_iter().map(line).collect()
+}
+
+/// Like [`differing`], but into lists of objects by their places, and into what is only on one side.
+fn changed(path: String, sides: (Option<&Value>, Option<&Value>), found: &mut Vec<Path>) {
+    let (then, now) = sides;
+    let is_leaf = |side: Option<&Value>| match side {
+        Some(Value::Array(items)) => !items.iter().all(Value::is_object),
+        Some(Value::Object(_)) | None => false,
+        Some(_) => true,
+    };
+    let is_small = |side: &Value| side.to_string().chars().count() <= LEAF_MAX;
+    let is_new = then.is_none() && now.is_some_and(is_small);
+    let has_parts = |side: Option<&Value>| side.is_some_and(|side| !members(side).is_empty());
+    if then == now {
+        return;
+    }
+    if is_new || is_leaf(then) || is_leaf(now) || !(has_parts(then) || has_parts(now)) {
+        return found.push((path, then.cloned(), now.cloned()));
+    }
+    let (then, now) = [then, now].map(|side| side.map(members).unwrap_or_default()).into();
+    let names: BTreeSet<&String> = then.keys().chain(now.keys()).collect();
+    for name in names {
+        let inner = match path.is_empty() || name.starts_with('[') {
+            true => format!("{path}{name}"),
+            false => format!("{path}.{name}"),
+        };
+        changed(inner, (then.get(name).copied(), now.get(name).copied()), found);
+    }
+}
+
+fn members(value: &Value) -> BTreeMap<String, &Value> {
+    match value {
+        Value::Object(members) => members.iter().map(|(name, of)| (name.clone(), of)).collect(),
+        Value::Array(items) => {
+            items.iter().enumerate().map(|(at, item)| (format!("[{at}]"), item)).collect()
+        }
+        _ => BTreeMap::new(),
+    }
 }
 
 /// A path, and what stands there on either side.
@@ -118,6 +177,7 @@ pub fn shortened(words: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn words_are_shown_as_they_are_and_json_by_the_paths_that_differ() {
@@ -129,6 +189,19 @@ mod tests {
         // Another head is a difference of its own.
         let (expected, actual) = of("200 {\"a\":1}", "500 {\"a\":2}");
         assert_eq!((expected.len(), actual[0].as_str()), (1, "500 {\"a\":2}"));
+    }
+
+    #[test]
+    fn what_has_changed_is_told_with_what_it_was() {
+        let before = json!({"a": 1, "b": 2, "c": [1], "d": [{"e": 1, "f": 2}]});
+        let now = json!({"a": 1, "b": 3, "d": [{"e": 1, "f": 3}, {"e": 2}]});
+        let told = ["b = 3, was 2", "c is gone, was [1]", "d[0].f = 3, was 2", "d[1] = {\"e\":2}"];
+        assert_eq!(changes(Some(&before), &now), told);
+        assert_eq!(
+            changes(None, &json!({"a": "x".repeat(80), "b": {}, "c": "y".repeat(80)})).len(),
+            3
+        );
+        assert_eq!(changes(Some(&now), &now), Vec::<String>::new());
     }
 
     #[test]

@@ -16,13 +16,20 @@ pub fn row(head: &str, words: &str, width: usize) -> Vec<String> {
     wrapped(&format!("  {head:<10} {}", super::diff::shortened(words)), ROW, width)
 }
 
+/// A space at which no line ends.
+const HARD_SPACE: &str = "\u{a0}";
+
 /// A line of a story on as many lines as it needs.
-pub fn of_story(line: &str, width: usize) -> Vec<String> {
+pub(super) fn of_story(line: &str, width: usize) -> Vec<String> {
     let line = format!("  {line}");
     let (head, rest) = match line.char_indices().nth(STORY - 2) {
         Some((at, _)) => line.split_at(at),
         None => (line.as_str(), ""),
     };
+    // Stories of other forms, as those of scripts are, have no columns.
+    if !head.ends_with(' ') {
+        return wrapped(&line, STORY, width);
+    }
     let parts: Vec<&str> =
         rest.split("  ").map(str::trim).filter(|part| !part.is_empty()).collect();
     let line = match parts[..] {
@@ -32,8 +39,15 @@ pub fn of_story(line: &str, width: usize) -> Vec<String> {
     if line.chars().count() <= width {
         return vec![line];
     }
-    // The columns give way where there is too much to tell.
-    wrapped(&format!("{head}{}", parts.join("  ")), STORY, width)
+    // The columns give way where there is too much to tell. What came of a step stays whole.
+    let rest = match parts[..] {
+        [client, step, outcome] if outcome.chars().count() + STORY <= width => {
+            format!("{client}  {step}  {}", outcome.replace(' ', HARD_SPACE))
+        }
+        _ => parts.join("  "),
+    };
+    let lines = wrapped(&format!("{head}{rest}"), STORY, width).into_iter();
+    lines.map(|line| line.replace(HARD_SPACE, " ")).collect()
 }
 
 /// A line on as many lines as it needs, each further one set in. A word that is too long for a line stands
@@ -44,8 +58,9 @@ pub fn wrapped(line: &str, indent: usize, width: usize) -> Vec<String> {
         let end = rest.char_indices().nth(width).map_or(rest.len(), |(at, _)| at);
         let set_in = rest.len() - rest.trim_start().len();
         let first = set_in.max(indent.min(end));
-        let is_boundary = rest.is_char_boundary(first);
-        let Some(at) = is_boundary.then(|| rest[first..=end].rfind(' ')).flatten() else { break };
+        // A blank right behind the last column ends the line as well.
+        let end = if rest[end..].starts_with(' ') { end + 1 } else { end };
+        let Some(at) = rest.get(first..end).and_then(|line| line.rfind(' ')) else { break };
         let (line, after) = rest.split_at(first + at);
         lines.push(line.trim_end().to_string());
         rest = format!("{:indent$}{}", "", after.trim_start());
@@ -80,6 +95,11 @@ impl Screen {
         wrapped(&format!("{head:<12} {words}"), ROW, self.width).join("\n")
     }
 
+    /// A line of a story, on as many lines as it needs.
+    pub fn of_story(self, line: &str) -> Vec<String> {
+        of_story(line, self.width)
+    }
+
     /// A line of a failure with its colour.
     pub fn line(self, line: &str) -> String {
         let is_crash = || line.split_whitespace().nth(1) == Some("crash");
@@ -100,6 +120,21 @@ impl Screen {
 mod tests {
     use super::*;
 
+    /// Goal: no word of a line is lost or made one with its neighbour, whatever its form, and what came of a step is
+    /// on one line.
+    #[test]
+    fn a_line_without_columns_keeps_its_words() {
+        let script = "t+0.000s  2 connections, journal DELETE, synchronous EXTRA, sectors of 4096 bytes, and more";
+        let lines = of_story(script, 60);
+        let words: Vec<&str> = lines.iter().flat_map(|line| line.split_whitespace()).collect();
+        assert_eq!(words, script.split_whitespace().collect::<Vec<_>>());
+        let (time, head, client) = ("t+0.000s", "step 2", "client 3");
+        let step =
+            format!("{time:<14} {head:<8} {client:<9} {:<64} 201 at event 1", "Create ".repeat(9));
+        let lines = of_story(&step, 100);
+        assert_eq!(lines.last().unwrap().trim_start(), "201 at event 1", "{lines:?}");
+    }
+
     #[test]
     fn long_lines_go_on_below_and_no_word_is_cut() {
         let line = format!("{:<14} {:<8} {}", "t+0.000s", "crash", "abcdefg ".repeat(20));
@@ -108,6 +143,8 @@ mod tests {
         let words: Vec<&str> = lines.iter().flat_map(|line| line.split_whitespace()).collect();
         assert_eq!(words, line.split_whitespace().collect::<Vec<_>>());
         assert!(lines[1].starts_with(&format!("{:STORY$}abcdefg", "")));
+        let narrow = format!("{} {}", "a ".repeat(39), "\u{e9}".repeat(20));
+        assert_eq!(wrapped(&narrow, 0, 80).len(), 2, "a letter of two bytes at the last column");
         let long = "\u{e9}".repeat(300);
         assert_eq!(wrapped(&long, 13, 80), [long]);
     }

@@ -42,6 +42,6 @@ impl Swarm {
             Some(none) if none.is_empty() => vec!["of no kind".to_string()],
             Some(some) => some.iter().cloned().collect(),
         };
-        vec![("cast", cast), ("steps", kinds.clone()), ("faults", faults)]
+        vec![("cast", cast), ("step weights", kinds.clone()), ("faults", faults)]
     }
 }

@@ -6,7 +6,6 @@
 
 use super::records::{Event, Record, Standing, Standings};
 use super::scenes::{CrashScene, Scenes};
-use super::state::Moment;
 use super::tables::{self, Table};
 use super::text::shown;
 use crate::lines::counted;
@@ -65,14 +64,19 @@ pub fn views(
     finding: Option<&Finding>,
 ) -> Vec<CrashView> {
     let end = scenes.end.as_ref().map(|end| &end.state);
+    let since = |record_count: usize| {
+        let last = records[..record_count.min(records.len())].last();
+        last.map(|record| record.monotonic_ms)
+    };
     let count = scenes.crashes.len();
     let numbered = scenes.crashes.iter().zip(standings).enumerate().rev().take(CRASHES_MAX);
     let view = |(at, (crash, standings)): (usize, (&CrashScene, &Standings))| {
         let (ops, left_out) = ops(records, standings);
-        let before = (format!("before crash {}", at + 1), &crash.before);
-        let after = (format!("after crash {}", at + 1), &crash.after);
-        let end = end.map(|end| ("at the failure".to_string(), end));
-        let moments: Vec<(String, &Moment)> =
+        let crashed = since(crash.record_count);
+        let before = (format!("before crash {}", at + 1), &crash.before, crashed);
+        let after = (format!("after crash {}", at + 1), &crash.after, crashed);
+        let end = end.map(|end| ("at the failure".to_string(), end, since(scenes.record_count)));
+        let moments: Vec<tables::Column<'_>> =
             [Some(before), Some(after), end].into_iter().flatten().collect();
         CrashView {
             title: format!(
@@ -92,10 +96,12 @@ pub fn views(
 }
 
 /// The state at the end, where there was no crash before it.
-pub fn end_tables(scenes: &Scenes, finding: Option<&Finding>) -> Vec<Table> {
+pub fn end_tables(records: &[Record], scenes: &Scenes, finding: Option<&Finding>) -> Vec<Table> {
+    let last = records[..scenes.record_count.min(records.len())].last();
+    let since = last.map(|record| record.monotonic_ms);
     match &scenes.end {
         Some(end) if scenes.crashes.is_empty() => {
-            tables::of(&[("at the failure".to_string(), &end.state)], finding)
+            tables::of(&[("at the failure".to_string(), &end.state, since)], finding)
         }
         _ => Vec::new(),
     }

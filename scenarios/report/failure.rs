@@ -123,7 +123,7 @@ fn render(bundle: &Bundle<'_>) -> String {
         timeline,
         earlier_crashes: scenes.crashes.len() - crashes.len(),
         crashes,
-        end_tables: crash::end_tables(scenes, finding),
+        end_tables: crash::end_tables(records, scenes, finding),
         plan: plan.as_ref().map(PlanView::of),
         build: build(recorded),
     };

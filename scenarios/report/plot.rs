@@ -10,6 +10,8 @@ pub const HEIGHT: f64 = 190.0;
 const LEFT: f64 = 46.0;
 const BELOW: f64 = 26.0;
 const ABOVE: f64 = 10.0;
+/// Room for a name.
+const NAME: f64 = 44.0;
 /// Bars of a histogram, about.
 const BARS: u64 = 24;
 
@@ -47,6 +49,8 @@ pub struct Bar {
     pub name: String,
     /// How much.
     pub value: String,
+    /// Whether it has no end: all that is more.
+    pub is_open: bool,
 }
 
 /// What a plot is called.
@@ -78,6 +82,7 @@ pub fn histogram(words: Words, mut values: Vec<u64>) -> Option<Plot> {
     }
     let name = |at: usize| {
         let from = start + at as u64 * step;
+        // The last one has no end where there is more.
         match (at + 1 == count && most >= from + step, step) {
             (true, _) => format!("{from} and more"),
             (false, 1) => from.to_string(),
@@ -85,9 +90,21 @@ pub fn histogram(words: Words, mut values: Vec<u64>) -> Option<Plot> {
         }
     };
     let bars = counts.iter().enumerate().map(|(at, count)| (name(at), *count as f64)).collect();
-    let names = (0..count).map(|at| (start + at as u64 * step).to_string()).collect();
-    let summary = format!("least {least}, median {median}, 98 % below {}, most {most}", high + 1);
-    Some(plot(words, summary, bars, names))
+    let last = start + (count as u64 - 1) * step;
+    let is_open = most >= last + step;
+    let below = |at: usize| (start + at as u64 * step).to_string();
+    let names = (0..count).map(|at| match is_open && at + 1 == count {
+        true => format!("{last}+"),
+        false => below(at),
+    });
+    let summary = format!(
+        "{}: least {least}, median {median}, 98 % below {}, most {most}",
+        words.x_name,
+        high + 1
+    );
+    let mut plot = plot(words, summary, bars, names.collect());
+    plot.bars.last_mut()?.is_open = is_open;
+    Some(plot)
 }
 
 /// Bars with these names and heights; below them stand some of `below`.
@@ -103,10 +120,14 @@ pub fn plot(words: Words, summary: String, of: Vec<(String, f64)>, below: Vec<St
     let bar = |(at, (name, value)): (usize, (String, f64))| {
         let y = y(value);
         let (x, width) = (round(LEFT + at as f64 * slot + gap / 2.0), round(slot - gap));
-        Bar { x, y, width, height: round(HEIGHT - BELOW - y), name, value: number(value) }
+        let height = round(HEIGHT - BELOW - y);
+        Bar { x, y, width, height, name, value: number(value), is_open: false }
     };
     let every = below.len().div_ceil(8).max(1);
-    let names = below.into_iter().enumerate().step_by(every);
+    let last = below.len().saturating_sub(1);
+    // The last place always has its name, and the one before it only where there is room.
+    let is_named = |at: usize| at == last || (at.is_multiple_of(every) && at + every <= last);
+    let names = below.into_iter().enumerate().filter(|(at, _)| is_named(*at));
     let names = names.map(|(at, name)| (round(LEFT + (at as f64 + 0.5) * slot), name)).collect();
     let steps = (top / rule).round() as u32;
     let rules = (0..=steps).map(|step| (y(f64::from(step) * rule), number(f64::from(step) * rule)));
@@ -129,6 +150,11 @@ impl Plot {
     /// Where the lines end.
     pub fn right(&self) -> f64 {
         WIDTH
+    }
+
+    /// Beyond it a name has no room on its right: it ends where the lines do.
+    pub fn edge(&self) -> f64 {
+        WIDTH - NAME / 2.0
     }
 
     /// The line on which the names stand.
@@ -175,6 +201,9 @@ mod tests {
         assert_eq!(sum, 1_001);
         assert_eq!(plot.bars[0].name, "100 to 149");
         assert_eq!(plot.bars.last().unwrap().name, "1050 and more");
+        assert!(plot.bars.last().unwrap().is_open && !plot.bars[0].is_open);
+        assert_eq!(plot.names.last().unwrap().1, "1050+");
+        assert!(plot.summary.starts_with("ops: least 100, "), "{}", plot.summary);
         assert!(plot.bars.iter().all(|bar| bar.y >= ABOVE && bar.x + bar.width <= WIDTH));
         assert!(plot.summary.ends_with("most 90000"), "{}", plot.summary);
         assert!(histogram(WORDS, Vec::new()).is_none());

@@ -115,7 +115,8 @@ impl Tenant {
         events.sort_by_key(|event| event.sequence_nr);
         let mut tenant = Tenant::default();
         for event in events {
-            let entity = tenant.entities.entry(name(&event.entity)).or_default();
+            let entity =
+                tenant.entities.entry(name(&event.entity.set, &event.entity.id)).or_default();
             entity.version = event.sequence_nr;
             entity.status.clone_from(&event.to);
             entity.action.clone_from(&event.action);
@@ -126,11 +127,12 @@ impl Tenant {
             }
         }
         for snapshot in &rows.snapshots {
-            let entity = tenant.entities.entry(name(&snapshot.entity)).or_default();
+            let entity =
+                tenant.entities.entry(name(&snapshot.entity.set, &snapshot.entity.id)).or_default();
             entity.snapshot = entity.snapshot.max(Some(snapshot.sequence_nr));
         }
         for row in rows.outbox.iter().filter(|row| row.state == OutboxState::Open) {
-            tenant.entities.entry(name(&row.entity)).or_default().owed += 1;
+            tenant.entities.entry(name(&row.entity.set, &row.entity.id)).or_default().owed += 1;
         }
         let blobs = rows.blobs.iter().map(|row| {
             let (size_bytes, expires_at_ms) = (row.size_bytes, row.expires_at_ms);
@@ -158,6 +160,7 @@ impl Field {
     }
 }
 
-fn name(entity: &stormglass_model::entity::EntityKey) -> String {
-    format!("{}/{}", entity.set, shown(&entity.id, VALUE_MAX))
+/// An entity as a tenant's tables name it.
+pub fn name(set: &str, id: &str) -> String {
+    format!("{set}/{}", shown(id, VALUE_MAX))
 }

@@ -20,23 +20,20 @@
   const isShown = (at) => !view.hidden.has(lanes[events[at].lane]) && !rows[at].classList.contains('unfound');
   const fixed = (number) => number.toFixed(1);
 
-  // One sign. Form says what it is, colour how it stands: no sign is told by its colour alone.
-  const sign = (event, at) => {
-    const [left, top] = [x(at), laneTop(event.lane)];
-    const middle = top + LANE / 2;
-    const right = x(event.end);
-    const thin = Math.max(2, Math.min(9, view.scale * 0.7));
+  // One sign, from its place to where it ends. Form says what it is, colour how it stands: no sign is told by its
+  // colour alone.
+  const form = (kind, left, middle, right, thin) => {
     const rect = (w, h, more) => '<rect x="' + fixed(left - w / 2) + '" y="' + fixed(middle - h / 2) +
       '" width="' + fixed(w) + '" height="' + h + '"' + (more || '') + '/>';
     const path = (d) => '<path d="' + d + '"/>';
     const span = (h) => '<rect class="span" x="' + fixed(left) + '" y="' + (middle - h / 2) +
       '" width="' + fixed(Math.max(3, right - left)) + '" height="' + h + '" rx="2"/>';
     const [l, m] = [fixed(left), middle];
-    switch (event.kind) {
+    switch (kind) {
       case 'request': return span(16) + rect(2.5, 16);
       case 'answer': return '<circle cx="' + l + '" cy="' + m + '" r="4"/>';
       case 'lost': return path('M' + l + ' ' + m + 'm-4-4l8 8m0-8l-8 8');
-      case 'point': return (event.end > at ? span(12) : '') + rect(2, 12);
+      case 'point': return (right > left ? span(12) : '') + rect(2, 12);
       case 'write': return rect(thin, 18, ' rx="1"');
       case 'sync': return path('M' + l + ' ' + (m - 9) + 'v18m-3-3l3 3l3-3');
       case 'read': case 'compute': return rect(1, 8);
@@ -48,6 +45,24 @@
       case 'found': return path('M' + l + ' ' + (m + 9) + 'v-18h11l-3 4l3 4h-11');
       default: return '<circle class="hollow" cx="' + l + '" cy="' + m + '" r="4"/>';
     }
+  };
+  const sign = (event, at) => form(event.kind, x(at), laneTop(event.lane) + LANE / 2, x(event.end),
+    Math.max(2, Math.min(9, view.scale * 0.7)));
+
+  // What each form means, of those that the drawing has.
+  const MEANINGS = {
+    request: 'a request, until its answer', answer: 'an answer', lost: 'a connection that was lost',
+    point: 'a place of the program, and what it does from there', write: 'a write', sync: 'a sync', read: 'a read',
+    compute: 'a guest computes', open: 'a file is opened', failed: 'a disk operation that fails', crash: 'a crash',
+    boot: 'a server starts', fault: 'a fault', clock: 'the clock is set', check: 'a check', found: 'what was found',
+  };
+  const explain = () => {
+    const lane = { request: 'client', answer: 'client', lost: 'client', point: 'actor' };
+    document.getElementById('signs').innerHTML = Object.keys(MEANINGS)
+      .filter((kind) => events.some((event) => event.kind === kind))
+      .map((kind) => '<li><svg viewBox="0 0 22 22" aria-hidden="true"><g class="sign ' + (lane[kind] || '') + ' ' + kind +
+        '">' + form(kind, kind === 'request' || kind === 'point' ? 4 : 11, 11, 19, 5) + '</g></svg>' + MEANINGS[kind] + '</li>')
+      .join('');
   };
 
   const across = (at, kind, words, shift) => {
@@ -264,6 +279,14 @@
   });
   addEventListener('afterprint', fit);
   lastWidth = drawing.clientWidth;
+  explain();
+  // The failure is at the end: the table begins there, and what came before is above.
+  const toFailure = () => {
+    const box = document.getElementById('records-box');
+    if (view.picked < 0) box.scrollTop = box.scrollHeight;
+  };
+  toFailure();
+  addEventListener('load', toFailure);
   fit();
   // What a link names is picked.
   const named = rows.findIndex((row) => '#' + row.id === location.hash);
@@ -330,6 +353,11 @@
     check(drawing.querySelectorAll('.sign.dim').length === whole - some, 'the drawing shows all');
     check(type('no such words') === 0, 'it finds what is not there');
     check(type('') === whole, 'rows stay away');
+  });
+  test('signs', (list) => {
+    const kinds = new Set(events.map((event) => event.kind));
+    check(list.children.length === kinds.size, list.children.length + ' signs are explained of ' + kinds.size);
+    check(all('li', list).every((item) => item.textContent.length > 5), 'a sign has no words');
   });
   test('row', (link) => {
     const row = link.closest('tr');

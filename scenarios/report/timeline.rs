@@ -11,6 +11,7 @@ use crate::times::since_start;
 use crate::translate;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use stormglass_model::words::length;
 use stormglass_sim::OpKind;
 
 /// Rows that a page has at most.
@@ -290,19 +291,26 @@ fn told(event: &Event, step: Option<&u32>) -> (Lane, &'static str, String) {
             (Lane::Faults, "crash", format!("{ending}, {pending} pending"))
         }
         Event::ClockStep { by_ms } => {
-            (Lane::Faults, "clock", format!("the wall clock is set by {by_ms} ms"))
+            (Lane::Faults, "clock", format!("the wall clock is set by {}", length(*by_ms)))
         }
         Event::Point { label } => (Lane::of_point(point(label).0), "point", point_words(label)),
         Event::Request { who, what } => {
             let step = step.map_or(String::new(), |id| format!("step {id}, "));
-            (Lane::Client, "request", format!("{step}{who}: {what}"))
+            (Lane::Client, "request", format!("{step}{}: {what}", client(who)))
         }
         Event::Answer { who, what } if what == "lost" => {
-            (Lane::Client, "lost", format!("{who} lost the connection"))
+            (Lane::Client, "lost", format!("{} lost the connection", client(who)))
         }
-        Event::Answer { who, what } => (Lane::Client, "answer", format!("{who} was told {what}")),
+        Event::Answer { who, what } => {
+            (Lane::Client, "answer", format!("{} was told {what}", client(who)))
+        }
         Event::Check { name, found } => (Lane::Faults, "check", format!("check {name}: {found}")),
     }
+}
+
+/// Who asks: a client of the plan's, or the runner itself.
+fn client(who: &str) -> &str {
+    if who == "client 0" { "check" } else { who }
 }
 
 /// The same in words.
@@ -316,7 +324,14 @@ fn point(label: &str) -> (&str, String) {
     let mut parts = label.rsplitn(4, '/');
     let (_, place, _) = (parts.next(), parts.next().unwrap_or(label), parts.next());
     let who = parts.next().and_then(|rest| rest.split_once('/')).map_or("", |(_, who)| who);
-    (place, who.split_whitespace().collect::<Vec<_>>().join(" "))
+    let who = who.split_whitespace().collect::<Vec<_>>().join(" ");
+    // What belongs to no step of the plan is the runner's own.
+    match who.strip_prefix("step 0") {
+        Some(rest) if !rest.starts_with(|next: char| next.is_ascii_digit()) => {
+            (place, format!("check{rest}"))
+        }
+        _ => (place, who),
+    }
 }
 
 fn kind_of(op: &DiskOp) -> &'static str {
@@ -397,6 +412,8 @@ mod tests {
             (place, who.as_str()),
             ("mailbox.send", "step 1 tenant-0 Session('s0 o'\u{e9}/')")
         );
+        let own = "1/step 0/outbox tenant-0 Session('s0')/0/guest.start/1";
+        assert_eq!(point(own).1, "check/outbox tenant-0 Session('s0')");
         assert_eq!(point("2/sweeper tenant-0 /0/store.sweep/1").1, "sweeper tenant-0");
     }
 

@@ -114,7 +114,7 @@ impl Run<'_> {
         }
         // The runner's own reads are many: they are told when they fail.
         if step.id != ASIDE || !matches!(said, Said::Answer(answer) if answer.status < 500) {
-            self.story.step(step, &words);
+            self.story.step(step, &said.in_story());
         }
         match (op, said) {
             (_, Said::Odd(why)) => self.judge.odd(step, why),

@@ -6,7 +6,7 @@
 //! no row is left that the sweeper had the time to take. Each wait is bounded: by minutes, and by two days and
 //! an interval for the sweeper.
 
-use super::{Keeps, Run, aside};
+use super::{CHECK, Keeps, Run, aside};
 use crate::check::{Going, PROGRESS_MS, Stop};
 use crate::counts;
 use crate::patience::unless;
@@ -34,7 +34,7 @@ enum Visit {
 impl Run<'_> {
     /// Faults stop; everything must answer, and a recovered store must have the same rows.
     pub(super) async fn finish(&mut self) -> Going {
-        self.step_kind = "check";
+        self.step_kind = CHECK;
         self.moved = self.world.idle_faults();
         // What is compared at the end must not depend on when an idle actor goes.
         self.overtaking_percent = 0;

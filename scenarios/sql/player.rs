@@ -6,10 +6,11 @@ use super::script::{Script, Step};
 use crate::faults;
 use crate::planted::{self, Place};
 use crate::threads::Threads;
-use crate::times::{rfc3339, since_start};
+use crate::times::since_start;
 use crate::verdict::{Finding, Outcome, Played, Verdict, count_faults};
 use libsql::Connection;
 use std::collections::BTreeMap;
+use stormglass_model::words::utc;
 use stormglass_sim::disk::DiskOptions;
 use stormglass_sim::{Boot, Digest, Ending, World, WorldError, WorldOptions, block_on};
 
@@ -409,8 +410,8 @@ impl<'a> Player<'a> {
         match (before_ms..=after_ms).contains(&utc_ms) {
             true => Ok(()),
             false => {
-                let expected = format!("{} to {}", rfc3339(before_ms, 0), rfc3339(after_ms, 0));
-                Err(self.broken("sql-reads-the-simulated-clock", &expected, rfc3339(utc_ms, 0)))
+                let expected = format!("{} to {}", utc(before_ms), utc(after_ms));
+                Err(self.broken("sql-reads-the-simulated-clock", &expected, utc(utc_ms)))
             }
         }
     }

@@ -33,6 +33,10 @@ pub struct Diagnostic {
     pub problem: Problem,
 }
 
+/// The forms of guards, as `guard.rs` reads them.
+const GUARDS: &str = "`FLAG`, `!FLAG`, `is_true FLAG`, `is_false FLAG`, `COUNTER > N` (or >=, <, <=), \
+     `min COUNTER N`, `max COUNTER N`, `list_contains LIST VALUE`, `list_length_min LIST N`";
+
 /// What is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
@@ -90,7 +94,7 @@ pub enum Problem {
     #[error("`{0}` is reserved")]
     Reserved(String),
     /// A guard that cannot be read.
-    #[error("malformed guard `{0}`")]
+    #[error("malformed guard `{0}`; the forms are {GUARDS}")]
     MalformedGuard(String),
     /// An effect that cannot be read.
     #[error("unknown effect `{effect}`{}", suggestion(.nearest))]

@@ -103,7 +103,9 @@ fn every_error_names_file_line_column_and_key() {
         ),
         (
             "[[action]]\nname = \"Go\"\nguard = \"n == 3\"\n",
-            "t.toml:7:9: action.guard: malformed guard `n == 3`",
+            "t.toml:7:9: action.guard: malformed guard `n == 3`; the forms are `FLAG`, `!FLAG`, \
+             `is_true FLAG`, `is_false FLAG`, `COUNTER > N` (or >=, <, <=), `min COUNTER N`, \
+             `max COUNTER N`, `list_contains LIST VALUE`, `list_length_min LIST N`",
         ),
         (
             "[[action]]\nname = \"Go\"\neffect = \"incrment n\"\n",

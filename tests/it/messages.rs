@@ -76,6 +76,10 @@ fn every_message_about_a_bundle() {
     let errors = [
         BundleError::Read { path: path(), why: std::io::ErrorKind::NotFound.into() },
         BundleError::None { path: "findings/9f3c2a1b".into() },
+        BundleError::Campaign {
+            path: "findings/0x10-all".into(),
+            names: vec!["findings/0x10-all/9f3c2a1b".to_string()],
+        },
         BundleError::Plan { path: path(), why: PlanError::StepId(3) },
         BundleError::Shape { path: path(), what: "outcome", why: no_json() },
     ];
@@ -83,6 +87,7 @@ fn every_message_about_a_bundle() {
         match error {
             BundleError::Read { .. }
             | BundleError::None { .. }
+            | BundleError::Campaign { .. }
             | BundleError::Plan { .. }
             | BundleError::Shape { .. } => {}
         }

@@ -254,18 +254,24 @@ fn a_run_by_key_has_the_trace_that_it_has_alone() {
         let is_told = |(now, then): (&String, &String)| then.starts_with(now.as_str());
         assert!(by_key.iter().zip(&whole).all(is_told), "{keys:?}: {told}");
     }
-    let told = out_of(&stepped(&plan, &[], "\ns\nx\nc\n"));
+    let told = out_of(&stepped(&plan, &[], "\nw\ns\nx\nc\n"));
     assert!(told.contains("next         step 1  client 2  Create s0 "), "{told}");
     assert!(told.contains("next         at once: step 2  client 1  Create tenant-1/s1 "), "{told}");
     assert!(!told.contains("next         step 4 "), "c asks no more: {told}");
     assert!(told.contains("  the model has not heard of it\n"), "{told}");
+    // What was learnt since the last stop, and nothing of what was known then.
+    let told = out_of(&stepped(&plan, &[], "\n\ns\n\ns\nc\n"));
+    let stops: Vec<&str> = told.split("\nnext  ").skip(1).collect();
+    let [_, _, first, second] = stops[..4] else { panic!("four stops: {told}") };
+    assert!(first.contains("\n    pasts[0].existence = \"live\""), "{first}");
+    assert!(!second.contains("existence"), "{second}");
     assert!(told.contains("Enter: play the next"), "{told}");
 }
 
 #[test]
 fn a_run_by_key_can_be_left_and_shows_what_the_model_knows() {
     let (plan, out) = (plan("leave.json"), folder("left"));
-    let output = stepped(&plan, &["--out", words(&out)], "\n\ns\nq\n");
+    let output = stepped(&plan, &["--out", words(&out)], "\n\nw\nq\n");
     let told = out_of(&output);
     assert_eq!(output.status.code(), Some(0), "{told}");
     assert!(told.contains("\"existence\": \"live\""), "{told}");

@@ -1,15 +1,17 @@
 //! `replay --until` and `replay --step`: a run that is looked at between its steps.
 
-use crate::cli::run::as_json;
+use crate::cli::run::{as_json, say_story};
 use crate::cli::told::{Done, found, say};
 use crate::cli::{Error, FINDINGS};
 use serde_json::{Value, json};
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::io::{self, BufRead, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use stormglass_scenarios::bundle::{self, Source};
-use stormglass_scenarios::plan::{Plan, Step};
+use stormglass_scenarios::failure::{Screen, diff};
+use stormglass_scenarios::plan::{Plan, Step, Who};
 use stormglass_scenarios::runner::PlayOptions;
 use stormglass_scenarios::runner::look::{Pause, play_step_by_step};
 use stormglass_scenarios::translate::brief;
@@ -95,7 +97,11 @@ pub fn play(source: &Source, path: &Path, manner: &Manner<'_>) -> Result<Seen, E
     if manner.by_key {
         say(format!("{KEYS}\n"));
     }
-    let eyes = Eyes { manner, told_count: 0, goes_on: !manner.by_key, left: None };
+    let mut whos: Vec<Who> = plan.steps.iter().filter_map(|step| step.action.who()).collect();
+    whos.sort();
+    whos.dedup();
+    let known = BTreeMap::new();
+    let eyes = Eyes { manner, told_count: 0, goes_on: !manner.by_key, left: None, whos, known };
     let eyes = RefCell::new(eyes);
     let options = PlayOptions { keep_trace: false, checks: true };
     let mut seen = play_step_by_step(plan, options, &|pause| eyes.borrow_mut().look(pause))?;
@@ -127,6 +133,10 @@ struct Eyes<'m> {
     /// Nobody is asked any more.
     goes_on: bool,
     left: Option<Left>,
+    /// The entities of the plan.
+    whos: Vec<Who>,
+    /// What the model knew of each at the last stop.
+    known: BTreeMap<Who, Value>,
 }
 
 impl Eyes<'_> {
@@ -142,18 +152,43 @@ impl Eyes<'_> {
                 Key::Next => break,
                 Key::GoOn => self.goes_on = true,
                 Key::Leave => return self.leave(pause),
-                Key::Show => show(pause),
+                Key::Show => self.show_news(pause),
+                Key::Whole => show_whole(pause),
                 Key::Other => say(KEYS),
             }
+        }
+        if self.manner.by_key {
+            let known = self.whos.iter().filter_map(|who| Some((*who, pause.entity(*who)?)));
+            self.known = known.collect();
         }
         ControlFlow::Continue(())
     }
 
     fn tell_news(&mut self, pause: &Pause<'_>) {
-        pause.story[self.told_count..].iter().for_each(|line| found(format!("  {line}")));
+        let screen = Screen::of_stdout();
+        let news = pause.story[self.told_count..].iter().flat_map(|line| screen.of_story(line));
+        news.for_each(|line| found(screen.line(&line)));
         self.told_count = pause.story.len();
         if !self.goes_on {
             found(format!("next         {}", next(pause.next)));
+        }
+    }
+
+    /// What the model has learnt of the plan's entities since the last stop.
+    fn show_news(&self, pause: &Pause<'_>) {
+        let mut has_news = false;
+        for who in &self.whos {
+            let Some(shown) = pause.entity(*who) else { continue };
+            let changes = diff::changes(self.known.get(who), &shown);
+            if !changes.is_empty() {
+                has_news = true;
+                let name = ["tenant", "set", "id"].map(|part| shown[part].as_str().unwrap_or("?"));
+                say(format!("  {}", name.join("/")));
+                changes.iter().for_each(|change| say(format!("    {change}")));
+            }
+        }
+        if !has_news {
+            say("  nothing has changed since the last stop");
         }
     }
 
@@ -175,13 +210,14 @@ fn next(steps: &[Step]) -> String {
 }
 
 /// What a person can type.
-const KEYS: &str = "keys         Enter: play the next, s: what the model knows of its entity, c: go on to the end, q: stop";
+const KEYS: &str = "keys         Enter: play the next, s: what the model has learnt since the last stop, w: all that it knows of the entity that is next, c: go on to the end, q: stop";
 
 enum Key {
     Next,
     GoOn,
     Leave,
     Show,
+    Whole,
     Other,
 }
 
@@ -196,13 +232,14 @@ fn key() -> Key {
             "c" => Key::GoOn,
             "q" => Key::Leave,
             "s" => Key::Show,
+            "w" => Key::Whole,
             _ => Key::Other,
         },
     }
 }
 
-/// What the model knows of the entities of the next steps.
-fn show(pause: &Pause<'_>) {
+/// All that the model knows of the entities of the next steps.
+fn show_whole(pause: &Pause<'_>) {
     let mut whos: Vec<_> = pause.next.iter().filter_map(|step| step.action.who()).collect();
     whos.dedup();
     if whos.is_empty() {
@@ -245,7 +282,7 @@ impl Left {
         let text = serde_json::to_string_pretty(&model)?;
         let files = bundle::write_stop(&folder, source, played, &text)?;
         if !manner.by_key {
-            played.story.iter().for_each(|line| say(format!("  {line}")));
+            say_story(&played.story);
             say("");
         }
         found(format!("stopped      before {next}; the server is up"));

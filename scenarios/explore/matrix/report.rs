@@ -3,6 +3,7 @@
 use super::judge::{INVARIANTS, Marks};
 use super::script::{self, Played};
 use super::{End, Expectation, STATES_MAX, Setting};
+use crate::lines::counted;
 use crate::verdict::Verdict;
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
@@ -49,8 +50,9 @@ impl Cell {
                 invariant.id()
             )),
             (true, None) => Some(format!(
-                "{place}: may lose {} and was not seen to in {states} crash states",
-                invariant.id()
+                "{place}: may lose {} and was not seen to in {}",
+                invariant.id(),
+                counted(states, "crash state")
             )),
             _ => None,
         })
@@ -147,20 +149,22 @@ impl Matrix {
             writeln!(text, "{}", line.trim_end()).expect(WRITES);
         }
         let states: u64 = self.cells.iter().map(|cell| cell.states).sum();
-        let verdict = match self.differences().len() {
+        let all = self.differences().len();
+        let differences = counted(all, "difference");
+        let verdict = match all {
             0 if self.was_interrupted() => "these as the table of expectations says".to_string(),
             0 => "all as the table of expectations says".to_string(),
-            count if self.cells.iter().any(Cell::is_blind) => {
-                format!("HARNESS BROKEN {count} differences from the table of expectations")
+            _ if self.cells.iter().any(Cell::is_blind) => {
+                format!("HARNESS BROKEN {differences} from the table of expectations")
             }
-            count => format!("{count} differences from the table of expectations"),
+            _ => format!("{differences} from the table of expectations"),
         };
         let tried = self.cells.len();
         let cells = match self.cells_left {
-            0 => format!("{tried} cells"),
-            left => format!("interrupted: {tried} of {} cells", tried + left),
+            0 => counted(tried, "cell"),
+            left => format!("interrupted: {tried} of {}", counted(tried + left, "cell")),
         };
-        writeln!(text, "\n{cells}, {states} crash states: {verdict}").expect(WRITES);
+        writeln!(text, "\n{cells}, {}: {verdict}", counted(states, "crash state")).expect(WRITES);
         for cell in self.cells.iter().filter(|cell| cell.is_red()) {
             for difference in cell.differences() {
                 writeln!(text, "RED {difference}").expect(WRITES);

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
+use stormglass_sim::Seed;
 
 /// A line, as far as the page is concerned.
 #[derive(Deserialize)]
@@ -59,7 +60,7 @@ pub struct Scenario {
 pub struct Kind {
     /// How many.
     pub count: u64,
-    /// The seed of the first that ended.
+    /// The lowest seed, which is the bundle's.
     pub first_seed: String,
     /// What the promise is called.
     pub statement: String,
@@ -120,7 +121,8 @@ impl Runs {
             ("violated", Some(signature), Some(Verdict::Violated(finding))) => {
                 of.violated_count += 1;
                 let kind = self.failures.entry(signature).or_default();
-                if kind.count == 0 {
+                let number = |seed: &str| seed.parse::<Seed>().map_or(u64::MAX, |seed| seed.0);
+                if kind.count == 0 || number(&seed) < number(&kind.first_seed) {
                     (kind.first_seed, kind.statement) = (seed, finding.statement);
                 }
                 kind.count += 1;
