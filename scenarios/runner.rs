@@ -223,6 +223,9 @@ impl<'a> Run<'a> {
             for fault in &self.plan.faults {
                 self.world.arm(fault.clone());
             }
+        }
+        // In the run's own end every guest has its fuel.
+        if self.end_count == 0 {
             self.tally.phases.guests().limit(&self.plan.fuel);
         }
         let clock = self.world.clock();
@@ -330,9 +333,11 @@ impl<'a> Run<'a> {
 
     /// Has the judge know what guests have come to.
     fn tell_guests(&mut self) {
-        let guests = self.tally.phases.guests();
-        self.judge.guests_spent(guests.take_spent());
-        self.judge.guests_ran(guests.take_learnt());
+        let told = self.tally.phases.guests().take_told();
+        if let Some(joining) = &mut self.joining {
+            joining.told(&told);
+        }
+        self.judge.guests_told(told);
     }
 
     fn end_boot(&mut self, ending: &Ending) {

@@ -1,5 +1,6 @@
 //! The platform's seams, filled with the simulated world.
 
+use crate::guests::Instant;
 use crate::plan::{Who, entity_id, generated_entity};
 use crate::planted::{self, Place};
 use crate::tally::Phases;
@@ -77,8 +78,8 @@ impl SimPoints {
     /// What guests are owed at a point is known by the time.
     fn note(&self, goes_on: bool, point: &Point<'_>) {
         if self.boot.is_alive() {
-            let now = moment(&self.machine);
-            self.phases.guests().passes((self.boot.number(), goes_on), point, now);
+            let at = instant(&self.machine);
+            self.phases.guests().passes((self.boot.number(), goes_on), point, at);
         }
     }
 }
@@ -116,13 +117,13 @@ impl Points for SimPoints {
 
     fn guest_fuel(&self, run: GuestRun<'_>) -> Option<u64> {
         let scope = scope(self.boot.number(), GUEST_START, run.origin);
-        self.phases.guests().begin(scope, run, moment(&self.machine))
+        self.phases.guests().begin(scope, run, instant(&self.machine))
     }
 
     fn guest_used(&self, run: GuestRun<'_>, fuel: u64, at: Usage) {
         // Nothing of a dead boot is visible.
         if self.boot.is_alive() {
-            self.phases.guests().used(run, fuel, (at, moment(&self.machine)));
+            self.phases.guests().used(run, fuel, (at, instant(&self.machine)));
         }
     }
 
@@ -145,10 +146,11 @@ impl SimPoints {
 /// does, so that those who come meanwhile wait together; here, where it takes no time, some linger.
 const WRITES: [&str; 2] = ["store.append", "store.put"];
 
-fn moment(machine: &Machine) -> Moment {
+fn instant(machine: &Machine) -> Instant {
     let clock = machine.clock();
     let mono_ms = u64::try_from(clock.monotonic_ms()).unwrap_or(0);
-    Moment { mono_ms, clock_ms: clock.now_utc_ms() }
+    let now = Moment { mono_ms, clock_ms: clock.now_utc_ms() };
+    Instant { now, moment_count: machine.boundary_count() }
 }
 
 /// How the labels of points begin at which a guest is computing.

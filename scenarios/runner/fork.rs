@@ -7,7 +7,7 @@ use super::known::{Joining, Known};
 use super::{ASIDE, Run, runtime};
 use crate::change::Change;
 use crate::check::{Going, Judge};
-use crate::guests::Address;
+use crate::guests::{Address, Guests};
 use crate::plan::{Action, Plan, Step, Who};
 use crate::tally::Turn;
 use crate::verdict::Verdict;
@@ -31,6 +31,8 @@ pub(super) struct Standpoint<'a> {
     step_kind: &'static str,
     /// How often the run's own end had begun: 0 while there are steps.
     end_count: u32,
+    /// How much of what was told of guests the judge knew.
+    guests_told: usize,
 }
 
 /// What was kept of a run.
@@ -84,6 +86,7 @@ pub struct Recording<'a> {
     pub fuel: BTreeMap<Address, Vec<u64>>,
     /// Disk operations of its own end.
     pub end_op_count: u64,
+    guests: Guests,
 }
 
 /// One moment of a recorded run.
@@ -97,6 +100,8 @@ pub struct Moment<'r> {
     is_last: bool,
     /// One of the run's own end.
     pub is_of_end: bool,
+    /// The how manieth it is of the steps, or of the run's own end, counted from 0.
+    nth: usize,
 }
 
 /// Plays `plan` and keeps its moments for `then`.
@@ -143,7 +148,8 @@ impl<'a> Recording<'a> {
             boundaries.clear();
         }
         let turns = run.tally.phases.take_turns();
-        let fuel = run.tally.phases.guests().of_steps();
+        let guests = run.tally.phases.guests().clone();
+        let fuel = guests.of_steps();
         let end_op_count = world.op_count() - last;
         Recording {
             plan,
@@ -155,6 +161,7 @@ impl<'a> Recording<'a> {
             turns,
             fuel,
             end_op_count,
+            guests,
         }
     }
 
@@ -175,7 +182,8 @@ impl<'a> Recording<'a> {
             }
             // Before the first there is nothing yet that a crash could cut off.
             self.standpoints.get(standpoint).filter(|one| stood(one))?;
-            Some(Moment { boundary, standpoint, is_last: at + 1 == step_count, is_of_end })
+            let nth = if is_of_end { at - step_count } else { at };
+            Some(Moment { boundary, standpoint, is_last: at + 1 == step_count, is_of_end, nth })
         })
     }
 
@@ -309,6 +317,9 @@ impl<'a> Recording<'a> {
         run.in_force.clone_from(&standpoint.in_force);
         run.step_kind = if at.is_last { CRASH } else { standpoint.step_kind };
         run.end_count = standpoint.end_count;
+        // What guests came to since, up to the moment, is told when the boot is buried.
+        let told = self.guests.told_before(standpoint.guests_told, (at.is_of_end, at.nth));
+        run.tally.phases.guests().go_on(told);
         // The wait for which a server that came up was cut off is still to be played.
         let waits = !at.is_last && !standpoint.has_begun;
         run.next_step = plan.steps.len() - after_count - usize::from(waits);
@@ -354,6 +365,7 @@ impl<'a> Run<'a> {
             has_begun: self.has_begun,
             step_kind: self.step_kind,
             end_count,
+            guests_told: self.tally.phases.guests().asked_count(),
         });
     }
 
