@@ -281,8 +281,8 @@ impl<'a> Run<'a> {
             self.be_up().await?;
             self.pause(group)?;
             (self.next_step, self.has_begun) = (self.next_step + group.len(), true);
-            self.stand(&BTreeMap::new());
             self.step_kind = step_kind(&first.action);
+            self.stand(&BTreeMap::new());
             match &first.action {
                 Action::Wait { .. }
                 | Action::StepClock { .. }
