@@ -12,6 +12,7 @@ mod fuel;
 pub mod matrix;
 mod phases;
 pub mod report;
+mod silent;
 pub mod slices;
 pub mod watch;
 
@@ -20,7 +21,7 @@ use crate::rows::Seen;
 use crate::runner::{self, Known, Moment, Recording, Recovered};
 use crate::verdict::{Signature, Verdict};
 use phases::Phases;
-use report::{Found, Report};
+use report::{END_OF_A_RECOVERY, Found, Report};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use stormglass_sim::crash_state::within;
@@ -34,7 +35,7 @@ pub struct Budget {
     pub states: usize,
     /// 1: crashes of the run; 2: of each recovery from one, too.
     pub depth: u32,
-    /// Recoveries from crashes within recoveries, at most.
+    /// Recoveries from crashes within recoveries, at most, and as many from crashes within their ends.
     pub recoveries_max: u64,
     /// Of so many slices of the recoveries, this one (from 0): processes share an exploration.
     pub slice: (u64, u64),
@@ -59,6 +60,7 @@ pub fn explore(plan: &Plan, budget: Budget, watch: &mut dyn Watch) -> Result<Rep
         images: BTreeSet::new(),
         seen: Seen::default(),
         turn: 0,
+        of_ends: 0,
     };
     runner::record(plan, |recording| {
         if recording.verdict == Verdict::Passed {
@@ -82,6 +84,9 @@ struct Explorer<'w> {
     seen: Seen,
     /// Recoveries of the run itself that were met, of this slice and of others.
     turn: u64,
+    /// Recoveries that there may be yet from crashes in the ends of recoveries from what was met so far: each moment
+    /// of the run brings its share of the budget.
+    of_ends: u64,
 }
 
 impl Explorer<'_> {
@@ -91,7 +96,11 @@ impl Explorer<'_> {
         let (mut met, known) = (BTreeSet::new(), RefCell::new(Known::new(self.seen.clone())));
         let mut last: Option<Moment<'_>> = None;
         for moment in recording.moments() {
-            let phase = phases.at(moment.boundary);
+            let phase = phases.at(moment);
+            if depth == 1 {
+                let share = self.budget.recoveries_max / self.report.points_in_all.max(1);
+                self.of_ends = self.of_ends.saturating_add(share.max(1));
+            }
             let is_same = |last: Moment<'_>| {
                 last.standpoint == moment.standpoint && moment.boundary.is_same_as(last.boundary)
             };
@@ -133,9 +142,8 @@ impl Explorer<'_> {
             if depth == 1 && !self.is_own_turn() {
                 continue;
             }
-            let counts = self.report.at(phase);
-            if depth > 1 && counts.recoveries >= self.budget.recoveries_max {
-                counts.left_out += 1;
+            if depth > 1 && !self.is_within_budget(phase) {
+                self.report.at(phase).left_out += 1;
                 continue;
             }
             self.watch.begins(&|| recording.plan_of(moment, &ending, &[]));
@@ -149,6 +157,17 @@ impl Explorer<'_> {
                 self.recovery(recording, moment, (&ending, disk), depth);
             }
         }
+    }
+
+    /// Whether the next recovery from a crash within a recovery, or within the end of one, may be played.
+    fn is_within_budget(&mut self, phase: &'static str) -> bool {
+        let is_within = self.report.at(phase).recoveries < self.budget.recoveries_max;
+        if phase != END_OF_A_RECOVERY {
+            return is_within;
+        }
+        let is_within = is_within && self.of_ends > 0;
+        self.of_ends -= u64::from(is_within);
+        is_within
     }
 
     /// Whether the next recovery of the run itself is this slice's.
@@ -174,8 +193,10 @@ impl Explorer<'_> {
         };
         let plan = recording.plan_of(moment, ending, &after);
         self.watch.begins(&|| plan.clone());
-        recording.go_on_recorded(moment, (ending, disk), (&plan, after.len()), |inner| {
+        let played = (&plan, after.len(), self.of_ends > 0);
+        recording.go_on_recorded(moment, (ending, disk), played, |inner| {
             if inner.verdict == Verdict::Passed {
+                self.report.at(END_OF_A_RECOVERY).left_out += inner.unkept_end_op_count();
                 self.moments(inner, depth + 1);
             } else {
                 self.found("recovery", || plan.clone(), inner.verdict.clone());

@@ -42,6 +42,8 @@ pub(super) struct Kept<'a> {
     steps: Vec<Boundary>,
     /// Those of its own end, once that is over.
     end: Vec<Boundary>,
+    /// How many of these there were when everything had been read once.
+    first_read_count: Option<usize>,
     standpoints: Vec<Standpoint<'a>>,
 }
 
@@ -79,6 +81,8 @@ pub struct Recording<'a> {
     boundaries: Vec<Boundary>,
     /// The moments before each disk operation of its own end, as far as they were kept.
     of_end: Vec<Boundary>,
+    /// How many of these belong to a recovery: of one that begins in the run's end all up to the first reads.
+    of_recovery_count: usize,
     standpoints: Vec<Standpoint<'a>>,
     /// What the platform was at.
     pub turns: Vec<Turn>,
@@ -100,6 +104,8 @@ pub struct Moment<'r> {
     is_last: bool,
     /// One of the run's own end.
     pub is_of_end: bool,
+    /// One of the run's own end that no recovery comes to before all has been read once.
+    pub is_past_recovery: bool,
     /// The how manieth it is of the steps, or of the run's own end, counted from 0.
     nth: usize,
 }
@@ -141,9 +147,11 @@ impl<'a> Recording<'a> {
         }
         let verdict = run.verdict(&runtime(plan), start);
         run.end_is_over();
-        let Kept { steps: mut boundaries, end: of_end, standpoints } =
+        let Kept { steps: mut boundaries, end: of_end, first_read_count, standpoints } =
             std::mem::take(&mut run.kept);
         let last = boundaries.last().map_or(0, |last| last.op_count);
+        let of_recovery_count =
+            if begins_in_end { first_read_count.unwrap_or(of_end.len()) } else { 0 };
         if begins_in_end {
             boundaries.clear();
         }
@@ -157,6 +165,7 @@ impl<'a> Recording<'a> {
             verdict,
             boundaries,
             of_end,
+            of_recovery_count,
             standpoints,
             turns,
             fuel,
@@ -183,13 +192,31 @@ impl<'a> Recording<'a> {
             // Before the first there is nothing yet that a crash could cut off.
             self.standpoints.get(standpoint).filter(|one| stood(one))?;
             let nth = if is_of_end { at - step_count } else { at };
-            Some(Moment { boundary, standpoint, is_last: at + 1 == step_count, is_of_end, nth })
+            let is_past_recovery = is_of_end && nth >= self.of_recovery_count;
+            let is_last = at + 1 == step_count;
+            Some(Moment { boundary, standpoint, is_last, is_of_end, is_past_recovery, nth })
         })
     }
 
     /// The moments before each disk operation of its steps.
     pub fn ops_of_steps(&self) -> &[Boundary] {
         self.boundaries.split_last().map_or(&[], |(_, before)| before)
+    }
+
+    /// The moments before each disk operation of its steps, and how many images of the disk there are to go back to by
+    /// then, if its plan goes back: one of before anything, and one after each group of steps.
+    pub fn images_by_op(&self) -> impl Iterator<Item = (&Boundary, usize)> {
+        let of_steps = self.moments().filter(|moment| !moment.is_of_end && !moment.is_last);
+        of_steps.map(|moment| {
+            let Standpoint { next_step, has_begun, .. } = self.standpoints[moment.standpoint];
+            let groups = self.plan.steps[..next_step].iter().filter(|step| !step.together).count();
+            (moment.boundary, 1 + groups.saturating_sub(usize::from(has_begun)))
+        })
+    }
+
+    /// The highest number of a step.
+    pub fn last_step_id(&self) -> u32 {
+        self.plan.steps.iter().map(|step| step.id).max().unwrap_or(ASIDE)
     }
 
     /// Every entity that was asked for up to a moment.
@@ -204,7 +231,7 @@ impl<'a> Recording<'a> {
         assert!(!moment.is_of_end || after.is_empty(), "no step comes after the steps");
         let mut plan = self.plan.clone();
         plan.steps.truncate(next_step);
-        let mut last_id = self.plan.steps.iter().map(|step| step.id).max().unwrap_or(ASIDE);
+        let mut last_id = self.last_step_id();
         let mut add = |plan: &mut Plan, action: Action| {
             last_id += 1;
             plan.steps.push(Step::alone(last_id, 1, action));
@@ -290,18 +317,27 @@ impl<'a> Recording<'a> {
         run.verdict(&runtime(plan), Start::After(standpoint))
     }
 
-    /// As [`Recording::go_on`], with the moments of what comes kept for `then`.
+    /// Disk operations of its own end that are no moments, because they were not kept.
+    pub fn unkept_end_op_count(&self) -> u64 {
+        self.end_op_count.saturating_sub(self.of_end.len() as u64)
+    }
+
+    /// As [`Recording::go_on`], with the moments of what comes kept for `then`: of all of it, or of a recovery alone.
     pub fn go_on_recorded<T>(
         &self,
         at: Moment<'_>,
         end: (&Ending, Disk),
-        (plan, after_count): (&Plan, usize),
+        (plan, after_count, with_end): (&Plan, usize, bool),
         then: impl FnOnce(&Recording<'_>) -> T,
     ) -> T {
         let world = self.world.resume(at.boundary, end);
         let standpoint = &self.standpoints[at.standpoint];
         let run = self.run_from(at, &world, (plan, after_count));
-        let keeps = if at.is_of_end { Keeps::FirstReads } else { Keeps::Steps };
+        let keeps = match (with_end, at.is_of_end) {
+            (true, _) => Keeps::All,
+            (false, true) => Keeps::FirstReads,
+            (false, false) => Keeps::Steps,
+        };
         then(&Recording::of(run, Start::After(standpoint), keeps))
     }
 
@@ -320,6 +356,7 @@ impl<'a> Recording<'a> {
         // What guests came to since, up to the moment, is told when the boot is buried.
         let told = self.guests.told_before(standpoint.guests_told, (at.is_of_end, at.nth));
         run.tally.phases.guests().go_on(told);
+        run.tally.phases.go_on(world);
         // The wait for which a server that came up was cut off is still to be played.
         let waits = !at.is_last && !standpoint.has_begun;
         run.next_step = plan.steps.len() - after_count - usize::from(waits);
@@ -379,6 +416,15 @@ impl<'a> Run<'a> {
             self.kept.standpoints = self.standpoints.take().unwrap_or_default();
         } else {
             self.world.keep_boundaries();
+        }
+    }
+
+    /// In the run's own end all has been read once.
+    pub(super) fn first_reads_are_over(&mut self) {
+        if self.keeps == Keeps::FirstReads {
+            self.end_is_over();
+        } else {
+            self.kept.first_read_count.get_or_insert(self.world.boundary_count());
         }
     }
 
