@@ -6,9 +6,9 @@
 //! **Not done:** from there on it strikes in scopes that the run without errors came to; a boot that only the
 //! error brings about is spared.
 
-use super::{fuel, silent};
 use super::report::{Found, Report};
 use super::watch::Watch;
+use super::{fuel, silent};
 use crate::counts;
 use crate::guests::Address;
 use crate::plan::{Plan, Step};

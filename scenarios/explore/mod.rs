@@ -94,18 +94,19 @@ impl Explorer<'_> {
     fn moments(&mut self, recording: &Recording<'_>, depth: u32) {
         let mut phases = Phases::of(recording, depth);
         let (mut met, known) = (BTreeSet::new(), RefCell::new(Known::new(self.seen.clone())));
-        let mut last: Option<Moment<'_>> = None;
+        let mut last: Option<(Moment<'_>, Digest)> = None;
         for moment in recording.moments() {
             let phase = phases.at(moment);
             if depth == 1 {
                 let share = self.budget.recoveries_max / self.report.points_in_all.max(1);
                 self.of_ends = self.of_ends.saturating_add(share.max(1));
             }
-            let is_same = |last: Moment<'_>| {
-                last.standpoint == moment.standpoint && moment.boundary.is_same_as(last.boundary)
+            let judge = recording.judge_at(moment);
+            let is_same = |(last, its): (Moment<'_>, Digest)| {
+                its == judge && moment.boundary.is_same_as(last.boundary)
             };
-            if !last.replace(moment).is_some_and(is_same) {
-                self.states(recording, (moment, phase, depth), (&mut met, &known));
+            if !last.replace((moment, judge)).is_some_and(is_same) {
+                self.states(recording, (moment, phase, depth), (judge, &mut met, &known));
             }
             self.report.at(phase).points += 1;
             self.report.end_points += u64::from(moment.is_of_end && depth == 1);
@@ -118,7 +119,7 @@ impl Explorer<'_> {
         &mut self,
         recording: &Recording<'_>,
         (moment, phase, depth): (Moment<'_>, &'static str, u32),
-        (met, known): (&mut BTreeSet<(usize, Digest)>, &RefCell<Known>),
+        (judge, met, known): (Digest, &mut BTreeSet<(Digest, Digest)>, &RefCell<Known>),
     ) {
         let boundary = moment.boundary;
         let sector_size_bytes = boundary.disk().options().sector_size_bytes;
@@ -135,7 +136,7 @@ impl Explorer<'_> {
             counts.states += 1;
             counts.images += u64::from(is_new_image);
             let around = Digest::of_value(&(boundary.time(), boundary.damages(&ending)));
-            if !met.insert((moment.standpoint, Digest::of_value(&(digest.0, around.0)))) {
+            if !met.insert((judge, Digest::of_value(&(digest.0, around.0)))) {
                 continue;
             }
             // Within a recovery all belongs to the slice that the recovery belongs to.

@@ -8,8 +8,8 @@ use crate::counts::Phase;
 use crate::runner::{Moment, Recording};
 use crate::seams::tenants_on;
 use crate::tally::Turn;
-use stormglass_sim::trace::FileKind;
 use stormglass_sim::OpKind;
+use stormglass_sim::trace::FileKind;
 
 /// The phases of one recorded run. To be asked in order.
 pub struct Phases<'r> {

@@ -7,14 +7,14 @@ use super::known::{Joining, Known};
 use super::{ASIDE, Run, runtime};
 use crate::change::Change;
 use crate::check::{Going, Judge};
-use crate::guests::{Address, Guests};
+use crate::guests::{Address, Guests, Told};
 use crate::plan::{Action, Plan, Step, Who};
 use crate::tally::Turn;
 use crate::verdict::Verdict;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use stormglass_model::entity::OpId;
-use stormglass_sim::{Boundary, Disk, Effect, Ending, Fault, When, World, WorldError};
+use stormglass_sim::{Boundary, Digest, Disk, Effect, Ending, Fault, When, World, WorldError};
 
 /// Where the runner and the judge stood from one disk operation on.
 pub(super) struct Standpoint<'a> {
@@ -99,7 +99,7 @@ pub struct Moment<'r> {
     /// The disk and its next operation.
     pub boundary: &'r Boundary,
     /// The number of the state of runner and judge: equal ones are the same.
-    pub standpoint: usize,
+    standpoint: usize,
     /// The last one of the steps, after which they are over.
     is_last: bool,
     /// One of the run's own end.
@@ -217,6 +217,17 @@ impl<'a> Recording<'a> {
     /// The highest number of a step.
     pub fn last_step_id(&self) -> u32 {
         self.plan.steps.iter().map(|step| step.id).max().unwrap_or(ASIDE)
+    }
+
+    /// The judge at a moment: equal ones stand where the same one stood, and are to be told the same of guests.
+    pub fn judge_at(&self, moment: Moment<'_>) -> Digest {
+        Digest::of_value(&(moment.standpoint, self.told_by(moment)))
+    }
+
+    /// What guests came to up to a moment, of which the judge who stands there was not told.
+    fn told_by(&self, moment: Moment<'_>) -> Told {
+        let from = self.standpoints[moment.standpoint].guests_told;
+        self.guests.told_before(from, (moment.is_of_end, moment.nth))
     }
 
     /// Every entity that was asked for up to a moment.
@@ -354,8 +365,7 @@ impl<'a> Recording<'a> {
         run.step_kind = if at.is_last { CRASH } else { standpoint.step_kind };
         run.end_count = standpoint.end_count;
         // What guests came to since, up to the moment, is told when the boot is buried.
-        let told = self.guests.told_before(standpoint.guests_told, (at.is_of_end, at.nth));
-        run.tally.phases.guests().go_on(told);
+        run.tally.phases.guests().go_on(self.told_by(at));
         run.tally.phases.go_on(world);
         // The wait for which a server that came up was cut off is still to be played.
         let waits = !at.is_last && !standpoint.has_begun;
