@@ -8,13 +8,16 @@ mod config;
 mod exchange;
 mod finish;
 mod fork;
+mod keep;
 mod known;
 pub mod look;
 mod outcome;
 
 pub use config::{changed, config, specs_of};
-pub use fork::{Keeps, Moment, Recording, Recovered, record, record_as};
-use fork::{Kept, Standpoint, Start};
+use fork::Start;
+pub use fork::{Moment, Recording, Recovered, record, record_as};
+pub use keep::Keeps;
+use keep::{Kept, Standpoint};
 use known::Joining;
 pub use known::Known;
 use look::{Around, Look, LookedAt};

@@ -3,9 +3,9 @@
 //! **Invariant:** what goes on is what a plan with a crash at that moment's address plays from there: the same
 //! disk, clock, faults, boot and judge. Whoever finds something here can say it as a plan.
 
+use super::keep::{Keeps, Kept, Standpoint};
 use super::known::{Joining, Known};
 use super::{ASIDE, Run, runtime};
-use crate::change::Change;
 use crate::check::{Going, Judge};
 use crate::guests::{Address, Guests, Told};
 use crate::plan::{Action, Plan, Step, Who};
@@ -13,55 +13,7 @@ use crate::tally::Turn;
 use crate::verdict::Verdict;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use stormglass_model::entity::OpId;
 use stormglass_sim::{Boundary, Digest, Disk, Effect, Ending, Fault, When, World, WorldError};
-
-/// Where the runner and the judge stood from one disk operation on.
-pub(super) struct Standpoint<'a> {
-    /// The moments that had been kept by then, of the steps or of the run's own end. Not the operations: one that
-    /// a crash has struck is none, and the moment before it comes before all that follows from the crash.
-    moment_count: usize,
-    judge: Judge<'a>,
-    /// Requests that were out.
-    open: Vec<(Step, Option<OpId>)>,
-    announced: Vec<Change>,
-    in_force: Vec<Change>,
-    next_step: usize,
-    has_begun: bool,
-    step_kind: &'static str,
-    /// How often the run's own end had begun: 0 while there are steps.
-    end_count: u32,
-    /// How much of what was told of guests the judge knew.
-    guests_told: usize,
-}
-
-/// What was kept of a run.
-#[derive(Default)]
-pub(super) struct Kept<'a> {
-    /// The moments of its steps, once they are over.
-    steps: Vec<Boundary>,
-    /// Those of its own end, once that is over.
-    end: Vec<Boundary>,
-    /// How many of these there were when everything had been read once.
-    first_read_count: Option<usize>,
-    standpoints: Vec<Standpoint<'a>>,
-}
-
-/// What is kept of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Keeps {
-    /// Nothing, as of a run that nobody goes on from.
-    Nothing,
-    /// The disk and the faults before each operation, and not where runner and judge stood: nobody can go on
-    /// from there, for a bench.
-    Images,
-    /// The moments of its steps.
-    Steps,
-    /// Those of its own end as well until everything has been read once: what a recovery is.
-    FirstReads,
-    /// Those of all of it.
-    All,
-}
 
 /// How a run begins.
 pub(super) enum Start<'s> {
@@ -392,61 +344,6 @@ fn crash_at(boundary: &Boundary, ending: &Ending) -> Fault {
 }
 
 impl<'a> Run<'a> {
-    /// Keeps where runner and judge stand now, with these requests out.
-    pub(super) fn stand(&mut self, open: &BTreeMap<u32, (&Step, Option<OpId>)>) {
-        let Some(standpoints) = &mut self.standpoints else { return };
-        let (moment_count, end_count) = (self.world.boundary_count(), self.end_count);
-        let is_same = |last: &Standpoint<'_>| {
-            (last.moment_count, last.end_count) == (moment_count, end_count)
-        };
-        if standpoints.last().is_some_and(is_same) {
-            standpoints.pop();
-        }
-        standpoints.push(Standpoint {
-            moment_count,
-            judge: self.judge.in_world(self.world),
-            open: open.values().map(|(step, op)| ((*step).clone(), *op)).collect(),
-            announced: self.announced.clone(),
-            in_force: self.in_force.clone(),
-            next_step: self.next_step,
-            has_begun: self.has_begun,
-            step_kind: self.step_kind,
-            end_count,
-            guests_told: self.tally.phases.guests().asked_count(),
-        });
-    }
-
-    /// The steps are over.
-    pub(super) fn steps_are_over(&mut self) {
-        if self.standpoints.is_none() {
-            return;
-        }
-        self.kept.steps = self.world.take_boundaries();
-        if self.keeps == Keeps::Steps {
-            self.kept.standpoints = self.standpoints.take().unwrap_or_default();
-        } else {
-            self.world.keep_boundaries();
-        }
-    }
-
-    /// In the run's own end all has been read once.
-    pub(super) fn first_reads_are_over(&mut self) {
-        if self.keeps == Keeps::FirstReads {
-            self.end_is_over();
-        } else {
-            self.kept.first_read_count.get_or_insert(self.world.boundary_count());
-        }
-    }
-
-    /// What is to be kept of the run's own end is over.
-    pub(super) fn end_is_over(&mut self) {
-        let Some(standpoints) = self.standpoints.take() else { return };
-        self.kept.standpoints = standpoints;
-        self.kept.end = self.world.take_boundaries();
-        // After the last operation there is nothing left to be cut off.
-        self.kept.end.pop();
-    }
-
     /// The boot is over in which somebody stood there: its requests are lost, and the plan's rest is played.
     pub(super) async fn go_on_after(&mut self, standpoint: &Standpoint<'_>) -> Going {
         for (_, op) in &standpoint.open {

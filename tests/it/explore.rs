@@ -171,7 +171,7 @@ fn a_sound_platform_survives_an_error_at_every_operation() {
 #[test]
 fn silent_damage_at_every_operation_is_judged() {
     let all = "older-image,lying-sync,rot";
-    let told = passed(&["explore", "--seed", "101", "--faults", all]);
+    let told = passed(&["explore", "--seed", "1", "--faults", all]);
     for row in ["older-image oldest", "lying-sync, then the power", "rot before a read"] {
         assert!(told.contains(row), "{told}");
     }
