@@ -17,7 +17,7 @@ pub struct Moment {
 }
 
 /// All clock readings from `lo_ms` to `hi_ms`, both included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Span {
     /// The earliest reading.
     pub lo_ms: i64,

@@ -102,7 +102,7 @@ pub struct Ack {
 }
 
 /// What is known of a run of a guest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Ran {
     /// The clock's readings when its state was made ready: by one of them its expiry was judged.
     pub readings: Span,

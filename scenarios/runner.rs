@@ -8,13 +8,16 @@ mod config;
 mod exchange;
 mod finish;
 mod fork;
+mod keep;
 mod known;
 pub mod look;
 mod outcome;
 
 pub use config::{changed, config, specs_of};
-pub use fork::{Keeps, Moment, Recording, Recovered, record, record_as};
-use fork::{Kept, Standpoint, Start};
+use fork::Start;
+pub use fork::{Moment, Recording, Recovered, record, record_as};
+pub use keep::Keeps;
+use keep::{Kept, Standpoint};
 use known::Joining;
 pub use known::Known;
 use look::{Around, Look, LookedAt};
@@ -229,6 +232,9 @@ impl<'a> Run<'a> {
             for fault in &self.plan.faults {
                 self.world.arm(fault.clone());
             }
+        }
+        // In the run's own end every guest has its fuel.
+        if self.end_count == 0 {
             self.tally.phases.guests().limit(&self.plan.fuel);
         }
         let clock = self.world.clock();
@@ -284,8 +290,8 @@ impl<'a> Run<'a> {
             self.be_up().await?;
             self.pause(group)?;
             (self.next_step, self.has_begun) = (self.next_step + group.len(), true);
-            self.stand(&BTreeMap::new());
             self.step_kind = step_kind(&first.action);
+            self.stand(&BTreeMap::new());
             match &first.action {
                 Action::Wait { .. }
                 | Action::StepClock { .. }
@@ -357,9 +363,11 @@ impl<'a> Run<'a> {
 
     /// Has the judge know what guests have come to.
     fn tell_guests(&mut self) {
-        let guests = self.tally.phases.guests();
-        self.judge.guests_spent(guests.take_spent());
-        self.judge.guests_ran(guests.take_learnt());
+        let told = self.tally.phases.guests().take_told();
+        if let Some(joining) = &mut self.joining {
+            joining.told(&told);
+        }
+        self.judge.guests_told(told);
     }
 
     fn end_boot(&mut self, ending: &Ending) {

@@ -1,10 +1,12 @@
 //! The platform's seams, filled with the simulated world.
 
+use crate::guests::Instant;
 use crate::plan::{Who, entity_id, generated_entity};
 use crate::planted::{self, Place};
 use crate::tally::Phases;
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use stormglass_model::clock::Moment;
 use stormglass_platform::Seams;
 use stormglass_platform::seams::{
@@ -71,20 +73,22 @@ struct SimPoints {
     machine: Machine,
     boot: Boot,
     phases: Phases,
+    /// How often each write has come to its point.
+    tries: Mutex<BTreeMap<String, u64>>,
 }
 
 impl SimPoints {
     /// What guests are owed at a point is known by the time.
     fn note(&self, goes_on: bool, point: &Point<'_>) {
         if self.boot.is_alive() {
-            let now = moment(&self.machine);
-            self.phases.guests().passes((self.boot.number(), goes_on), point, now);
+            let at = instant(&self.machine);
+            self.phases.guests().passes((self.boot.number(), goes_on), point, at);
         }
     }
 }
 
-impl Points for SimPoints {
-    fn reach<'a>(&'a self, point: Point<'a>) -> BoxFuture<'a, ()> {
+impl SimPoints {
+    fn reach_as<'a>(&'a self, point: Point<'a>, lingers: bool) -> BoxFuture<'a, ()> {
         let Point { label, tenant, entity, origin } = point;
         let mut who = format!("{origin} {tenant} {entity}");
         if let Some(value) = planted::at(Place::Name) {
@@ -95,7 +99,7 @@ impl Points for SimPoints {
             let waiting = self.phases.races().waits(&point);
             self.note(false, &point);
             let parked = Label { boot, who, step: 0, point: label };
-            if WRITES.contains(&label) && self.draw("lingers", &point).chance(1, 2) {
+            if lingers {
                 self.points.reach_late(parked).await;
             } else {
                 self.points.reach(parked).await;
@@ -113,42 +117,64 @@ impl Points for SimPoints {
             }
         })
     }
+}
+
+impl Points for SimPoints {
+    fn reach<'a>(&'a self, point: Point<'a>) -> BoxFuture<'a, ()> {
+        self.reach_as(point, false)
+    }
 
     fn guest_fuel(&self, run: GuestRun<'_>) -> Option<u64> {
         let scope = scope(self.boot.number(), GUEST_START, run.origin);
-        self.phases.guests().begin(scope, run, moment(&self.machine))
+        self.phases.guests().begin(scope, run, instant(&self.machine))
     }
 
     fn guest_used(&self, run: GuestRun<'_>, fuel: u64, at: Usage) {
         // Nothing of a dead boot is visible.
         if self.boot.is_alive() {
-            self.phases.guests().used(run, fuel, (at, moment(&self.machine)));
+            self.phases.guests().used(run, fuel, (at, instant(&self.machine)));
         }
     }
 
-    fn joins(&self, point: Point<'_>) -> bool {
+    fn reach_together<'a>(&'a self, point: Point<'a>) -> (bool, BoxFuture<'a, ()>) {
+        let n = self.try_number(&point);
         // The others are made by their own tasks, in whatever order the points give.
-        self.draw("joins", &point).chance(3, 4)
+        let joins = self.draw("joins", &point, n).chance(3, 4);
+        // A commit takes a disk longer than all else that a server does, so that those who come meanwhile wait
+        // together; here, where it takes no time, some linger.
+        let lingers = self.draw("lingers", &point, n).chance(1, 2);
+        (joins, self.reach_as(point, lingers))
     }
 }
 
 impl SimPoints {
-    /// What is drawn for a point, whatever else is in the plan.
-    fn draw(&self, purpose: &str, point: &Point<'_>) -> sim::Stream {
-        let Point { label, tenant, entity, origin } = point;
-        let label = format!("{}/{origin} {tenant} {entity}/{label}", self.boot.number());
+    /// The how manieth time it is, from 0, that the same write comes to a point in this boot: one that is tried again
+    /// draws anew.
+    fn try_number(&self, point: &Point<'_>) -> u64 {
+        let mut tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = tries.entry(name(point)).or_default();
+        *count += 1;
+        *count - 1
+    }
+
+    /// What is drawn for the n-th try of a write, whatever else is in the plan.
+    fn draw(&self, purpose: &str, point: &Point<'_>, n: u64) -> sim::Stream {
+        let nth = if n == 0 { String::new() } else { format!("/{n}") };
+        let label = format!("{}/{}{nth}", self.boot.number(), name(point));
         self.seed.stream_for(purpose, &label)
     }
 }
 
-/// The points of writes that may share a transaction. A commit takes a disk longer than all else that a server
-/// does, so that those who come meanwhile wait together; here, where it takes no time, some linger.
-const WRITES: [&str; 2] = ["store.append", "store.put"];
+fn name(point: &Point<'_>) -> String {
+    let Point { label, tenant, entity, origin } = point;
+    format!("{origin} {tenant} {entity}/{label}")
+}
 
-fn moment(machine: &Machine) -> Moment {
+fn instant(machine: &Machine) -> Instant {
     let clock = machine.clock();
     let mono_ms = u64::try_from(clock.monotonic_ms()).unwrap_or(0);
-    Moment { mono_ms, clock_ms: clock.now_utc_ms() }
+    let now = Moment { mono_ms, clock_ms: clock.now_utc_ms() };
+    Instant { now, moment_count: machine.boundary_count() }
 }
 
 /// How the labels of points begin at which a guest is computing.
@@ -216,6 +242,7 @@ pub fn of(
             machine,
             boot: boot.clone(),
             phases: phases.clone(),
+            tries: Mutex::default(),
         }),
         ids: Arc::new(SimIds { boot: boot_number, count, factor, _alive: Arc::clone(alive) }),
     }

@@ -128,6 +128,11 @@ impl Phases {
         point.tenant.clone_into(&mut state.tenant);
     }
 
+    /// Of a run that goes on from a moment of another: what has struck by then has held up nobody here.
+    pub fn go_on(&self, machine: &Machine) {
+        self.state().ledger = machine.ledger();
+    }
+
     /// What was replayed since the last call.
     pub fn take_replays(&self) -> Replays {
         std::mem::take(&mut self.state().replays)

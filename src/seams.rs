@@ -61,10 +61,10 @@ pub trait Points: Send + Sync {
     /// This run has used so much fuel, told as it calls the host and as it ends.
     fn guest_used(&self, _: GuestRun<'_>, _fuel: u64, _at: Usage) {}
 
-    /// Whether the write that waits at this point may be made along with another one, which then
-    /// need not wait until this task goes on.
-    fn joins(&self, _: Point<'_>) -> bool {
-        true
+    /// As [`Points::reach`], of a write that may share its transaction; and whether it may be made along with
+    /// another one while it waits here, which then need not wait until this task goes on.
+    fn reach_together<'a>(&'a self, point: Point<'a>) -> (bool, BoxFuture<'a, ()>) {
+        (true, self.reach(point))
     }
 }
 

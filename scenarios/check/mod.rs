@@ -33,7 +33,7 @@ pub use remains::event_without_its_blob;
 
 use crate::change::{Change, model_mode};
 use crate::foreign;
-use crate::guests::Spent;
+use crate::guests::Told;
 use crate::http::Answer;
 use crate::patience::Bound;
 use crate::plan::{Action, Plan, Step, Who, entity_id, tenant_name};
@@ -51,7 +51,6 @@ use stormglass_model::clock::Moment;
 use stormglass_model::entity::{EntityKey, OpId};
 use stormglass_model::oracle::Oracle;
 use stormglass_model::violation::{Invariant, Mismatch, Violation};
-use stormglass_model::world::Ran;
 use stormglass_sim::World;
 use sweeps::Sweeps;
 
@@ -269,16 +268,13 @@ impl<'a> Judge<'a> {
         Some(op)
     }
 
-    /// Guests that the plan gave too little fuel have ended for that.
-    pub fn guests_spent(&mut self, spent: Vec<Spent>) {
-        for (key, sequence_nr, integration) in spent {
+    /// Guests that the plan gave too little fuel have ended for that; and what was learnt of runs: when each read,
+    /// and how long it took.
+    pub fn guests_told(&mut self, told: Told) {
+        for (key, sequence_nr, integration) in told.spent {
             self.oracle.guest_spent(&key, sequence_nr, &integration);
         }
-    }
-
-    /// What was learnt of runs of guests: when each read, and how long it took.
-    pub fn guests_ran(&mut self, learnt: BTreeMap<Spent, Ran>) {
-        for ((key, sequence_nr, integration), ran) in learnt {
+        for ((key, sequence_nr, integration), ran) in told.ran {
             self.oracle.guest_ran(&key, (sequence_nr, &integration), ran);
         }
     }

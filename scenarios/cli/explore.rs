@@ -36,11 +36,12 @@ pub struct Options {
     /// 1: crashes of the run; 2: and of each recovery from one.
     #[arg(long, default_value = "1", value_parser = clap::value_parser!(u32).range(1..=2))]
     depth: u32,
-    /// Recoveries from crashes within recoveries at most, with a depth of 2.
+    /// Recoveries from crashes within recoveries at most, with a depth of 2; and as many from crashes in what comes
+    /// after a recovery, the run's own end.
     #[arg(long, default_value = "100000", value_name = "N")]
     recoveries_max: u64,
     /// In place of crashes an error of the device at every disk operation, once and from there on; or the end
-    /// of a guest's fuel at every part of what it uses.
+    /// of a guest's fuel at every part of what it uses; or silent damage at every disk operation.
     #[arg(long, value_delimiter = ',', conflicts_with_all = ["states", "depth"])]
     faults: Vec<Trouble>,
     /// Processes; as many as there are cores if absent.

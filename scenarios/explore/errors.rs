@@ -1,17 +1,17 @@
-//! An error at every disk operation of one run, once and from there on, as SQLite's own tests do it; and each
-//! run of a guest ended at every part of its fuel (`fuel`).
+//! An error at every disk operation of one run, once and from there on, as SQLite's own tests do it; each run of a
+//! guest ended at every part of its fuel (`fuel`); and silent damage at every operation (`silent`).
 //!
 //! **Invariant:** a fault's address is its scope and its place among the operations there that it can strike,
 //! so that each run is a plan which fails alone. The run's own faults stay.
 //! **Not done:** from there on it strikes in scopes that the run without errors came to; a boot that only the
 //! error brings about is spared.
 
-use super::fuel;
 use super::report::{Found, Report};
 use super::watch::Watch;
+use super::{fuel, silent};
 use crate::counts;
 use crate::guests::Address;
-use crate::plan::Plan;
+use crate::plan::{Plan, Step};
 use crate::runner::{self, PlayOptions, Recording};
 use crate::verdict::{Outcome, Signature, Verdict};
 use std::collections::BTreeMap;
@@ -27,6 +27,13 @@ pub enum Trouble {
     Enospc,
     /// A guest's fuel is used up: at each of 64 parts of what it uses, and at each of its calls of the host.
     Fuel,
+    /// The disk goes back to an older image: before every operation, to at most 4 of those kept after each step (the
+    /// newest, the one before it, the oldest, and one drawn).
+    OlderImage,
+    /// A sync lies: the power goes before the next operation; or all lie from there on, and it goes at the end.
+    LyingSync,
+    /// Bits flip at rest in the file that is about to be read, before every read.
+    Rot,
 }
 
 impl Trouble {
@@ -36,30 +43,49 @@ impl Trouble {
             Trouble::Eio => "eio",
             Trouble::Enospc => "enospc",
             Trouble::Fuel => "fuel",
+            Trouble::OlderImage => "older-image",
+            Trouble::LyingSync => "lying-sync",
+            Trouble::Rot => "rot",
         }
     }
 
     fn cases(self, recording: &Recording<'_>, report: &mut Report) -> Vec<Case> {
-        let effect = match self {
-            Trouble::Eio => Effect::Eio,
-            Trouble::Enospc => Effect::NoSpace,
-            Trouble::Fuel => return fuel_cases(&recording.fuel, report),
-        };
-        cases(recording.ops_of_steps(), (self.name(), effect))
+        let ops = recording.ops_of_steps();
+        match self {
+            Trouble::Eio => cases(ops, (self.name(), Effect::Eio)),
+            Trouble::Enospc => cases(ops, (self.name(), Effect::NoSpace)),
+            Trouble::Fuel => fuel_cases(&recording.fuel, report),
+            Trouble::OlderImage => silent::older_images(recording, report),
+            Trouble::LyingSync => silent::lying_syncs(ops, recording.last_step_id()),
+            Trouble::Rot => silent::rot(ops),
+        }
     }
 }
 
 /// One error: its row in the report, and what makes it.
-struct Case {
+pub(super) struct Case {
     row: String,
     faults: Vec<Fault>,
+    /// Steps after the plan's.
+    steps: Vec<Step>,
     fuel: Option<fuel::Limit>,
 }
 
 impl Case {
+    /// A case of some faults.
+    pub fn new(row: impl Into<String>, faults: Vec<Fault>) -> Case {
+        Case { row: row.into(), faults, steps: Vec::new(), fuel: None }
+    }
+
+    /// The same, followed by a step.
+    pub fn then(self, step: Step) -> Case {
+        Case { steps: vec![step], ..self }
+    }
+
     fn plan(self, plan: &Plan) -> Plan {
         let mut struck = plan.clone();
         struck.faults.extend(self.faults);
+        struck.steps.extend(self.steps);
         struck.fuel.extend(self.fuel.map(|limit| limit.limit));
         struck
     }
@@ -121,40 +147,46 @@ fn fuel_cases(used: &BTreeMap<Address, Vec<u64>>, report: &mut Report) -> Vec<Ca
     for (address, used) in used {
         let (limits, left_out) = fuel::limits(address, used);
         report.at(fuel::AT_CALL).left_out += left_out;
-        cases.extend(limits.into_iter().map(|limit| Case {
-            row: limit.row.to_string(),
-            faults: Vec::new(),
-            fuel: Some(limit),
+        cases.extend(limits.into_iter().map(|limit| {
+            let row = limit.row;
+            Case { fuel: Some(limit), ..Case::new(row, Vec::new()) }
         }));
     }
     cases
 }
 
 fn cases(ops: &[Boundary], (name, effect): (&str, Effect)) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (at, n) in struck(ops, &effect) {
+        let row = |manner: &str| format!("{name} {} {manner}", word(ops[at].op));
+        let once = Fault::in_scope(&ops[at].scope, effect.clone(), When::Nth(n));
+        cases.push(Case::new(row("once"), vec![once]));
+        cases.push(Case::new(row("from there on"), from_on(ops, (at, n), &effect)));
+    }
+    cases
+}
+
+/// The operations that an effect can strike, each with the how manieth of these it is in its scope.
+pub(super) fn struck(ops: &[Boundary], effect: &Effect) -> Vec<(usize, u64)> {
+    let mut nth: BTreeMap<&str, u64> = BTreeMap::new();
+    let can_be = ops.iter().enumerate().filter(|(_, op)| op.can_be_struck_by(effect));
+    let counted = can_be.map(|(at, op)| {
+        holders(&op.scope).for_each(|scope| *nth.entry(scope).or_default() += 1);
+        (at, nth[&*op.scope])
+    });
+    counted.collect()
+}
+
+/// The effect at one of [`struck`], and at all that follow, in the scopes that the run came to.
+pub(super) fn from_on(ops: &[Boundary], (at, n): (usize, u64), effect: &Effect) -> Vec<Fault> {
     let mut first_at: BTreeMap<&str, usize> = BTreeMap::new();
     for (at, op) in ops.iter().enumerate() {
         first_at.entry(&op.scope).or_insert(at);
     }
-    let mut nth: BTreeMap<&str, u64> = BTreeMap::new();
-    let mut cases = Vec::new();
-    for (at, here) in ops.iter().enumerate() {
-        if !here.can_be_struck_by(&effect) {
-            continue;
-        }
-        holders(&here.scope).for_each(|scope| *nth.entry(scope).or_default() += 1);
-        let n = nth[&*here.scope];
-        let case = |manner: &str, faults| {
-            let row = format!("{name} {} {manner}", word(here.op));
-            Case { row, faults, fuel: None }
-        };
-        let fault = |scope: &str, when| Fault::in_scope(scope, effect.clone(), when);
-        cases.push(case("once", vec![fault(&here.scope, When::Nth(n))]));
-        let later = first_at.iter().filter(|(_, first)| **first > at);
-        let on = later.map(|(scope, _)| fault(scope, When::FromNth(1)));
-        let faults = [fault(&here.scope, When::FromNth(n))].into_iter().chain(on).collect();
-        cases.push(case("from there on", faults));
-    }
-    cases
+    let fault = |scope: &str, when| Fault::in_scope(scope, effect.clone(), when);
+    let later = first_at.iter().filter(|(_, first)| **first > at);
+    let on = later.map(|(scope, _)| fault(scope, When::FromNth(1)));
+    [fault(&ops[at].scope, When::FromNth(n))].into_iter().chain(on).collect()
 }
 
 fn word(op: OpKind) -> &'static str {

@@ -12,6 +12,7 @@ mod fuel;
 pub mod matrix;
 mod phases;
 pub mod report;
+mod silent;
 pub mod slices;
 pub mod watch;
 
@@ -20,7 +21,7 @@ use crate::rows::Seen;
 use crate::runner::{self, Known, Moment, Recording, Recovered};
 use crate::verdict::{Signature, Verdict};
 use phases::Phases;
-use report::{Found, Report};
+use report::{END_OF_A_RECOVERY, Found, Report};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use stormglass_sim::crash_state::within;
@@ -34,7 +35,7 @@ pub struct Budget {
     pub states: usize,
     /// 1: crashes of the run; 2: of each recovery from one, too.
     pub depth: u32,
-    /// Recoveries from crashes within recoveries, at most.
+    /// Recoveries from crashes within recoveries, at most, and as many from crashes within their ends.
     pub recoveries_max: u64,
     /// Of so many slices of the recoveries, this one (from 0): processes share an exploration.
     pub slice: (u64, u64),
@@ -59,6 +60,7 @@ pub fn explore(plan: &Plan, budget: Budget, watch: &mut dyn Watch) -> Result<Rep
         images: BTreeSet::new(),
         seen: Seen::default(),
         turn: 0,
+        of_ends: 0,
     };
     runner::record(plan, |recording| {
         if recording.verdict == Verdict::Passed {
@@ -82,6 +84,9 @@ struct Explorer<'w> {
     seen: Seen,
     /// Recoveries of the run itself that were met, of this slice and of others.
     turn: u64,
+    /// Recoveries that there may be yet from crashes in the ends of recoveries from what was met so far: each moment
+    /// of the run brings its share of the budget.
+    of_ends: u64,
 }
 
 impl Explorer<'_> {
@@ -89,14 +94,19 @@ impl Explorer<'_> {
     fn moments(&mut self, recording: &Recording<'_>, depth: u32) {
         let mut phases = Phases::of(recording, depth);
         let (mut met, known) = (BTreeSet::new(), RefCell::new(Known::new(self.seen.clone())));
-        let mut last: Option<Moment<'_>> = None;
+        let mut last: Option<(Moment<'_>, Digest)> = None;
         for moment in recording.moments() {
-            let phase = phases.at(moment.boundary);
-            let is_same = |last: Moment<'_>| {
-                last.standpoint == moment.standpoint && moment.boundary.is_same_as(last.boundary)
+            let phase = phases.at(moment);
+            if depth == 1 {
+                let share = self.budget.recoveries_max / self.report.points_in_all.max(1);
+                self.of_ends = self.of_ends.saturating_add(share.max(1));
+            }
+            let judge = recording.judge_at(moment);
+            let is_same = |(last, its): (Moment<'_>, Digest)| {
+                its == judge && moment.boundary.is_same_as(last.boundary)
             };
-            if !last.replace(moment).is_some_and(is_same) {
-                self.states(recording, (moment, phase, depth), (&mut met, &known));
+            if !last.replace((moment, judge)).is_some_and(is_same) {
+                self.states(recording, (moment, phase, depth), (judge, &mut met, &known));
             }
             self.report.at(phase).points += 1;
             self.report.end_points += u64::from(moment.is_of_end && depth == 1);
@@ -109,7 +119,7 @@ impl Explorer<'_> {
         &mut self,
         recording: &Recording<'_>,
         (moment, phase, depth): (Moment<'_>, &'static str, u32),
-        (met, known): (&mut BTreeSet<(usize, Digest)>, &RefCell<Known>),
+        (judge, met, known): (Digest, &mut BTreeSet<(Digest, Digest)>, &RefCell<Known>),
     ) {
         let boundary = moment.boundary;
         let sector_size_bytes = boundary.disk().options().sector_size_bytes;
@@ -126,16 +136,15 @@ impl Explorer<'_> {
             counts.states += 1;
             counts.images += u64::from(is_new_image);
             let around = Digest::of_value(&(boundary.time(), boundary.damages(&ending)));
-            if !met.insert((moment.standpoint, Digest::of_value(&(digest.0, around.0)))) {
+            if !met.insert((judge, Digest::of_value(&(digest.0, around.0)))) {
                 continue;
             }
             // Within a recovery all belongs to the slice that the recovery belongs to.
             if depth == 1 && !self.is_own_turn() {
                 continue;
             }
-            let counts = self.report.at(phase);
-            if depth > 1 && counts.recoveries >= self.budget.recoveries_max {
-                counts.left_out += 1;
+            if depth > 1 && !self.is_within_budget(phase) {
+                self.report.at(phase).left_out += 1;
                 continue;
             }
             self.watch.begins(&|| recording.plan_of(moment, &ending, &[]));
@@ -149,6 +158,17 @@ impl Explorer<'_> {
                 self.recovery(recording, moment, (&ending, disk), depth);
             }
         }
+    }
+
+    /// Whether the next recovery from a crash within a recovery, or within the end of one, may be played.
+    fn is_within_budget(&mut self, phase: &'static str) -> bool {
+        let is_within = self.report.at(phase).recoveries < self.budget.recoveries_max;
+        if phase != END_OF_A_RECOVERY {
+            return is_within;
+        }
+        let is_within = is_within && self.of_ends > 0;
+        self.of_ends -= u64::from(is_within);
+        is_within
     }
 
     /// Whether the next recovery of the run itself is this slice's.
@@ -174,8 +194,10 @@ impl Explorer<'_> {
         };
         let plan = recording.plan_of(moment, ending, &after);
         self.watch.begins(&|| plan.clone());
-        recording.go_on_recorded(moment, (ending, disk), (&plan, after.len()), |inner| {
+        let played = (&plan, after.len(), self.of_ends > 0);
+        recording.go_on_recorded(moment, (ending, disk), played, |inner| {
             if inner.verdict == Verdict::Passed {
+                self.report.at(END_OF_A_RECOVERY).left_out += inner.unkept_end_op_count();
                 self.moments(inner, depth + 1);
             } else {
                 self.found("recovery", || plan.clone(), inner.verdict.clone());

@@ -12,6 +12,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The phase of all that is done after a crash of a recovery.
 pub const RECOVERY_OF_A_RECOVERY: &str = "recovery of a recovery";
 
+/// The phase of all that is done after a crash of what comes after a recovery: the run's own end.
+pub const END_OF_A_RECOVERY: &str = "end of a recovery";
+
 /// The phase of a run that fails before anything is done to it.
 const RUN_ITSELF: &str = "the run itself";
 
@@ -65,7 +68,7 @@ pub struct Report {
 
 /// Whether every slice counts the same points of a phase.
 fn is_shared(phase: &str) -> bool {
-    phase != RECOVERY_OF_A_RECOVERY
+    ![RECOVERY_OF_A_RECOVERY, END_OF_A_RECOVERY].contains(&phase)
 }
 
 impl Report {

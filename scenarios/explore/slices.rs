@@ -46,8 +46,24 @@ struct Slice {
     report: Report,
     /// The recovery that was begun last.
     at: Option<u64>,
-    /// How its process ended before the slice did.
-    end: Option<End>,
+    /// Why it was not explored to its end.
+    early: Option<Early>,
+}
+
+/// Why a slice was not explored to its end.
+#[derive(Debug)]
+enum Early {
+    /// Its process ended before.
+    Ended(End),
+    /// It has no process, or nobody to watch it.
+    Unwatched(io::Error),
+}
+
+impl Slice {
+    /// One of which nothing is explored yet.
+    fn new(name: String) -> Slice {
+        Slice { name, report: Report::default(), at: None, early: None }
+    }
 }
 
 impl Slices<'_> {
@@ -57,32 +73,39 @@ impl Slices<'_> {
     /// When a process cannot be started.
     pub fn explore(&self) -> io::Result<Explored> {
         let name = |at: u64| format!("{at}/{}", self.count);
-        let slices: Vec<io::Result<Slice>> = thread::scope(|scope| {
+        let slices: Vec<Slice> = thread::scope(|scope| {
             let begun: Vec<_> =
                 (0..self.count).map(|at| scope.spawn(move || self.slice(name(at)))).collect();
-            let joined = begun.into_iter().map(|slice| {
-                slice.join().map_err(|_| io::Error::other("whoever watched a slice panicked"))?
+            let joined = (0..).zip(begun).map(|(at, slice)| {
+                let panicked = |_| {
+                    let why = io::Error::other("whoever watched it panicked");
+                    Slice { early: Some(Early::Unwatched(why)), ..Slice::new(name(at)) }
+                };
+                slice.join().unwrap_or_else(panicked)
             });
             joined.collect()
         });
-        if slices.iter().all(Result::is_err) {
-            let none: io::Result<Vec<Slice>> = slices.into_iter().collect();
-            return none.map(|_| Explored::default());
+        let is_any = |slice: &Slice| !matches!(slice.early, Some(Early::Unwatched(_)));
+        if !slices.iter().any(is_any) {
+            let why = slices.into_iter().find_map(|slice| match slice.early {
+                Some(Early::Unwatched(why)) => Some(why),
+                _ => None,
+            });
+            return why.map_or_else(|| Ok(Explored::default()), Err);
         }
         let mut explored = Explored::default();
         let (mut reports, mut found_dead) = (Vec::new(), Vec::new());
-        for (at, slice) in (0..).zip(slices) {
-            let Slice { name, report, at, end } = match slice {
-                Ok(slice) => slice,
-                Err(error) => {
-                    explored.left.push(format!("slice {}", name(at)));
-                    explored.broken.push(format!("slice {}: {error}", name(at)));
-                    reports.push(Report::default());
+        for Slice { name, report, at, early } in slices {
+            reports.push(report);
+            let end = match early {
+                None => continue,
+                Some(Early::Ended(end)) => end,
+                Some(Early::Unwatched(error)) => {
+                    explored.left.push(format!("slice {name}"));
+                    explored.broken.push(format!("slice {name}: {error}"));
                     continue;
                 }
             };
-            reports.push(report);
-            let Some(end) = end else { continue };
             if end.is_stopped() {
                 explored.was_interrupted = true;
                 continue;
@@ -106,25 +129,24 @@ impl Slices<'_> {
         Ok(explored)
     }
 
-    fn slice(&self, name: String) -> io::Result<Slice> {
+    fn slice(&self, name: String) -> Slice {
         let crew = self.explorers.told_also(&["--slice", &name]);
-        let mut worker = Worker::start(&crew)?;
-        let mut slice = Slice { name, report: Report::default(), at: None, end: None };
+        let mut slice = Slice::new(name);
+        let mut worker = match Worker::start(&crew) {
+            Ok(worker) => worker,
+            Err(error) => return Slice { early: Some(Early::Unwatched(error)), ..slice },
+        };
         loop {
             if crew.is_stopped() {
-                slice.end = Some(worker.stop());
-                return Ok(slice);
+                return Slice { early: Some(Early::Ended(worker.stop())), ..slice };
             }
             match worker.told(&crew) {
                 Ok(Line::At(number)) => slice.at = Some(number),
                 Ok(Line::SoFar(report)) => slice.report = *report,
-                Ok(Line::Done(report)) => return Ok(Slice { report: *report, ..slice }),
+                Ok(Line::Done(report)) => return Slice { report: *report, ..slice },
                 // Nobody has asked for one.
                 Ok(Line::Plan(_)) => {}
-                Err(end) => {
-                    slice.end = Some(end);
-                    return Ok(slice);
-                }
+                Err(end) => return Slice { early: Some(Early::Ended(end)), ..slice },
             }
         }
     }

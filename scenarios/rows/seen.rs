@@ -2,7 +2,8 @@
 //!
 //! **Invariant:** rows, and whether SQLite finds a file sound, depend on the tenant's name and on the bytes of
 //! its files alone: that is what they are known by here. Only what was read without trouble and found sound is
-//! known; whatever was not is looked at each time.
+//! known; whatever was not is looked at each time. Each map is bounded: one that is full begins anew, which costs
+//! time and changes nothing.
 
 use super::files_of;
 use std::cell::RefCell;
@@ -13,8 +14,10 @@ use stormglass_model::tables::TenantRows;
 use stormglass_sim::disk::Digests;
 use stormglass_sim::{Digest, Disk};
 
-/// Readings that are remembered at most.
+/// Readings that are remembered at most, and as many hashes of them.
 const READINGS_MAX: usize = 1 << 12;
+/// Files that are known to be sound at most, of which nothing is kept but a hash.
+const SOUND_MAX: usize = 1 << 16;
 
 #[derive(Default)]
 struct Found {
@@ -50,7 +53,6 @@ impl Seen {
         let mut found = self.0.borrow_mut();
         if found.rows.len() >= READINGS_MAX {
             found.rows.clear();
-            found.of_rows.clear();
         }
         found.rows.insert(files, Arc::clone(rows));
     }
@@ -62,13 +64,21 @@ impl Seen {
 
     /// SQLite finds these files sound.
     pub(super) fn add_sound(&self, files: Digest) {
-        self.0.borrow_mut().sound.insert(files);
+        let mut found = self.0.borrow_mut();
+        if found.sound.len() >= SOUND_MAX {
+            found.sound.clear();
+        }
+        found.sound.insert(files);
     }
 
     /// The hash over a tenant's rows.
     pub fn of_rows(&self, rows: &Arc<TenantRows>) -> Digest {
         let mut found = self.0.borrow_mut();
-        let known = found.of_rows.entry(Arc::as_ptr(rows) as usize);
+        let place = Arc::as_ptr(rows) as usize;
+        if found.of_rows.len() >= READINGS_MAX && !found.of_rows.contains_key(&place) {
+            found.of_rows.clear();
+        }
+        let known = found.of_rows.entry(place);
         known.or_insert_with(|| (Arc::clone(rows), Digest::of_value(&**rows))).1
     }
 }

@@ -6,7 +6,7 @@
 //! no row is left that the sweeper had the time to take. Each wait is bounded: by minutes, and by two days and
 //! an interval for the sweeper.
 
-use super::{CHECK, Keeps, Run, aside};
+use super::{CHECK, Run, aside};
 use crate::check::{Going, PROGRESS_MS, Stop};
 use crate::counts;
 use crate::patience::unless;
@@ -160,8 +160,8 @@ impl Run<'_> {
         }
         self.settle().await?;
         self.whole()?;
-        if visit == Visit::FirstReads && self.keeps == Keeps::FirstReads {
-            self.end_is_over();
+        if visit == Visit::FirstReads {
+            self.first_reads_are_over();
         }
         Ok(())
     }

@@ -3,61 +3,17 @@
 //! **Invariant:** what goes on is what a plan with a crash at that moment's address plays from there: the same
 //! disk, clock, faults, boot and judge. Whoever finds something here can say it as a plan.
 
+use super::keep::{Keeps, Kept, Standpoint};
 use super::known::{Joining, Known};
 use super::{ASIDE, Run, runtime};
-use crate::change::Change;
 use crate::check::{Going, Judge};
-use crate::guests::Address;
+use crate::guests::{Address, Guests, Told};
 use crate::plan::{Action, Plan, Step, Who};
 use crate::tally::Turn;
 use crate::verdict::Verdict;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use stormglass_model::entity::OpId;
-use stormglass_sim::{Boundary, Disk, Effect, Ending, Fault, When, World, WorldError};
-
-/// Where the runner and the judge stood from one disk operation on.
-pub(super) struct Standpoint<'a> {
-    /// The moments that had been kept by then, of the steps or of the run's own end. Not the operations: one that
-    /// a crash has struck is none, and the moment before it comes before all that follows from the crash.
-    moment_count: usize,
-    judge: Judge<'a>,
-    /// Requests that were out.
-    open: Vec<(Step, Option<OpId>)>,
-    announced: Vec<Change>,
-    in_force: Vec<Change>,
-    next_step: usize,
-    has_begun: bool,
-    step_kind: &'static str,
-    /// How often the run's own end had begun: 0 while there are steps.
-    end_count: u32,
-}
-
-/// What was kept of a run.
-#[derive(Default)]
-pub(super) struct Kept<'a> {
-    /// The moments of its steps, once they are over.
-    steps: Vec<Boundary>,
-    /// Those of its own end, once that is over.
-    end: Vec<Boundary>,
-    standpoints: Vec<Standpoint<'a>>,
-}
-
-/// What is kept of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Keeps {
-    /// Nothing, as of a run that nobody goes on from.
-    Nothing,
-    /// The disk and the faults before each operation, and not where runner and judge stood: nobody can go on
-    /// from there, for a bench.
-    Images,
-    /// The moments of its steps.
-    Steps,
-    /// Those of its own end as well until everything has been read once: what a recovery is.
-    FirstReads,
-    /// Those of all of it.
-    All,
-}
+use stormglass_sim::{Boundary, Digest, Disk, Effect, Ending, Fault, When, World, WorldError};
 
 /// How a run begins.
 pub(super) enum Start<'s> {
@@ -77,6 +33,8 @@ pub struct Recording<'a> {
     boundaries: Vec<Boundary>,
     /// The moments before each disk operation of its own end, as far as they were kept.
     of_end: Vec<Boundary>,
+    /// How many of these belong to a recovery: of one that begins in the run's end all up to the first reads.
+    of_recovery_count: usize,
     standpoints: Vec<Standpoint<'a>>,
     /// What the platform was at.
     pub turns: Vec<Turn>,
@@ -84,6 +42,7 @@ pub struct Recording<'a> {
     pub fuel: BTreeMap<Address, Vec<u64>>,
     /// Disk operations of its own end.
     pub end_op_count: u64,
+    guests: Guests,
 }
 
 /// One moment of a recorded run.
@@ -92,11 +51,15 @@ pub struct Moment<'r> {
     /// The disk and its next operation.
     pub boundary: &'r Boundary,
     /// The number of the state of runner and judge: equal ones are the same.
-    pub standpoint: usize,
+    standpoint: usize,
     /// The last one of the steps, after which they are over.
     is_last: bool,
     /// One of the run's own end.
     pub is_of_end: bool,
+    /// One of the run's own end that no recovery comes to before all has been read once.
+    pub is_past_recovery: bool,
+    /// The how manieth it is of the steps, or of the run's own end, counted from 0.
+    nth: usize,
 }
 
 /// Plays `plan` and keeps its moments for `then`.
@@ -136,14 +99,17 @@ impl<'a> Recording<'a> {
         }
         let verdict = run.verdict(&runtime(plan), start);
         run.end_is_over();
-        let Kept { steps: mut boundaries, end: of_end, standpoints } =
+        let Kept { steps: mut boundaries, end: of_end, first_read_count, standpoints } =
             std::mem::take(&mut run.kept);
         let last = boundaries.last().map_or(0, |last| last.op_count);
+        let of_recovery_count =
+            if begins_in_end { first_read_count.unwrap_or(of_end.len()) } else { 0 };
         if begins_in_end {
             boundaries.clear();
         }
         let turns = run.tally.phases.take_turns();
-        let fuel = run.tally.phases.guests().of_steps();
+        let guests = run.tally.phases.guests().clone();
+        let fuel = guests.of_steps();
         let end_op_count = world.op_count() - last;
         Recording {
             plan,
@@ -151,10 +117,12 @@ impl<'a> Recording<'a> {
             verdict,
             boundaries,
             of_end,
+            of_recovery_count,
             standpoints,
             turns,
             fuel,
             end_op_count,
+            guests,
         }
     }
 
@@ -175,13 +143,43 @@ impl<'a> Recording<'a> {
             }
             // Before the first there is nothing yet that a crash could cut off.
             self.standpoints.get(standpoint).filter(|one| stood(one))?;
-            Some(Moment { boundary, standpoint, is_last: at + 1 == step_count, is_of_end })
+            let nth = if is_of_end { at - step_count } else { at };
+            let is_past_recovery = is_of_end && nth >= self.of_recovery_count;
+            let is_last = at + 1 == step_count;
+            Some(Moment { boundary, standpoint, is_last, is_of_end, is_past_recovery, nth })
         })
     }
 
     /// The moments before each disk operation of its steps.
     pub fn ops_of_steps(&self) -> &[Boundary] {
         self.boundaries.split_last().map_or(&[], |(_, before)| before)
+    }
+
+    /// The moments before each disk operation of its steps, and how many images of the disk there are to go back to by
+    /// then, if its plan goes back: one of before anything, and one after each group of steps.
+    pub fn images_by_op(&self) -> impl Iterator<Item = (&Boundary, usize)> {
+        let of_steps = self.moments().filter(|moment| !moment.is_of_end && !moment.is_last);
+        of_steps.map(|moment| {
+            let Standpoint { next_step, has_begun, .. } = self.standpoints[moment.standpoint];
+            let groups = self.plan.steps[..next_step].iter().filter(|step| !step.together).count();
+            (moment.boundary, 1 + groups.saturating_sub(usize::from(has_begun)))
+        })
+    }
+
+    /// The highest number of a step.
+    pub fn last_step_id(&self) -> u32 {
+        self.plan.steps.iter().map(|step| step.id).max().unwrap_or(ASIDE)
+    }
+
+    /// The judge at a moment: equal ones stand where the same one stood, and are to be told the same of guests.
+    pub fn judge_at(&self, moment: Moment<'_>) -> Digest {
+        Digest::of_value(&(moment.standpoint, self.told_by(moment)))
+    }
+
+    /// What guests came to up to a moment, of which the judge who stands there was not told.
+    fn told_by(&self, moment: Moment<'_>) -> Told {
+        let from = self.standpoints[moment.standpoint].guests_told;
+        self.guests.told_before(from, (moment.is_of_end, moment.nth))
     }
 
     /// Every entity that was asked for up to a moment.
@@ -196,7 +194,7 @@ impl<'a> Recording<'a> {
         assert!(!moment.is_of_end || after.is_empty(), "no step comes after the steps");
         let mut plan = self.plan.clone();
         plan.steps.truncate(next_step);
-        let mut last_id = self.plan.steps.iter().map(|step| step.id).max().unwrap_or(ASIDE);
+        let mut last_id = self.last_step_id();
         let mut add = |plan: &mut Plan, action: Action| {
             last_id += 1;
             plan.steps.push(Step::alone(last_id, 1, action));
@@ -282,18 +280,27 @@ impl<'a> Recording<'a> {
         run.verdict(&runtime(plan), Start::After(standpoint))
     }
 
-    /// As [`Recording::go_on`], with the moments of what comes kept for `then`.
+    /// Disk operations of its own end that are no moments, because they were not kept.
+    pub fn unkept_end_op_count(&self) -> u64 {
+        self.end_op_count.saturating_sub(self.of_end.len() as u64)
+    }
+
+    /// As [`Recording::go_on`], with the moments of what comes kept for `then`: of all of it, or of a recovery alone.
     pub fn go_on_recorded<T>(
         &self,
         at: Moment<'_>,
         end: (&Ending, Disk),
-        (plan, after_count): (&Plan, usize),
+        (plan, after_count, with_end): (&Plan, usize, bool),
         then: impl FnOnce(&Recording<'_>) -> T,
     ) -> T {
         let world = self.world.resume(at.boundary, end);
         let standpoint = &self.standpoints[at.standpoint];
         let run = self.run_from(at, &world, (plan, after_count));
-        let keeps = if at.is_of_end { Keeps::FirstReads } else { Keeps::Steps };
+        let keeps = match (with_end, at.is_of_end) {
+            (true, _) => Keeps::All,
+            (false, true) => Keeps::FirstReads,
+            (false, false) => Keeps::Steps,
+        };
         then(&Recording::of(run, Start::After(standpoint), keeps))
     }
 
@@ -309,6 +316,9 @@ impl<'a> Recording<'a> {
         run.in_force.clone_from(&standpoint.in_force);
         run.step_kind = if at.is_last { CRASH } else { standpoint.step_kind };
         run.end_count = standpoint.end_count;
+        // What guests came to since, up to the moment, is told when the boot is buried.
+        run.tally.phases.guests().go_on(self.told_by(at));
+        run.tally.phases.go_on(world);
         // The wait for which a server that came up was cut off is still to be played.
         let waits = !at.is_last && !standpoint.has_begun;
         run.next_step = plan.steps.len() - after_count - usize::from(waits);
@@ -334,51 +344,6 @@ fn crash_at(boundary: &Boundary, ending: &Ending) -> Fault {
 }
 
 impl<'a> Run<'a> {
-    /// Keeps where runner and judge stand now, with these requests out.
-    pub(super) fn stand(&mut self, open: &BTreeMap<u32, (&Step, Option<OpId>)>) {
-        let Some(standpoints) = &mut self.standpoints else { return };
-        let (moment_count, end_count) = (self.world.boundary_count(), self.end_count);
-        let is_same = |last: &Standpoint<'_>| {
-            (last.moment_count, last.end_count) == (moment_count, end_count)
-        };
-        if standpoints.last().is_some_and(is_same) {
-            standpoints.pop();
-        }
-        standpoints.push(Standpoint {
-            moment_count,
-            judge: self.judge.in_world(self.world),
-            open: open.values().map(|(step, op)| ((*step).clone(), *op)).collect(),
-            announced: self.announced.clone(),
-            in_force: self.in_force.clone(),
-            next_step: self.next_step,
-            has_begun: self.has_begun,
-            step_kind: self.step_kind,
-            end_count,
-        });
-    }
-
-    /// The steps are over.
-    pub(super) fn steps_are_over(&mut self) {
-        if self.standpoints.is_none() {
-            return;
-        }
-        self.kept.steps = self.world.take_boundaries();
-        if self.keeps == Keeps::Steps {
-            self.kept.standpoints = self.standpoints.take().unwrap_or_default();
-        } else {
-            self.world.keep_boundaries();
-        }
-    }
-
-    /// What is to be kept of the run's own end is over.
-    pub(super) fn end_is_over(&mut self) {
-        let Some(standpoints) = self.standpoints.take() else { return };
-        self.kept.standpoints = standpoints;
-        self.kept.end = self.world.take_boundaries();
-        // After the last operation there is nothing left to be cut off.
-        self.kept.end.pop();
-    }
-
     /// The boot is over in which somebody stood there: its requests are lost, and the plan's rest is played.
     pub(super) async fn go_on_after(&mut self, standpoint: &Standpoint<'_>) -> Going {
         for (_, op) in &standpoint.open {

@@ -1,12 +1,13 @@
 //! Recoveries that come to where another recovery has been, and end as that one did.
 //!
 //! **Invariant:** two of them have the same files byte for byte, the same clock, boot and faults, nothing under
-//! way, and the same way of the run's end still to go; the judge stood where he stood and was shown the same
-//! since, answer by answer and row by row. Not compared are what was durable of the files (only kills
+//! way, and the same way of the run's end still to go; the judge stood where he stood and was shown and told the same
+//! since, answer by answer, row by row and guest by guest. Not compared are what was durable of the files (only kills
 //! come then) and the numbers of the disk's operations.
 
 use super::Run;
 use crate::check::{Going, Stop};
+use crate::guests::Told;
 use crate::patience::bounded;
 use crate::plan::Step;
 use crate::rows::Seen;
@@ -77,6 +78,13 @@ impl<'a> Joining<'a> {
         self.shown = Digest::of_value(&(self.shown.0, translate::brief(step), words, answer));
     }
 
+    /// The judge is told of guests.
+    pub fn told(&mut self, told: &Told) {
+        if *told != Told::default() {
+            self.shown = Digest::of_value(&(self.shown.0, told));
+        }
+    }
+
     /// The judge is shown rows.
     pub fn read(&mut self, rows: &[Arc<TenantRows>]) {
         let seen = &self.known.borrow().seen;
@@ -122,6 +130,7 @@ impl Run<'_> {
         let Some(joining) = &self.joining else { return Digest(0) };
         let files = joining.known.borrow().seen.disk(&self.world.image());
         let times = (clock.now_utc_ms(), clock.monotonic_ms());
-        Digest::of_value(&(joining.shown.0, files.0, times, boot, faults))
+        let guests = self.tally.phases.guests().standing();
+        Digest::of_value(&(joining.shown.0, files.0, times, boot, faults, guests.0))
     }
 }

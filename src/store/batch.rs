@@ -124,8 +124,9 @@ impl Store {
     ) -> Outcome {
         let Caller { entity, origin } = caller;
         let point = Point { label, tenant: &self.tenant, entity, origin };
-        let mut place = self.queue.enter(write, self.seams.points.joins(point));
-        self.seams.points.reach(point).await;
+        let (joins, turn) = self.seams.points.reach_together(point);
+        let mut place = self.queue.enter(write, joins);
+        turn.await;
         let mut connection = tokio::select! {
             biased;
             outcome = &mut place.outcome => return outcome.unwrap_or_else(|_| abandoned()),

@@ -136,8 +136,8 @@ impl Points for Gate {
     }
 
     /// What is held is not made along with what goes on.
-    fn joins(&self, _: Point<'_>) -> bool {
-        false
+    fn reach_together<'a>(&'a self, point: Point<'a>) -> (bool, BoxFuture<'a, ()>) {
+        (false, self.reach(point))
     }
 }
 

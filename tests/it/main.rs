@@ -14,6 +14,7 @@ mod explore;
 mod explore_matrix;
 mod faults;
 mod fingerprint;
+mod forks;
 mod guests;
 mod json;
 mod ledger;
