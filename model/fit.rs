@@ -83,7 +83,7 @@ pub fn accepted(
 }
 
 fn not_recognised(decision: &Decision, answer: &Answer) -> Mismatch {
-    let place = "known key not recognised";
+    let place = "another answer than a known key's";
     Mismatch::new(Invariant::I3, place, describe(decision), answer.brief())
 }
 

@@ -104,7 +104,11 @@ fn missing(world: &World, first: u64) -> Mismatch {
     let sequence_nr = acked.unwrap_or(first);
     let action = &world.journal[sequence_nr as usize - 1].action;
     let expected = format!("event {sequence_nr} ({action})");
-    let actual = format!("a journal of {} events", first - 1);
+    let actual = match first - 1 {
+        0 => "an empty journal".to_owned(),
+        1 => "a journal of 1 event".to_owned(),
+        count => format!("a journal of {count} events"),
+    };
     let (invariant, place, how) = match acked {
         Some(_) => (Invariant::I1, "acknowledged event missing", "was acknowledged"),
         None => (Invariant::I2, "seen event missing", "had been seen"),

@@ -40,11 +40,15 @@ impl Oracle {
             violations.extend(self.judge_item(op, page, id, item));
         }
         for key in self.left_out(op, page, items) {
-            if page.filter.is_none() {
+            let is_wrong = if page.filter.is_none() {
                 let denied = Answer::Error { status: 404, code: "EntityNotFound".into() };
-                violations.extend(self.judge(&key, &read_of(op, &key.id), &denied));
-            } else if self.listing(&key, op, page) == Listing::Surely {
-                let mismatch = Mismatch::new(Invariant::I18, "entity left out", "an item", "none");
+                self.judge(&key, &read_of(op, &key.id), &denied).is_some()
+            } else {
+                self.listing(&key, op, page) == Listing::Surely
+            };
+            if is_wrong {
+                let (expected, actual) = ("the entity on this page", "a page without it");
+                let mismatch = Mismatch::new(Invariant::I18, "entity left out", expected, actual);
                 violations.push(mismatch.at(key.to_string()));
             }
         }
@@ -112,8 +116,11 @@ impl Oracle {
         if least <= page.skip && !is_short {
             return None;
         }
-        let expected = format!("{} left out before the page", page.skip);
-        let actual = format!("{least} to {most}");
+        let expected = format!("a page after the first {} of the set", page.skip);
+        let actual = match least == most {
+            true => format!("one after {least}"),
+            false => format!("one after {least} to {most}"),
+        };
         Some(Mismatch::new(Invariant::I18, "page begins elsewhere", expected, actual))
     }
 

@@ -70,14 +70,15 @@ impl Oracle {
 
     /// I15: a row that was due when the clock read `by_ms` and is open.
     pub fn overdue(&self, rows: &TenantRows, by_ms: i64) -> Option<Violation> {
-        let is_due = |row: &&OutboxRow| {
+        let due_ms = |row: &OutboxRow| {
             let of_row = |entity: &EntityKey, nr| *entity == row.entity && nr == row.sequence_nr;
             let event = rows.events.iter().find(|event| of_row(&event.entity, event.sequence_nr));
             let made_ms = event.map_or(i64::MIN, |event| event.timestamp_ms);
-            row.state == OutboxState::Open && made_ms.max(row.due_at_ms.unwrap_or(made_ms)) <= by_ms
+            made_ms.max(row.due_at_ms.unwrap_or(made_ms))
         };
-        let row = rows.outbox.iter().find(is_due)?;
-        let expected = format!("settled: it was due at {}", utc(by_ms));
+        let is_open = |row: &&OutboxRow| row.state == OutboxState::Open;
+        let row = rows.outbox.iter().filter(is_open).find(|row| due_ms(row) <= by_ms)?;
+        let expected = format!("settled within a minute: it was due at {}", utc(due_ms(row)));
         Some(broken("due row is not settled", expected, "open").at(place(row)))
     }
 
@@ -185,7 +186,10 @@ impl OutboxCheck<'_> {
                 Some(broken("open though its event is there", "done", "open"))
             }
             (OutboxState::Closed(reason), true) => {
-                Some(broken("event beside a reason", "one of the two", reason.as_str()))
+                let expected = "closed, or its effect: not both";
+                let actual =
+                    format!("closed as `{reason}`, and {}", self.effect(row, event, intent));
+                Some(broken("event beside a reason", expected, actual))
             }
             (OutboxState::Open, false) => {
                 let state = world.state(world.version());
@@ -201,6 +205,16 @@ impl OutboxCheck<'_> {
                     broken("reason that no moment allows", expected, actual)
                 })
             }
+        }
+    }
+
+    /// The event that would be an intent's effect, in words.
+    fn effect(&self, row: &OutboxRow, event: &Event, intent: &Intent) -> String {
+        match child_of(&row.entity, intent) {
+            Some(child) => {
+                format!("the child {child} with {}", spawn_key(&row.entity, event, intent))
+            }
+            None => format!("an event with key `{}`", own_key(event.sequence_nr, intent.n)),
         }
     }
 

@@ -177,7 +177,7 @@ impl<'a> Run<'a> {
             points: Points::new(world),
             judge,
             server: None,
-            story: Story::new(world.clock().clone()),
+            story: Story::new(world.clock().clone(), &plan.steps),
             tally: Tally::new(plan.protocol.name()),
             follower: Follower::default(),
             step_kind: "boot",

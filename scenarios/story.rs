@@ -22,6 +22,8 @@ pub struct Story {
     boot: Option<(usize, Replays)>,
     /// The time of the last line.
     last_ms: i64,
+    /// The steps that are sent together with another one, each with the first of its group.
+    first_of_group: BTreeMap<u32, u32>,
 }
 
 /// What a boot has made of its journals.
@@ -36,9 +38,14 @@ pub struct Replays {
 }
 
 impl Story {
-    /// An empty story with the times of `clock`.
-    pub fn new(clock: Clock) -> Story {
-        Story { clock, lines: Vec::new(), boot: None, last_ms: 0 }
+    /// An empty story of these steps, with the times of `clock`.
+    pub fn new(clock: Clock, steps: &[Step]) -> Story {
+        let groups = steps.chunk_by(|_, next| next.together);
+        let pairs = |group: &[Step]| -> Vec<(u32, u32)> {
+            group[1..].iter().map(|step| (step.id, group[0].id)).collect()
+        };
+        let first_of_group = groups.flat_map(pairs).collect();
+        Story { clock, lines: Vec::new(), boot: None, last_ms: 0, first_of_group }
     }
 
     /// Tells of one step and what came of it.
@@ -51,7 +58,10 @@ impl Story {
             0 => String::new(),
             client => format!("client {client}"),
         };
-        let what = translate::brief(step);
+        let mut what = translate::brief(step);
+        if let Some(first) = self.first_of_group.get(&step.id) {
+            what.push_str(&format!(" (sent with step {first})"));
+        }
         // Where it is too long for its column, two blanks still tell what came of it from what was asked.
         let gap = if what.chars().count() < WHAT { " " } else { "  " };
         let text = format!("{client:<9} {what:<WHAT$}{gap}{outcome}");
