@@ -227,7 +227,7 @@ fn a_page_that_is_not_full_says_that_nothing_follows() {
     for (page, told) in [
         (vec![item("a")], vec![]),
         (vec![item("b")], vec![]),
-        (vec![], vec![(Invariant::I1, "entity not shown")]),
+        (vec![], vec![(Invariant::I18, "entity left out")]),
     ] {
         let oracle = story.oracle.clone();
         let mut one = Story { oracle, clock_ms: story.clock_ms, told: vec![] };
