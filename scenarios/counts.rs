@@ -85,7 +85,8 @@ pub fn fault(effect: &str) -> String {
 const FAULT: &str = "fault ";
 
 /// The faults that a correct program survives (contract, section 10).
-const HONEST: [&str; 6] = ["eio", "no-space", "short-read", "slow", "process-kill", "power-loss"];
+const HONEST: [&str; 7] =
+    ["eio", "no-space", "short-read", "short-write", "slow", "process-kill", "power-loss"];
 
 /// Whether a fault of another kind than the honest ones has struck.
 pub fn has_dishonest_fault(counts: &BTreeMap<String, u64>) -> bool {
@@ -210,6 +211,7 @@ pub fn fault_kinds() -> Vec<&'static str> {
         Effect::Slow { ms: 1 },
         Effect::Crash(Ending::ProcessKill),
         Effect::Crash(Ending::PowerLoss(Survivors::None)),
+        Effect::ShortWrite { written_bytes: 1 },
     ];
     all.iter().map(Effect::name).collect()
 }

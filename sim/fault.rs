@@ -29,6 +29,11 @@ pub enum Effect {
         /// How many bytes are held back.
         missing_bytes: u64,
     },
+    /// A write runs out of space after so many bytes (at least one is missing): those are there, and it fails.
+    ShortWrite {
+        /// How many bytes are written.
+        written_bytes: u64,
+    },
     /// It takes so long, in milliseconds of simulated time, and then goes on.
     Slow {
         /// How long.
@@ -60,6 +65,7 @@ impl Effect {
             Effect::Slow { .. } | Effect::Crash(_) => true,
             Effect::Eio => kind != OpKind::Compute,
             Effect::NoSpace => takes_space,
+            Effect::ShortWrite { .. } => kind == OpKind::Write,
             Effect::ShortRead { .. } | Effect::BitRot { .. } => kind == OpKind::Read,
             Effect::LyingSync | Effect::ForgettingSync => kind == OpKind::Sync,
         }
@@ -81,6 +87,7 @@ impl Effect {
             Effect::Eio => "eio",
             Effect::NoSpace => "no-space",
             Effect::ShortRead { .. } => "short-read",
+            Effect::ShortWrite { .. } => "short-write",
             Effect::Slow { .. } => "slow",
             Effect::LyingSync => "lying-sync",
             Effect::ForgettingSync => "forgetting-sync",
@@ -96,6 +103,7 @@ impl fmt::Display for Effect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Effect::ShortRead { missing_bytes } => write!(f, "short-read -{missing_bytes}"),
+            Effect::ShortWrite { written_bytes } => write!(f, "short-write {written_bytes}"),
             Effect::Slow { ms } => write!(f, "slow {ms} ms"),
             Effect::BitRot { at, bytes, mask } => write!(f, "{BIT_ROT} {at}+{bytes} ^{mask:02x}"),
             other => f.write_str(other.name()),

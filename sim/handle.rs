@@ -153,11 +153,20 @@ impl Handle {
     /// Puts `bytes` at `offset`.
     ///
     /// # Errors
-    /// [`IoError::NoSpace`] past the quota; any injected fault. Nothing was changed then.
+    /// [`IoError::NoSpace`] past the quota; any injected fault. Nothing was changed then, unless the fault says
+    /// that a part was written.
     pub fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), IoError> {
         let mut state = self.machine.state();
         let begun = self.machine.begin(&mut state, self.boot, OpKind::Write, self.kind);
-        let outcome = begun.and_then(|_| Ok(state.disk.write(self.file, offset, bytes)?));
+        let outcome = begun.and_then(|struck| {
+            let Some(written_bytes) = struck.written_bytes else {
+                return Ok(state.disk.write(self.file, offset, bytes)?);
+            };
+            let most = bytes.len().saturating_sub(1);
+            let written = usize::try_from(written_bytes).unwrap_or(most).min(most);
+            state.disk.write(self.file, offset, &bytes[..written])?;
+            Err(IoError::NoSpace)
+        });
         let digest = || Digest::of(bytes);
         self.finish(&mut state, OpKind::Write, offset, bytes.len() as u64, digest, outcome)
     }

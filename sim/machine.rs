@@ -45,6 +45,8 @@ pub struct Crash {
 pub(crate) struct Struck {
     /// By so many bytes a read is cut short.
     pub missing_bytes: u64,
+    /// After so many bytes a write fails.
+    pub written_bytes: Option<u64>,
     /// A sync lies.
     pub lies: bool,
     /// A sync fails and forgets.
@@ -179,6 +181,7 @@ impl Shared {
                 Effect::Eio => failure = failure.or(Some(IoError::Eio)),
                 Effect::NoSpace => failure = failure.or(Some(IoError::NoSpace)),
                 Effect::ShortRead { missing_bytes } => struck.missing_bytes = missing_bytes,
+                Effect::ShortWrite { written_bytes } => struck.written_bytes = Some(written_bytes),
                 Effect::LyingSync => struck.lies = true,
                 Effect::ForgettingSync => struck.forgets = true,
                 Effect::BitRot { at, bytes, mask } => struck.rot = Some((at, bytes, mask)),

@@ -102,6 +102,7 @@ fn of_fault<'a>(fault: &'a mut Fault, all: &mut Vec<(i64, Number<'a>)>) {
     match &mut fault.effect {
         Effect::Slow { ms } => all.push((1, Number::I64(ms))),
         Effect::ShortRead { missing_bytes } => all.push((1, Number::U64(missing_bytes))),
+        Effect::ShortWrite { written_bytes } => all.push((0, Number::U64(written_bytes))),
         Effect::BitRot { at, bytes, .. } => {
             all.extend([(0, Number::U64(at)), (1, Number::U32(bytes))]);
         }

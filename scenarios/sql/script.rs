@@ -189,7 +189,8 @@ impl Script {
         };
         let connections = 1 + swarm.below(3) as usize;
         let steps = steps(&mut seed.stream("workload"), connections);
-        let faults = faults(&mut seed.stream("fault-plan"), steps.len() as u64);
+        let mut faults = faults(&mut seed.stream("fault-plan"), steps.len() as u64);
+        shorten_writes(&mut seed.stream("short-writes"), &mut faults);
         Script {
             seed,
             disk,
@@ -288,6 +289,15 @@ fn faults(stream: &mut Stream, steps: u64) -> Vec<Fault> {
         return Vec::new();
     }
     (0..1 + stream.below(4)).map(|_| fault(stream, steps)).collect()
+}
+
+/// Half of the writes that find no space are written in part.
+fn shorten_writes(stream: &mut Stream, faults: &mut [Fault]) {
+    for fault in faults.iter_mut().filter(|fault| fault.effect == Effect::NoSpace) {
+        if stream.chance(1, 2) {
+            fault.effect = Effect::ShortWrite { written_bytes: 1 + stream.below(4096) };
+        }
+    }
 }
 
 fn fault(stream: &mut Stream, steps: u64) -> Fault {

@@ -10,7 +10,7 @@ use crate::counts::fault_kinds;
 use crate::plan::{Step, Swarm};
 use crate::profile::Profile;
 use std::collections::BTreeSet;
-use stormglass_sim::{Fault, Policy, Seed};
+use stormglass_sim::{Effect, Fault, OpKind, Policy, Seed};
 
 /// Plans whose tasks go on by PCT, in percent.
 const PCT_SHARE: u32 = 25;
@@ -18,6 +18,10 @@ const PCT_SHARE: u32 = 25;
 const SOME_FAULTS_SHARE: u32 = 25;
 /// Plans with another ceiling than the platform's default, in percent.
 const CEILING_SHARE: u32 = 20;
+/// Of the writes that find no space those that are written in part, in percent.
+const SHORT_WRITES_SHARE: u32 = 40;
+/// The name of what strikes those.
+const SHORT_WRITE: &str = "short-write";
 /// How often faults are drawn anew until there are enough of the kinds that are taken.
 const TRIES_MAX: usize = 20;
 
@@ -68,7 +72,24 @@ pub fn faults(
             faults.extend(more.take(missing));
         }
     }
+    if kinds.as_ref().is_none_or(|kinds| kinds.contains(SHORT_WRITE)) {
+        shorten_writes(seed, &mut faults);
+    }
     (faults, kinds)
+}
+
+/// Some of the writes that find no space are written in part.
+fn shorten_writes(seed: Seed, faults: &mut [Fault]) {
+    let mut draw = Draw::new(seed, "short-writes");
+    let is_write = |fault: &&mut Fault| {
+        fault.effect == Effect::NoSpace && fault.target.op == Some(OpKind::Write)
+    };
+    for fault in faults.iter_mut().filter(is_write) {
+        if draw.percent(SHORT_WRITES_SHARE) {
+            let most = draw.pick(&[24, 512, 4_096]);
+            fault.effect = Effect::ShortWrite { written_bytes: u64::from(draw.below(most) + 1) };
+        }
+    }
 }
 
 /// The record of what was drawn.

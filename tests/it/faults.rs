@@ -192,6 +192,28 @@ fn a_short_read_is_continued_until_the_bytes_are_there() {
     }
 }
 
+/// Goal: a write that runs out of space leaves what there was room for, and says that it failed. Method: writes over
+/// and past the end of ten bytes; a part as long as the write is one byte less.
+#[test]
+fn a_short_write_leaves_its_beginning_and_fails() {
+    for (written_bytes, left) in [(0, "durable!++"), (2, "durxyle!++"), (9, "durxyze!++")] {
+        let stage = Stage::new(5);
+        let effect = Effect::ShortWrite { written_bytes };
+        stage.world.arm(on(OpKind::Write, When::Nth(1), effect));
+        assert_eq!(stage.file.write(3, b"xyz!"), Err(IoError::NoSpace));
+        let mut bytes = [0; 10];
+        assert_eq!(stage.file.read(0, &mut bytes), Ok(10));
+        assert_eq!(String::from_utf8_lossy(&bytes), left);
+        assert_eq!(stage.world.ledger()[&("short-write", OpKind::Write, FileKind::Other)], 1);
+        stage.file.write(3, b"xyz!").expect("there is room again");
+    }
+    let stage = Stage::new(5);
+    let fault = on(OpKind::Truncate, When::FromNth(1), Effect::ShortWrite { written_bytes: 1 });
+    stage.world.arm(fault.clone());
+    assert_eq!(stage.act(OpKind::Truncate), Ok(()));
+    assert!(stage.world.idle_faults().contains(&fault));
+}
+
 /// Goal: slowness is time and nothing else. Method: each kind of operation; both clocks, and the disk
 /// against that of a run without the fault.
 #[test]
