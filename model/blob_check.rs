@@ -5,8 +5,9 @@
 //! that only another tenant has put), I8 (no row goes, and no deadline falls short, before it may), I12
 //! (no deadline that nobody put, no row made or extended for what had expired). A reference that was past
 //! its deadline at any moment since its request was sent may have been swept: it is asked for by reads
-//! (I4, I10), not here. Not verified: what happens to rows from one boot to the next; deadlines that only
-//! replay can have put (a row that misses one is found by I5 when the sweep has taken it).
+//! (I4, I10), not here. Readings of two boots are not compared: what a boot lost shows as a reference without
+//! its row, and what it made up as a row of no attempt. Not verified: deadlines that only replay can have put (a
+//! row that misses one is found by I5 when the sweep has taken it).
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};

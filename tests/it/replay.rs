@@ -202,17 +202,16 @@ fn a_run_is_left_before_a_step_with_its_files_and_what_the_model_knows() {
     let told = passed(&["replay", words(&plan), "--until", "end", "--out", words(&out)]);
     assert!(told.contains("\nstopped      before the run's own checks"), "{told}");
 
-    // A plan that fails before: why nothing is there.
+    // A plan that fails before: it is left as it failed.
     let failing = ["run", "--scenario", "overflow", "--seed", "0", "--plan"];
     let failing = file("until-failing.json", &passed(&failing));
     let out = folder("until-failing");
     let until = ["--until", "end", "--out", words(&out), "--defect", "replay-drops-blobs"];
     let told = stormglass(&[&["replay", words(&failing)], &until[..]].concat());
-    let ended = format!(
-        "\nended        before its end: it failed; nothing was left under {}\n",
-        words(&out)
-    );
-    assert!(told.code == Some(1) && told.out.contains(&ended), "{}", told.out);
+    let ended = "\nended        before its end: it failed\nfile         ";
+    assert!(told.code == Some(1) && told.out.contains(ended), "{}", told.out);
+    let model = format!("\nmodel        {}/model.json, as it stood", words(&out));
+    assert!(told.out.contains(&model) && out.join("model.json").is_file(), "{}", told.out);
 }
 
 fn stepped(plan: &Path, arguments: &[&str], keys: &str) -> Output {

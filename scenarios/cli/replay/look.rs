@@ -81,6 +81,21 @@ impl Manner<'_> {
         self.until.map_or(Ok(()), |until| until.check(plan))?;
         Ok(plan)
     }
+
+    /// The folder for what is left before a step, or at another place of this name.
+    ///
+    /// # Errors
+    /// It is something else's.
+    fn folder(&self, path: &Path, place: &str) -> Result<PathBuf, Error> {
+        if let Some(out) = self.out.filter(|out| out.exists() && !out.join(bundle::MODEL).is_file())
+        {
+            let out = out.display();
+            return Err(
+                format!("{out} is there already and is no earlier stop's: name another").into()
+            );
+        }
+        Ok(self.out.map_or_else(|| default_folder(path, place), Path::to_path_buf))
+    }
 }
 
 /// What came of it.
@@ -101,11 +116,12 @@ pub fn play(source: &Source, path: &Path, manner: &Manner<'_>) -> Result<Seen, E
     whos.sort();
     whos.dedup();
     let known = BTreeMap::new();
-    let eyes = Eyes { manner, told_count: 0, goes_on: !manner.by_key, left: None, whos, known };
+    let goes_on = !manner.by_key;
+    let eyes = Eyes { manner, told_count: 0, goes_on, left: None, model: Value::Null, whos, known };
     let eyes = RefCell::new(eyes);
     let options = PlayOptions { keep_trace: false, checks: true };
     let mut seen = play_step_by_step(plan, options, &|pause| eyes.borrow_mut().look(pause))?;
-    let Eyes { told_count, left, .. } = eyes.into_inner();
+    let Eyes { told_count, left, model, .. } = eyes.into_inner();
     if let (true, Some(left)) = (seen.was_left, left) {
         return left.tell(source, path, manner, &seen.played).map(Seen::Left);
     }
@@ -119,8 +135,17 @@ pub fn play(source: &Source, path: &Path, manner: &Manner<'_>) -> Result<Seen, E
             Verdict::Violated(_) => ": it failed",
             Verdict::HarnessBroken(_) => ": the harness failed",
         };
-        let under = manner.out.map_or(String::new(), |out| format!(" under {}", out.display()));
-        found(format!("ended        before {place}{why}; nothing was left{under}"));
+        found(format!("ended        before {place}{why}"));
+        let folder = manner.folder(path, "failure")?;
+        let files = bundle::write_stop(
+            &folder,
+            source,
+            &seen.played,
+            &serde_json::to_string_pretty(&model)?,
+        )?;
+        files.iter().for_each(|file| found(format!("file         {}", file.display())));
+        let model = folder.join(bundle::MODEL);
+        found(format!("model        {}, as it stood before the last step", model.display()));
     }
     seen.played.story.drain(..told_count);
     Ok(Seen::Ended(Box::new(seen.played)))
@@ -133,6 +158,8 @@ struct Eyes<'m> {
     /// Nobody is asked any more.
     goes_on: bool,
     left: Option<Left>,
+    /// What the model knew at the last stop of a run that is to be left somewhere.
+    model: Value,
     /// The entities of the plan.
     whos: Vec<Who>,
     /// What the model knew of each at the last stop.
@@ -146,6 +173,9 @@ impl Eyes<'_> {
         }
         if self.manner.until.is_some_and(|until| until.is_before(pause.next)) {
             return self.leave(pause);
+        }
+        if self.manner.until.is_some() {
+            self.model = pause.model();
         }
         while !self.goes_on {
             match key() {
@@ -271,14 +301,7 @@ impl Left {
     ) -> Result<Done, Error> {
         let Left { steps, next, model } = self;
         let before = steps.first().map_or("end".to_string(), u32::to_string);
-        let folder = manner.out.map_or_else(|| default_folder(path, &before), Path::to_path_buf);
-        if manner.out.is_some_and(|out| out.exists() && !out.join(bundle::MODEL).is_file()) {
-            let folder = folder.display();
-            return Err(format!(
-                "{folder} is there already and is no earlier stop's: name another"
-            )
-            .into());
-        }
+        let folder = manner.folder(path, &before)?;
         let text = serde_json::to_string_pretty(&model)?;
         let files = bundle::write_stop(&folder, source, played, &text)?;
         if !manner.by_key {
