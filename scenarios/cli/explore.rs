@@ -1,6 +1,7 @@
 //! `explore`: every crash point of one run, in a bounded set of crash states.
 
 mod matrix;
+mod progress;
 
 use super::told::{Done, found, say};
 use super::{EXIT_BROKEN, EXIT_INTERRUPTED, Error, FINDINGS, some, stopped_by_ctrl_c};
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 use stormglass_scenarios::build_info::Build;
 use stormglass_scenarios::bundle::{self, Recorded, Source};
 use stormglass_scenarios::explore::errors::{self, Trouble};
-use stormglass_scenarios::explore::report::{Counts, Found};
+use stormglass_scenarios::explore::report::{Counts, Found, Report};
 use stormglass_scenarios::explore::slices::{Explored, Slices};
 use stormglass_scenarios::explore::watch::{Line, Teller};
 use stormglass_scenarios::explore::{Budget, explore};
@@ -84,7 +85,11 @@ pub fn run(options: &Options) -> Result<Done, Error> {
     let jobs = options.jobs.map_or(cores() as u64, NonZero::get);
     let explorers = Crew::of_this_program(options.words(seed))?.stopped_by(&stop);
     let players = what.crew()?.stopped_by(&stop);
-    let explored = Slices { explorers, players, count: jobs, plan: &plan }.explore()?;
+    let progress = progress::Progress::new();
+    let told = |report: &Report| progress.explored(report);
+    let explored =
+        Slices { explorers, players, count: jobs, plan: &plan, told: &told }.explore()?;
+    drop(progress);
     let seconds = watch.elapsed().as_secs_f64();
     options.tell(seed, &plan, &explored, (seconds, jobs))
 }

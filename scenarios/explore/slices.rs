@@ -10,6 +10,7 @@ use crate::plan::Plan;
 use crate::verdict::{Signature, Verdict};
 use crate::workers::{Crew, End, Order, Worker, judged};
 use std::io;
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 /// The row of recoveries that took their process along.
@@ -25,6 +26,8 @@ pub struct Slices<'a> {
     pub count: u64,
     /// The run that is explored.
     pub plan: &'a Plan,
+    /// Is told what all of them have explored so far.
+    pub told: &'a (dyn Fn(&Report) + Sync),
 }
 
 /// What came of it.
@@ -73,9 +76,16 @@ impl Slices<'_> {
     /// When a process cannot be started.
     pub fn explore(&self) -> io::Result<Explored> {
         let name = |at: u64| format!("{at}/{}", self.count);
+        let so_far = Mutex::new(vec![Report::default(); self.count as usize]);
+        let tell = |at: u64, report: &Report| {
+            let mut so_far = so_far.lock().unwrap_or_else(PoisonError::into_inner);
+            so_far[at as usize].clone_from(report);
+            (self.told)(&Report::joined(so_far.iter().cloned()));
+        };
         let slices: Vec<Slice> = thread::scope(|scope| {
-            let begun: Vec<_> =
-                (0..self.count).map(|at| scope.spawn(move || self.slice(name(at)))).collect();
+            let tell = &tell;
+            let begin = |at| scope.spawn(move || self.slice(name(at), &|report| tell(at, report)));
+            let begun: Vec<_> = (0..self.count).map(begin).collect();
             let joined = (0..).zip(begun).map(|(at, slice)| {
                 let panicked = |_| {
                     let why = io::Error::other("whoever watched it panicked");
@@ -129,7 +139,7 @@ impl Slices<'_> {
         Ok(explored)
     }
 
-    fn slice(&self, name: String) -> Slice {
+    fn slice(&self, name: String, tell: &dyn Fn(&Report)) -> Slice {
         let crew = self.explorers.told_also(&["--slice", &name]);
         let mut slice = Slice::new(name);
         let mut worker = match Worker::start(&crew) {
@@ -142,7 +152,10 @@ impl Slices<'_> {
             }
             match worker.told(&crew) {
                 Ok(Line::At(number)) => slice.at = Some(number),
-                Ok(Line::SoFar(report)) => slice.report = *report,
+                Ok(Line::SoFar(report)) => {
+                    slice.report = *report;
+                    tell(&slice.report);
+                }
                 Ok(Line::Done(report)) => return Slice { report: *report, ..slice },
                 // Nobody has asked for one.
                 Ok(Line::Plan(_)) => {}

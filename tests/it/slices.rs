@@ -58,7 +58,8 @@ fn explored(name: &str, (dies, alone): (&str, &str), silence_max: Duration) -> E
         Crew { silence_max, ..Crew::new("sh".into(), arguments) }
     };
     let players = crew(&format!("read order; {alone}"));
-    let slices = Slices { explorers: crew(&script), players, count: 2, plan: &plan() };
+    let slices =
+        Slices { explorers: crew(&script), players, count: 2, plan: &plan(), told: &|_| {} };
     slices.explore().expect("a shell starts")
 }
 
