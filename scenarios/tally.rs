@@ -70,12 +70,15 @@ impl PhasesState {
         let ledger = machine.ledger();
         if ledger != self.ledger {
             let fresh = machine.first_strikes().split_off(self.first_strikes.len());
-            self.first_strikes.extend(fresh.into_iter().map(|strike| (strike, self.phase)));
+            let phase = self.phase;
+            let placed = |strike: Strike| (strike, phase.with(strike.op, strike.file));
+            self.first_strikes.extend(fresh.into_iter().map(placed));
         }
         for (key, count) in &ledger {
             let before = self.ledger.get(key).copied().unwrap_or(0);
             if *count > before {
-                *self.struck.entry((*key, self.phase)).or_default() += count - before;
+                let phase = self.phase.with(key.1, key.2);
+                *self.struck.entry((*key, phase)).or_default() += count - before;
                 self.delayed.all |= key.0 == SLOW || self.tenant.is_empty();
                 self.delayed.tenants.insert(self.tenant.clone());
             }
@@ -224,9 +227,13 @@ impl Tally {
 
     /// Crashes of one boot, and what they left: an event without its blob, if there is one.
     pub fn crashed(&mut self, crashes: &[Crash], torn: Option<String>) {
-        let phase =
-            if torn.is_some() { Phase::BetweenEventAndBlobs } else { self.phases.state().phase };
+        let phase = self.phases.state().phase;
         for crash in crashes {
+            let phase = match crash.instead_of {
+                _ if torn.is_some() => Phase::BetweenEventAndBlobs,
+                Some((op, file)) => phase.with(op, file),
+                None => phase,
+            };
             self.count(&counts::crash(&crash.ending, phase));
         }
     }
@@ -282,6 +289,7 @@ impl Tally {
         let races = phases.races().seen();
         counts.extend(races.into_iter().map(|(race, count)| (counts::reached(race), count)));
         counts.extend(state.work.iter().map(|(work, count)| (work.to_string(), *count)));
+        counts.insert(counts::reached(counts::LOG_BEGAN_ANEW), machine.log_count());
         let tenants = rows.iter().filter(|rows| !rows.events.is_empty()).count();
         counts.insert(counts::TENANTS.to_string(), tenants as u64);
         counts
