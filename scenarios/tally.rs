@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use stormglass_model::tables::TenantRows;
 use stormglass_platform::seams::Point;
 use stormglass_sim::fault::{Ledger, Strike};
-use stormglass_sim::{Crash, Fault, FileKind, Machine, OpKind};
+use stormglass_sim::{Crash, Disk, Fault, FileKind, Machine, OpKind};
 
 /// The effect's name for an operation that takes long.
 const SLOW: &str = "slow";
@@ -46,6 +46,10 @@ struct PhasesState {
     /// The tenant of the last point: what follows it is done for this one.
     tenant: String,
     delayed: Delayed,
+    /// The call of the background sweeper that is under way: it has no end yet.
+    sweeping: Option<BackgroundSweep>,
+    /// Those that were over since the runner last asked.
+    swept: Vec<BackgroundSweep>,
     /// What was replayed since the runner last asked.
     replays: Replays,
     /// From which disk operation on it is at what, while turns are kept.
@@ -54,6 +58,19 @@ struct PhasesState {
 
 /// From so many disk operations on, the platform is at this.
 pub type Turn = (u64, Phase);
+
+/// A call of the background sweeper.
+#[derive(Clone)]
+pub struct BackgroundSweep {
+    /// The tenant.
+    pub tenant: String,
+    /// The disk when it went on to the store.
+    pub before: Disk,
+    /// The disk when the next task went on.
+    pub after: Disk,
+    /// The wall clock then, in milliseconds.
+    pub clock_ms: i64,
+}
 
 /// Whose work faults have held up since the runner last asked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -65,6 +82,13 @@ pub struct Delayed {
 }
 
 impl PhasesState {
+    /// The background sweeper's call is over, if one was under way: another task goes on, or nobody does.
+    fn end_sweep(&mut self, machine: &Machine) {
+        if let Some(sweep) = self.sweeping.take() {
+            self.swept.push(BackgroundSweep { after: machine.image(), ..sweep });
+        }
+    }
+
     /// What has struck since the last turn did so in the phase that ends here.
     fn turn(&mut self, machine: &Machine, phase: Phase) {
         let ledger = machine.ledger();
@@ -95,6 +119,15 @@ impl Phases {
     /// A task of the running boot goes on from `point`.
     pub fn point(&self, machine: &Machine, point: &Point<'_>) {
         let mut state = self.state();
+        state.end_sweep(machine);
+        if (point.label, point.origin) == ("store.sweep", "sweeper") {
+            state.sweeping = Some(BackgroundSweep {
+                tenant: point.tenant.to_string(),
+                before: machine.image(),
+                after: machine.image(),
+                clock_ms: machine.clock().now_utc_ms(),
+            });
+        }
         let who = format!("{} {}", point.tenant, point.entity);
         let last = state.last_points.insert(who.clone(), point.label).unwrap_or_default();
         let work = match point.label {
@@ -125,6 +158,16 @@ impl Phases {
         };
         state.turn(machine, phase);
         point.tenant.clone_into(&mut state.tenant);
+    }
+
+    /// The background sweeper's calls since the last time, but for one that its boot did not survive.
+    pub fn take_swept(&self, machine: &Machine) -> Vec<BackgroundSweep> {
+        let mut state = self.state();
+        if machine.is_running() {
+            state.end_sweep(machine);
+        }
+        state.sweeping = None;
+        std::mem::take(&mut state.swept)
     }
 
     /// What was replayed since the last call.

@@ -112,11 +112,12 @@ impl Scenario {
         let rare = rare::add(seed, &mut author);
         let edge = edges::add(seed, &mut author);
         let checkpoints = edges::add_checkpoints(seed, &mut author);
+        let late_put = edges::add_late_put(seed, &mut author);
         let Author { steps, mut faults, .. } = author;
         let (more, kinds_of_faults) = swarm::faults(seed, &steps, profile);
         faults.extend(more);
         let taken = kinds.iter().map(|(kind, weight)| (kind.name(), *weight));
-        let ends = rare.iter().map(|rare| rare.name).chain(edge).chain(checkpoints);
+        let ends = rare.iter().map(|rare| rare.name).chain(edge).chain(checkpoints).chain(late_put);
         let taken = taken.chain(ends.map(|name| (name.to_string(), 1)));
         let drawn = swarm::record(&cast, taken, kinds_of_faults);
         let interval_ms = swarm.pick(self.sweep_intervals_ms);

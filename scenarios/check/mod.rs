@@ -19,6 +19,7 @@
 //!   refuses, and wrong, older or null values are I4's, I10's and I18's.
 //! - What a snapshot holds (I12, I19) is not read: replays from it answer for that (I11).
 
+mod background;
 mod claims;
 mod damage;
 pub mod panics;

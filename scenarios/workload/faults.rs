@@ -111,6 +111,11 @@ pub fn crash_in_rest(draw: &mut Draw, boot: u32) -> Fault {
     crash_within(draw, format!("outbox of boot {boot}{call}"), 6)
 }
 
+/// Time passes while the event of a step is written.
+pub fn slow_append(step: u32, ms: i64) -> Fault {
+    at(Effect::Slow { ms }, in_step(step, "append"), None, When::Nth(1))
+}
+
 /// A crash, or an error, where the checkpoint that a step asks for changes the database's file.
 pub fn in_checkpoint(draw: &mut Draw, step: u32) -> Fault {
     let op = draw.pick(&[OpKind::Write, OpKind::Write, OpKind::Sync]);
