@@ -120,8 +120,11 @@ pub fn slow_append(step: u32, ms: i64) -> Fault {
 pub fn in_checkpoint(draw: &mut Draw, step: u32) -> Fault {
     let op = draw.pick(&[OpKind::Write, OpKind::Write, OpKind::Sync]);
     let nth = if op == OpKind::Sync { 1 } else { 1 + draw.below(4) };
-    let is_crash = draw.percent(75);
-    let effect = if is_crash { Effect::Crash(draw.of(&ending())) } else { Effect::Eio };
+    let effect = match draw.below(4) {
+        0 => Effect::Eio,
+        1 => Effect::Crash(Ending::ProcessKill),
+        _ => Effect::Crash(draw.of(&ending())),
+    };
     let scope = Some(in_step(step, ""));
     let target = Target { scope, op: Some(op), file: Some(FileKind::Database) };
     Fault { effect, target, when: When::Nth(u64::from(nth)) }
