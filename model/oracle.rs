@@ -408,7 +408,8 @@ impl Oracle {
         reason.map(|mismatch| mismatch.at(key.to_string()))
     }
 
-    fn lose_track(&mut self, key: &EntityKey, worlds: Vec<World>) -> Option<Violation> {
+    /// Concludes nothing of an entity any more.
+    pub(crate) fn lose_track(&mut self, key: &EntityKey, worlds: Vec<World>) -> Option<Violation> {
         *self.tracked(key) = Tracked { worlds, is_lost_track: true };
         self.unverified += 1;
         None

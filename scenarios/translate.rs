@@ -255,7 +255,9 @@ fn count_differs(body: &Value, skip: u32) -> Option<String> {
     let events = body.get("value").and_then(Value::as_array)?.len() as u64;
     let (shown, next) = (u64::from(skip) + events, body.get("@temper.next_skip"));
     if let Some(next) = next.filter(|next| next.as_u64() != Some(shown)) {
-        return Some(format!("the page ends at {shown}, the next one is said to begin after {next}"));
+        return Some(format!(
+            "the page ends at {shown}, the next one is said to begin after {next}"
+        ));
     }
     // An actor that is behind its journal counts too few: that is told of the journal, not of the count.
     let is_right = count.is_some_and(|count| match next.is_none() {

@@ -109,12 +109,7 @@ impl Shared {
         }
     }
 
-    fn end_boot(
-        &self,
-        state: &mut State,
-        ending: &Ending,
-        instead_of: Option<(OpKind, FileKind)>,
-    ) {
+    fn end_boot(&self, state: &mut State, ending: &Ending, instead_of: Option<(OpKind, FileKind)>) {
         let pending = state.disk.pending();
         let kept = state.trace.as_ref().filter(|trace| trace.is_kept());
         let before = kept.map(|trace| (trace.records().len(), state.disk.clone()));

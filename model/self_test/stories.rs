@@ -366,6 +366,28 @@ fn damaged_rows_are_answered_exactly_or_named() {
     }
 }
 
+/// Goal: where a damaged file may be of two moments, a row of the outbox may call what its event is gone for, and of
+/// its entity nothing more is said; of others everything. Method: the same wrong answer, with such a row and without.
+#[test]
+fn a_row_whose_event_is_gone_may_be_acted_upon_where_pages_mix() {
+    for (action, pages_mix, is_told) in
+        [("Remind", true, false), ("Remind", false, true), ("Configure", true, true)]
+    {
+        let mut story = Story::new();
+        let ready = json!({"Status": "Configured", "ready": true});
+        let shows = if action == "Configure" { ready } else { json!({}) };
+        let act = story.act(action, json!({}));
+        story.answer(act, &shown(2, fields(shows)));
+        assert_eq!(story.told(), []);
+        if pages_mix {
+            story.oracle.logs_are_brought_to_files();
+        }
+        story.oracle.file_damaged(TENANT);
+        story.read(&shown(2, fields(json!({"error": "failed"}))));
+        assert_eq!(!story.told().is_empty(), is_told, "{action} {pages_mix}");
+    }
+}
+
 /// Goal: of a damaged file an earlier whole version is no violation, and everything else is.
 #[test]
 fn a_damaged_file_shows_whole_versions_only() {

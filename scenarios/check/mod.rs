@@ -144,6 +144,10 @@ impl<'a> Judge<'a> {
         let automata: Vec<Automaton> = specs.iter().map(|spec| spec.automaton.clone()).collect();
         let mut oracle = Oracle::new(model_mode(plan.mode, plan.ceiling_bytes()), moment(world));
         automata.iter().cloned().for_each(|automaton| oracle.set_spec(automaton));
+        let is_checkpoint = |step: &Step| matches!(step.action, Action::Checkpoint { .. });
+        if plan.checkpoint_pages.is_some() || plan.steps.iter().any(is_checkpoint) {
+            oracle.logs_are_brought_to_files();
+        }
         Judge {
             world,
             is_on,

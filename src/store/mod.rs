@@ -150,12 +150,7 @@ enum GivenUp {
 
 impl Store {
     /// A store that is not open yet.
-    pub fn new(
-        tenant: String,
-        seams: Seams,
-        metrics: Arc<Metrics>,
-        checkpoint_pages: u32,
-    ) -> Self {
+    pub fn new(tenant: String, seams: Seams, metrics: Arc<Metrics>, checkpoint_pages: u32) -> Self {
         let (connection, queue) = (Mutex::default(), batch::Queue::default());
         Self { tenant, seams, metrics, checkpoint_pages, connection, queue }
     }

@@ -37,7 +37,8 @@ fn a_put_that_failed_is_made_before_the_next_answer_of_any_kind() {
             let platform = world.start();
             platform.handle(create("a", json!({}))).await;
             let before = world.sql("acme", COUNT_BLOBS).await;
-            let refuse = "CREATE TRIGGER t BEFORE INSERT ON blobs BEGIN SELECT RAISE(ABORT, 'no'); END";
+            let refuse =
+                "CREATE TRIGGER t BEFORE INSERT ON blobs BEGIN SELECT RAISE(ABORT, 'no'); END";
             world.sql("acme", refuse).await;
             assert_eq!(word(&platform.handle(repeated()).await), "Unavailable");
             assert_eq!(world.sql("acme", "SELECT count(*) FROM events").await, ["2"]);
@@ -69,7 +70,8 @@ fn a_put_that_comes_too_late_leaves_the_body_out() {
     run(async {
         for (late_ms, is_put) in [(59_999, true), (60_000, false), (60_001, false)] {
             let world = World::new();
-            let body = json!({"Id": "a", "scratch": "short-lived", "system_prompt": "p".repeat(100)});
+            let body =
+                json!({"Id": "a", "scratch": "short-lived", "system_prompt": "p".repeat(100)});
             let points = LateAt("store.append", Arc::clone(&world.clock), START_MS + late_ms);
             let platform = world.start_with(Arc::new(points));
             let answer = platform.handle(create("a", body)).await;
@@ -150,7 +152,8 @@ impl Points for Meddler {
             let payload: String = row.get(0).unwrap();
             let payload = payload.replace("\"sequence_nr\":2", "\"sequence_nr\":3");
             let sha256 = crate::canonical::sha256_hex(payload.as_bytes());
-            let copy = "INSERT INTO events SELECT NULL, tenant, entity_type, entity_id, 3, event_type,
+            let copy =
+                "INSERT INTO events SELECT NULL, tenant, entity_type, entity_id, 3, event_type,
                 ?1, ?2, created_at FROM events WHERE sequence_nr = 2";
             rival.execute(copy, (payload, format!("{{\"sha256\":\"{sha256}\"}}"))).await.unwrap();
         })
