@@ -332,6 +332,7 @@ impl Actor {
 
     /// With the defect `lost-ack-rolls-back`: the state before the last event.
     async fn roll_back_in_memory(&mut self) {
+        self.pending.clear();
         let Ok(journal) = self.tenant.store.journal(self.caller(), &self.key, true).await else {
             return;
         };
