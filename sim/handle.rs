@@ -157,7 +157,8 @@ impl Handle {
     pub fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), IoError> {
         let mut state = self.machine.state();
         let begun = self.machine.begin(&mut state, self.boot, OpKind::Write, self.kind);
-        let begins_anew = offset == 0 && self.begins_anew(&state, bytes);
+        // Of a dead boot the file may be gone.
+        let begins_anew = begun.is_ok() && offset == 0 && self.begins_anew(&state, bytes);
         let outcome = begun.and_then(|_| Ok(state.disk.write(self.file, offset, bytes)?));
         state.log_count += u64::from(begins_anew && outcome.is_ok());
         let digest = || Digest::of(bytes);
