@@ -51,6 +51,7 @@ pub fn plan(number: u64) -> Plan {
         sweep_batch: 10_000,
         snapshot_every: 100,
         idle_ms: 300_000,
+        checkpoint_pages: None,
         specs: None,
         inline_max_bytes: None,
         overtaking_percent: 0,

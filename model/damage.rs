@@ -8,7 +8,10 @@
 //! may show any earlier version of the entity, whole, or of a past that was lost; never a mixture, a value
 //! that nobody wrote, or null in the place of one.
 //!
-//! Verified: I22. Not verified: of a damaged file, which earlier version is shown, that later answers agree
+//! Where a log has been brought to its file before, damage in it shows pages of before beside pages of after: a row of
+//! `outbox` may stay whose event is gone, and what it calls is then done on account of nothing.
+//!
+//! Verified: I22. Not verified: of such a file, entities that ever had rows there; of a damaged file, which earlier version is shown, that later answers agree
 //! on it, what a list leaves out, and entities that another entity's lost event may have made; rows of a
 //! damaged tenant are not read at all.
 
@@ -39,6 +42,8 @@ pub enum Extent {
 pub(crate) struct Damage {
     tenants: BTreeMap<String, Extent>,
     lost: BTreeMap<EntityKey, Vec<World>>,
+    /// Whether logs are brought to their files, so that a damaged one may be of two moments.
+    pages_mix: bool,
 }
 
 impl Damage {
@@ -74,6 +79,11 @@ impl Oracle {
             let may_be_lost = damage.may_be_lost(key);
             tracked.worlds.iter_mut().for_each(|world| world.may_be_lost = may_be_lost);
         }
+    }
+
+    /// Logs are brought to their files while the platform runs.
+    pub fn logs_are_brought_to_files(&mut self) {
+        self.damage.pages_mix = true;
     }
 
     /// What of a tenant is damaged, if anything.
@@ -207,6 +217,12 @@ impl Oracle {
             }
         }
         let is_exhausted = search.budget == 0;
+        let had_rows = |world: &World| world.journal.iter().any(|one| !one.intents.is_empty());
+        if found.is_empty() && self.damage.pages_mix && now.iter().chain(&lost).any(had_rows) {
+            self.tracked(key).worlds = now;
+            self.lose_track(key);
+            return None;
+        }
         if found.is_empty() && !is_exhausted {
             return Some(of_damage(violation));
         }

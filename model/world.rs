@@ -323,8 +323,7 @@ impl World {
     fn answered_at(&self, op: &Op, version: u64, answer: &Answer, search: &Search<'_>) -> World {
         let mut world = self.clone();
         world.waiting.remove(&op.id);
-        // Only an entity's body shows which version its actor holds (I5): history is the journal's own.
-        if matches!(answer, Answer::Entity { .. }) {
+        if is_of_actor(answer) {
             world.note_answer(op.boot, version);
         }
         if answer.settles() {
@@ -356,6 +355,18 @@ impl World {
         if !op.request.is_write() {
             self.waiting.remove(&op.id);
         }
+    }
+}
+
+/// Whether the entity's actor gave this answer: then it had put what its events brought (section 4, I5). What is
+/// wrong with a body, a set or a key's form is found before anybody asks the actor.
+fn is_of_actor(answer: &Answer) -> bool {
+    const REJECTIONS: [&str; 5] =
+        ["KeyReused", "EntityExists", "PreconditionFailed", "WrongState", "GuardFalse"];
+    match answer {
+        Answer::Entity { .. } | Answer::History(_) => true,
+        Answer::Error { code, .. } => REJECTIONS.contains(&code.as_str()),
+        _ => false,
     }
 }
 

@@ -6,7 +6,7 @@
 use crate::trail::Place;
 use std::collections::BTreeMap;
 use std::fmt;
-use stormglass_sim::{Effect, Ending, Survivors};
+use stormglass_sim::{Effect, Ending, FileKind, OpKind, Survivors};
 
 /// Readings of the tables that were held against the model.
 pub const READINGS: &str = "check readings";
@@ -45,6 +45,9 @@ pub const TENANTS: &str = "work tenants";
 
 /// The probe of time that passed before a task which could have gone on.
 pub const OVERTAKEN: &str = "time overtook a task";
+
+/// The probe of a log that was begun anew over what stood in it.
+pub const LOG_BEGAN_ANEW: &str = "a log began anew";
 
 /// A run under this policy of the points' driver.
 pub fn policy(name: &str) -> String {
@@ -153,6 +156,8 @@ pub enum Phase {
     Sweep,
     /// Writing a snapshot.
     Snapshot,
+    /// Bringing a log to its database's file.
+    Checkpoint,
     /// Opening a store, replaying a journal, putting back what is missing.
     Recovery,
     /// Reading for a client.
@@ -161,19 +166,30 @@ pub enum Phase {
 
 impl Phase {
     /// Every phase.
-    pub const ALL: [Phase; 8] = [
+    pub const ALL: [Phase; 9] = [
         Phase::Idle,
         Phase::Event,
         Phase::BetweenEventAndBlobs,
         Phase::Blobs,
         Phase::Sweep,
         Phase::Snapshot,
+        Phase::Checkpoint,
         Phase::Recovery,
         Phase::Read,
     ];
 }
 
 impl Phase {
+    /// The phase of a disk operation in it: what changes the file of an open database is a checkpoint's. A file that
+    /// is opened may be made by that.
+    pub fn with(self, op: OpKind, file: FileKind) -> Phase {
+        let changes = matches!(op, OpKind::Write | OpKind::Sync | OpKind::Truncate);
+        match file {
+            FileKind::Database if changes && self != Phase::Recovery => Phase::Checkpoint,
+            _ => self,
+        }
+    }
+
     /// Its name in a summary.
     pub fn name(self) -> &'static str {
         match self {
@@ -183,6 +199,7 @@ impl Phase {
             Phase::Blobs => "blobs",
             Phase::Sweep => "sweep",
             Phase::Snapshot => "snapshot",
+            Phase::Checkpoint => "checkpoint",
             Phase::Recovery => "recovery",
             Phase::Read => "read",
         }

@@ -112,6 +112,7 @@ pub fn plan(specs: &[SpecText], seed: Seed, settings: &Settings) -> Plan {
         sweep_batch: swarm.pick(&[1, 3, 10_000]),
         snapshot_every: swarm.pick(&[1, 2, 5, 100]),
         idle_ms: cast.idle_ms,
+        checkpoint_pages: swarm::checkpoint_pages(seed),
         overtaking_percent: swarm.pick(&[0, 0, 0, 5, 30]),
         policy: swarm::policy(seed),
         swarm: Some(drawn),

@@ -135,6 +135,9 @@ pub struct Plan {
     pub snapshot_every: u64,
     /// Milliseconds after which an idle actor goes.
     pub idle_ms: u64,
+    /// Pages of a log from which on a commit brings them to the file; the platform's default if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint_pages: Option<u32>,
     /// The specs that are served, so that the plan replays where their files are not; the workload's own
     /// if absent. A set's number is the place of its spec here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -238,6 +241,7 @@ impl Plan {
             ("snapshot_every", self.snapshot_every),
             ("sweep_interval_ms", self.sweep_interval_ms.unwrap_or(1)),
             ("idle_ms", self.idle_ms),
+            ("checkpoint_pages", u64::from(self.checkpoint_pages.unwrap_or(1))),
         ];
         if let Some((name, _)) = settings.into_iter().find(|(_, value)| *value == 0) {
             return Err(PlanError::Zero(name));
@@ -276,6 +280,8 @@ impl Plan {
             format!("time overtakes in {} %", self.overtaking_percent),
             format!("order {}", self.policy),
         ]);
+        let checkpoints = |pages| format!("checkpoints from {} on", counted(pages, "page"));
+        words.extend(self.checkpoint_pages.map(checkpoints));
         let mut settings = vec![("settings", words)];
         settings.extend(self.swarm.iter().flat_map(Swarm::settings));
         settings

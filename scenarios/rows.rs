@@ -189,6 +189,14 @@ pub fn of_disk(disk: &Disk) -> Vec<(String, Result<TenantRows, String>)> {
     tenants_on(disk).into_iter().map(read).collect()
 }
 
+/// The rows of one tenant on `disk`, by the same reader.
+///
+/// # Errors
+/// A file that cannot be read so.
+pub fn of_tenant(disk: &Disk, tenant: &str) -> Result<TenantRows, String> {
+    format::read(disk, tenant, &mut Known::default())
+}
+
 /// The rows of a tenant in a file of the host, opened by SQLite; what its own check says comes with them.
 ///
 /// # Errors
@@ -202,7 +210,7 @@ pub async fn of_file(path: &Path, tenant: &str) -> Result<(TenantRows, Option<St
 }
 
 /// Whether nothing was written to a tenant's files since `last`.
-fn is_unchanged(tenant: &str, disk: &Disk, last: Option<&Disk>) -> bool {
+pub fn is_unchanged(tenant: &str, disk: &Disk, last: Option<&Disk>) -> bool {
     last.is_some_and(|last| files_of(tenant).iter().all(|file| disk.is_unchanged_since(last, file)))
 }
 

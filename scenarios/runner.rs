@@ -383,6 +383,10 @@ impl<'a> Run<'a> {
         self.tell_strikes();
         self.tell_actors();
         self.tell_guests();
+        let swept = self.tally.phases.take_swept(self.world);
+        if !self.plan.is_dishonest() {
+            self.judge.swept_in_background(&swept, self.plan.sweep_batch);
+        }
         let mut delayed = self.tally.phases.take_delayed(self.world);
         let overtaken_count = self.points.overtaken_count();
         delayed.all |=

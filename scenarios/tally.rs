@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use stormglass_model::tables::TenantRows;
 use stormglass_platform::seams::Point;
 use stormglass_sim::fault::{Ledger, Strike};
-use stormglass_sim::{Crash, Fault, FileKind, Machine, OpKind};
+use stormglass_sim::{Crash, Disk, Fault, FileKind, Machine, OpKind};
 
 /// The effect's name for an operation that takes long.
 const SLOW: &str = "slow";
@@ -47,6 +47,10 @@ struct PhasesState {
     /// The tenant of the last point: what follows it is done for this one.
     tenant: String,
     delayed: Delayed,
+    /// The call of the background sweeper that is under way: it has no end yet.
+    sweeping: Option<BackgroundSweep>,
+    /// Those that were over since the runner last asked.
+    swept: Vec<BackgroundSweep>,
     /// What was replayed since the runner last asked.
     replays: Replays,
     /// What actors do by themselves.
@@ -58,6 +62,19 @@ struct PhasesState {
 /// From so many disk operations on, the platform is at this.
 pub type Turn = (u64, Phase);
 
+/// A call of the background sweeper.
+#[derive(Clone)]
+pub struct BackgroundSweep {
+    /// The tenant.
+    pub tenant: String,
+    /// The disk when it went on to the store.
+    pub before: Disk,
+    /// The disk when the next task went on.
+    pub after: Disk,
+    /// The wall clock then, in milliseconds.
+    pub clock_ms: i64,
+}
+
 /// Whose work faults have held up since the runner last asked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Delayed {
@@ -68,17 +85,27 @@ pub struct Delayed {
 }
 
 impl PhasesState {
+    /// The background sweeper's call is over, if one was under way: another task goes on, or nobody does.
+    fn end_sweep(&mut self, machine: &Machine) {
+        if let Some(sweep) = self.sweeping.take() {
+            self.swept.push(BackgroundSweep { after: machine.image(), ..sweep });
+        }
+    }
+
     /// What has struck since the last turn did so in the phase that ends here.
     fn turn(&mut self, machine: &Machine, phase: Phase) {
         let ledger = machine.ledger();
         if ledger != self.ledger {
             let fresh = machine.first_strikes().split_off(self.first_strikes.len());
-            self.first_strikes.extend(fresh.into_iter().map(|strike| (strike, self.phase)));
+            let phase = self.phase;
+            let placed = |strike: Strike| (strike, phase.with(strike.op, strike.file));
+            self.first_strikes.extend(fresh.into_iter().map(placed));
         }
         for (key, count) in &ledger {
             let before = self.ledger.get(key).copied().unwrap_or(0);
             if *count > before {
-                *self.struck.entry((*key, self.phase)).or_default() += count - before;
+                let phase = self.phase.with(key.1, key.2);
+                *self.struck.entry((*key, phase)).or_default() += count - before;
                 self.delayed.all |= key.0 == SLOW || self.tenant.is_empty();
                 self.delayed.tenants.insert(self.tenant.clone());
             }
@@ -95,6 +122,15 @@ impl Phases {
     /// A task of the running boot goes on from `point`.
     pub fn point(&self, machine: &Machine, point: &Point<'_>) {
         let mut state = self.state();
+        state.end_sweep(machine);
+        if (point.label, point.origin) == ("store.sweep", "sweeper") {
+            state.sweeping = Some(BackgroundSweep {
+                tenant: point.tenant.to_string(),
+                before: machine.image(),
+                after: machine.image(),
+                clock_ms: machine.clock().now_utc_ms(),
+            });
+        }
         let who = format!("{} {}", point.tenant, point.entity);
         state.actors.point(&who, point, machine.clock().monotonic_ms());
         let last = state.last_points.insert(who.clone(), point.label).unwrap_or_default();
@@ -131,6 +167,16 @@ impl Phases {
     /// Of a run that goes on from a moment of another: what has struck by then has held up nobody here.
     pub fn go_on(&self, machine: &Machine) {
         self.state().ledger = machine.ledger();
+    }
+
+    /// The background sweeper's calls since the last time, but for one that its boot did not survive.
+    pub fn take_swept(&self, machine: &Machine) -> Vec<BackgroundSweep> {
+        let mut state = self.state();
+        if machine.is_running() {
+            state.end_sweep(machine);
+        }
+        state.sweeping = None;
+        std::mem::take(&mut state.swept)
     }
 
     /// What was replayed since the last call.
@@ -248,9 +294,13 @@ impl Tally {
 
     /// Crashes of one boot, and what they left: an event without its blob, if there is one.
     pub fn crashed(&mut self, crashes: &[Crash], torn: Option<String>) {
-        let phase =
-            if torn.is_some() { Phase::BetweenEventAndBlobs } else { self.phases.state().phase };
+        let phase = self.phases.state().phase;
         for crash in crashes {
+            let phase = match crash.instead_of {
+                _ if torn.is_some() => Phase::BetweenEventAndBlobs,
+                Some((op, file)) => phase.with(op, file),
+                None => phase,
+            };
             self.count(&counts::crash(&crash.ending, phase));
         }
     }
@@ -306,6 +356,7 @@ impl Tally {
         let races = phases.races().seen();
         counts.extend(races.into_iter().map(|(race, count)| (counts::reached(race), count)));
         counts.extend(state.work.iter().map(|(work, count)| (work.to_string(), *count)));
+        counts.insert(counts::reached(counts::LOG_BEGAN_ANEW), machine.log_count());
         let tenants = rows.iter().filter(|rows| !rows.events.is_empty()).count();
         counts.insert(counts::TENANTS.to_string(), tenants as u64);
         counts

@@ -254,9 +254,14 @@ pub fn contradiction(step: &Step, answer: &Answer, sets: &Sets) -> Option<String
 fn count_differs(body: &Value, skip: u32) -> Option<String> {
     let count = body.get("@odata.count").and_then(Value::as_u64);
     let events = body.get("value").and_then(Value::as_array)?.len() as u64;
-    let (shown, is_last) = (u64::from(skip) + events, body.get("@temper.next_skip").is_none());
+    let (shown, next) = (u64::from(skip) + events, body.get("@temper.next_skip"));
+    if let Some(next) = next.filter(|next| next.as_u64() != Some(shown)) {
+        return Some(format!(
+            "the page ends at {shown}, the next one is said to begin after {next}"
+        ));
+    }
     // An actor that is behind its journal counts too few: that is told of the journal, not of the count.
-    let is_right = count.is_some_and(|count| match is_last {
+    let is_right = count.is_some_and(|count| match next.is_none() {
         true => events == 0 || count <= shown,
         false => count > shown,
     });
@@ -370,6 +375,24 @@ fn what(step: &Step) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Goal: a page of history says where the next one begins as it is. Method: a page that does, and those around.
+    #[test]
+    fn a_page_that_sends_its_reader_elsewhere_contradicts_itself() {
+        let who = Who { tenant: 0, entity: 0, set: 0 };
+        let page = Some(Page { skip: 2, top: 2 });
+        let step = Step::alone(1, 1, Action::History { who, page });
+        let answer = |next: Option<u64>| {
+            let mut body = serde_json::json!({"@odata.count": 9, "value": [{}, {}]});
+            body["@temper.next_skip"] = next.map_or(Value::Null, Value::from);
+            Answer { status: 200, code: None, body, sequence_nr: Some(9) }
+        };
+        let told = |next| contradiction(&step, &answer(next), &Sets(Arc::new([])));
+        assert_eq!(told(Some(4)), None);
+        for wrong in [None, Some(0), Some(3), Some(5)] {
+            assert!(told(wrong).is_some_and(|told| told.contains("ends at 4")), "{wrong:?}");
+        }
+    }
 
     #[test]
     fn ids_are_read_from_addresses() {

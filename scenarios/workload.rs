@@ -111,11 +111,13 @@ impl Scenario {
         write(&mut author, &kinds, step_count);
         let rare = rare::add(seed, &mut author);
         let edge = edges::add(seed, &mut author);
+        let checkpoints = edges::add_checkpoints(seed, &mut author);
+        let late_put = edges::add_late_put(seed, &mut author);
         let Author { steps, mut faults, .. } = author;
         let (more, kinds_of_faults) = swarm::faults(seed, &steps, profile);
         faults.extend(more);
         let taken = kinds.iter().map(|(kind, weight)| (kind.name(), *weight));
-        let ends = rare.iter().map(|rare| rare.name).chain(edge);
+        let ends = rare.iter().map(|rare| rare.name).chain(edge).chain(checkpoints).chain(late_put);
         let taken = taken.chain(ends.map(|name| (name.to_string(), 1)));
         let drawn = swarm::record(&cast, taken, kinds_of_faults);
         let interval_ms = swarm.pick(self.sweep_intervals_ms);
@@ -141,6 +143,7 @@ impl Scenario {
             sweep_batch: swarm.pick(&[1, 3, 10_000]),
             snapshot_every: swarm.pick(&[1, 2, 5, 100]),
             idle_ms,
+            checkpoint_pages: swarm::checkpoint_pages(seed),
             specs: None,
             overtaking_percent: swarm.pick(&[0, 0, 0, 5, 30]),
             policy: swarm::policy(seed),

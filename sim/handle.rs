@@ -5,7 +5,7 @@
 
 use crate::disk::{DiskError, DiskOptions, FileId, Grid};
 use crate::locks::{HandleId, LockLevel, ShmHeld};
-use crate::machine::Shared;
+use crate::machine::{Shared, State};
 use crate::trace::{Digest, FileKind, OpKind};
 use crate::vfs::SharedMemory;
 use std::sync::Arc;
@@ -158,6 +158,8 @@ impl Handle {
     pub fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), IoError> {
         let mut state = self.machine.state();
         let begun = self.machine.begin(&mut state, self.boot, OpKind::Write, self.kind);
+        // Of a dead boot the file may be gone.
+        let begins_anew = begun.is_ok() && offset == 0 && self.begins_anew(&state, bytes);
         let outcome = begun.and_then(|struck| {
             let Some(written_bytes) = struck.written_bytes else {
                 return Ok(state.disk.write(self.file, offset, bytes)?);
@@ -167,8 +169,19 @@ impl Handle {
             state.disk.write(self.file, offset, &bytes[..written])?;
             Err(IoError::NoSpace)
         });
+        state.log_count += u64::from(begins_anew && outcome.is_ok());
         let digest = || Digest::of(bytes);
         self.finish(&mut state, OpKind::Write, offset, bytes.len() as u64, digest, outcome)
+    }
+
+    /// Whether these first bytes of a log make it another one than it is: its header counts how often that was so
+    /// (WAL file format, "checkpoint sequence number"). One that a failed commit left is written again as it was.
+    fn begins_anew(&self, state: &State, bytes: &[u8]) -> bool {
+        const SEQUENCE: std::ops::Range<usize> = 12..16;
+        let mut header = [0; SEQUENCE.end];
+        self.kind == FileKind::Wal
+            && state.disk.read(self.file, 0, &mut header) == header.len()
+            && bytes.get(SEQUENCE).is_some_and(|sequence| *sequence != header[SEQUENCE])
     }
 
     /// Sets the file's length to `len` bytes.

@@ -38,6 +38,8 @@ pub struct Crash {
     pub fates: Vec<Fate>,
     /// The image that was put back, if one was: its number, counted from 0 at the machine's making.
     pub image: Option<usize>,
+    /// The operation in whose place it came, and its file, if there was one.
+    pub instead_of: Option<(OpKind, FileKind)>,
 }
 
 /// What struck an operation and did not end it.
@@ -70,6 +72,8 @@ pub(crate) struct State {
     /// The moments before each operation, while they are kept.
     boundaries: Option<Boundaries>,
     pub op_count: u64,
+    /// How often a log was begun anew over what stood in it.
+    pub log_count: u64,
     boot: u32,
     running: bool,
     crashes: Vec<Crash>,
@@ -107,7 +111,7 @@ impl Shared {
         }
     }
 
-    fn end_boot(&self, state: &mut State, ending: &Ending) {
+    fn end_boot(&self, state: &mut State, ending: &Ending, instead_of: Option<(OpKind, FileKind)>) {
         let pending = state.disk.pending();
         let kept = state.trace.as_ref().filter(|trace| trace.is_kept());
         let before = kept.map(|trace| (trace.records().len(), state.disk.clone()));
@@ -133,7 +137,7 @@ impl Shared {
         state.file_locks.clear();
         state.shm.clear();
         let (boot, op) = (state.boot, state.op_count);
-        let crash = Crash { boot, ending: ending.clone(), op, fates, image };
+        let crash = Crash { boot, ending: ending.clone(), op, fates, image, instead_of };
         if let Some((record_count, before)) = before {
             let (utc_ms, after) = (self.clock.now_utc_ms(), state.disk.clone());
             state.scenes.push(Scene { crash: crash.clone(), record_count, utc_ms, before, after });
@@ -173,7 +177,7 @@ impl Shared {
             if let Effect::Crash(ending) = &effect {
                 // The operation that would have been is not: the crash comes after the one before.
                 state.op_count -= 1;
-                self.end_boot(state, ending);
+                self.end_boot(state, ending, Some((op, file)));
                 return Err(IoError::Dead);
             }
             self.record(state, Event::Fault { effect: effect.to_string() });
@@ -233,6 +237,7 @@ impl Machine {
                 trace,
                 boundaries: None,
                 op_count: 0,
+                log_count: 0,
                 boot: 0,
                 running: false,
                 crashes: Vec::new(),
@@ -270,7 +275,7 @@ impl Machine {
     /// a power loss still takes what is pending.
     pub fn crash(&self, ending: &Ending) {
         let mut state = self.0.state();
-        self.0.end_boot(&mut state, ending);
+        self.0.end_boot(&mut state, ending, None);
     }
 
     /// The clock that the machine shows its processes.
@@ -301,6 +306,11 @@ impl Machine {
     /// Disk operations so far, over all boots: the number of the last one.
     pub fn op_count(&self) -> u64 {
         self.0.state().op_count
+    }
+
+    /// How often a write-ahead log was begun anew, all of it being in its database's file: over what stood in it.
+    pub fn log_count(&self) -> u64 {
+        self.0.state().log_count
     }
 
     /// The disk as it is, in an image of its own. Costs a few reference counts a file.

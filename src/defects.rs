@@ -97,7 +97,7 @@ mod switch {
         defect(
             "lost-ack-rolls-back",
             "an action in doubt leaves the actor behind its journal",
-            &["I2", "I16"],
+            &["I2", "I16", "I5"],
         ),
         defect("idempotency-in-memory", "idempotency keys are forgotten at a restart", &["I3"]),
         defect(

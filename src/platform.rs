@@ -35,6 +35,9 @@ pub enum WriteProtocol {
     Atomic,
 }
 
+/// SQLite's default: pages of a log from which on a commit brings them to the file.
+pub(crate) const CHECKPOINT_PAGES: u32 = 1_000;
+
 /// How a platform runs.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -52,6 +55,8 @@ pub struct Config {
     pub snapshot_every: u64,
     /// An actor without requests goes after this long.
     pub idle_ms: u64,
+    /// From so many pages in a tenant's log on a commit brings them to its file.
+    pub checkpoint_pages: u32,
     /// The WebAssembly modules that integrations name.
     pub modules: Modules,
     /// What one run of a module may use.
@@ -68,6 +73,7 @@ impl Default for Config {
             sweep: SweepSettings::default(),
             snapshot_every: 100,
             idle_ms: 300_000,
+            checkpoint_pages: CHECKPOINT_PAGES,
             modules: Modules::default(),
             guests: GuestLimits::default(),
         }
@@ -94,6 +100,7 @@ pub(crate) struct Core {
     pub protocol: WriteProtocol,
     pub snapshot_every: u64,
     pub idle_ms: u64,
+    pub checkpoint_pages: u32,
     /// Changes once, when the platform stops; closed when it is dropped.
     pub stop: watch::Receiver<bool>,
     pub metrics: Arc<Metrics>,
@@ -176,12 +183,13 @@ impl Platform {
     /// # Errors
     /// A bad setting; databases that cannot be listed.
     pub fn start(config: Config, seams: Seams) -> Result<Self, StartError> {
-        let Config { sweep, snapshot_every, idle_ms, guests, .. } = config;
+        let Config { sweep, snapshot_every, idle_ms, checkpoint_pages, guests, .. } = config;
         let settings = [
             ("sweep.interval_ms", sweep.interval_ms),
             ("sweep.batch", sweep.batch),
             ("snapshot_every", snapshot_every),
             ("idle_ms", idle_ms),
+            ("checkpoint_pages", u64::from(checkpoint_pages)),
             ("guests.fuel", guests.fuel),
             ("guests.slice_fuel", guests.slice_fuel),
             ("guests.memory_bytes", guests.memory_bytes),
@@ -191,6 +199,9 @@ impl Platform {
         }
         if guests.memory_bytes > MEMORY_MAX {
             return Err(StartError::TooLarge("guests.memory_bytes", MEMORY_MAX));
+        }
+        if checkpoint_pages > i32::MAX as u32 {
+            return Err(StartError::TooLarge("checkpoint_pages", i32::MAX as u64));
         }
         let known = seams.databases.tenants().map_err(StartError::Databases)?;
         let (stop, stopped) = watch::channel(false);
@@ -206,6 +217,7 @@ impl Platform {
                 protocol: config.protocol,
                 snapshot_every,
                 idle_ms,
+                checkpoint_pages,
                 stop: stopped,
                 metrics: Arc::default(),
                 modules: config.modules,

@@ -31,7 +31,8 @@ pub(crate) struct Tenant {
 impl Tenant {
     /// A tenant without actors, whose file is not open.
     pub fn new(name: String, mode: OverflowMode, core: Arc<Core>) -> Self {
-        let store = Store::new(name.clone(), core.seams.clone(), Arc::clone(&core.metrics));
+        let (seams, metrics) = (core.seams.clone(), Arc::clone(&core.metrics));
+        let store = Store::new(name.clone(), seams, metrics, core.checkpoint_pages);
         let actors = Mutex::new(BTreeMap::new());
         Self { name, mode, store, core, outbox: Outbox::default(), actors }
     }

@@ -200,6 +200,45 @@ fn rows_of_an_unsettled_store_prove_nothing_of_what_is_in_doubt() {
     }
 }
 
+/// Goal: whatever an actor answers, what its events brought is there (I5); what is refused before it is asked says
+/// nothing of it. Method: an event whose put failed, and an answer of each kind while its row is missing.
+#[test]
+fn any_answer_of_an_actor_says_that_its_puts_are_made() {
+    let a = || "a".to_owned();
+    let start = || Kind::Act { id: a(), action: "Start".into() };
+    let cases = [
+        (start(), json!({}), error(409, "WrongState"), true),
+        (Kind::Create, json!({"Id": "a"}), error(409, "EntityExists"), true),
+        (start(), json!({}), unavailable(), false),
+        (start(), json!({"Status": "x"}), error(400, "ReservedName"), false),
+    ];
+    for (kind, body, answer, is_told) in cases {
+        let mut run = Run::new(0, Defect::None);
+        let mut story = Story { oracle: run.oracle.clone(), clock_ms: 1_000_000, told: vec![] };
+        let requests = [
+            (Kind::Create, json!({"Id": "a"})),
+            (Kind::Patch { id: a() }, json!({"user_message": "x".repeat(3_000)})),
+        ];
+        for (kind, body) in requests {
+            let request = Request::new(TENANT, SET, kind).body(body.as_object().unwrap());
+            let op = story.oracle.send(story.at(), request.clone());
+            run.oracle = story.oracle.clone();
+            run.serve(op, &request).unwrap();
+            story.answer(op, &unavailable());
+        }
+        let mut rows = run.rows();
+        rows.blobs.retain(|row| row.data.len() < 3_000);
+        assert_eq!(story.oracle.observe(story.at(), &rows, Sight::Settled).violations, []);
+        let op = story.send(kind, body);
+        story.answer(op, &answer);
+        assert_eq!(story.told(), [], "{answer:?}");
+        let found = story.oracle.observe(story.at(), &rows, Sight::Settled).violations;
+        let found: Vec<_> = found.iter().map(|one| (one.invariant, one.place)).collect();
+        let expected = [(Invariant::I5, "row missing")];
+        assert_eq!(found, expected[..usize::from(is_told)], "{answer:?}");
+    }
+}
+
 #[test]
 fn a_request_is_answered_once() {
     let mut story = Story::new();
@@ -324,6 +363,28 @@ fn damaged_rows_are_answered_exactly_or_named() {
         let told = story.told();
         assert!(told.iter().all(|(invariant, _)| *invariant == Invariant::I22), "{told:?}");
         assert_eq!(told.first().map(|(_, place)| *place), place, "{answer:?}");
+    }
+}
+
+/// Goal: where a damaged file may be of two moments, a row of the outbox may call what its event is gone for, and of
+/// its entity nothing more is said; of others everything. Method: the same wrong answer, with such a row and without.
+#[test]
+fn a_row_whose_event_is_gone_may_be_acted_upon_where_pages_mix() {
+    for (action, pages_mix, is_told) in
+        [("Remind", true, false), ("Remind", false, true), ("Configure", true, true)]
+    {
+        let mut story = Story::new();
+        let ready = json!({"Status": "Configured", "ready": true});
+        let shows = if action == "Configure" { ready } else { json!({}) };
+        let act = story.act(action, json!({}));
+        story.answer(act, &shown(2, fields(shows)));
+        assert_eq!(story.told(), []);
+        if pages_mix {
+            story.oracle.logs_are_brought_to_files();
+        }
+        story.oracle.file_damaged(TENANT);
+        story.read(&shown(2, fields(json!({"error": "failed"}))));
+        assert_eq!(!story.told().is_empty(), is_told, "{action} {pages_mix}");
     }
 }
 

@@ -19,6 +19,7 @@
 //!   refuses, and wrong, older or null values are I4's, I10's and I18's.
 //! - What a snapshot holds (I12, I19) is not read: replays from it answer for that (I11).
 
+mod background;
 mod claims;
 mod damage;
 pub mod panics;
@@ -142,6 +143,10 @@ impl<'a> Judge<'a> {
         let automata: Vec<Automaton> = specs.iter().map(|spec| spec.automaton.clone()).collect();
         let mut oracle = Oracle::new(model_mode(plan.mode, plan.ceiling_bytes()), moment(world));
         automata.iter().cloned().for_each(|automaton| oracle.set_spec(automaton));
+        let is_checkpoint = |step: &Step| matches!(step.action, Action::Checkpoint { .. });
+        if plan.checkpoint_pages.is_some() || plan.steps.iter().any(is_checkpoint) {
+            oracle.logs_are_brought_to_files();
+        }
         Judge {
             world,
             is_on,

@@ -5,8 +5,7 @@
 //! should have gone. I9: a row that was past its `expires_at` for an interval and a second of one boot,
 //! without a fault meanwhile, is gone. A run that has rows which expire ends with a time in which that
 //! can be seen.
-//! **Not verified:** I20 of the background sweeper, which drains: its calls are not seen one by one, only
-//! the rows that it took (I8, by the readings before and after). Sweeps in a group of steps, sweeps in
+//! **Not verified:** here I20 of the background sweeper (`background`). Sweeps in a group of steps, sweeps in
 //! whose time a background sweep may have come, and sweeps of a store in which a commit may have failed.
 //! I9 of a boot that is over before it is due, and of intervals of more than two days.
 

@@ -50,7 +50,7 @@ impl<'r> Phases<'r> {
         match phase {
             _ if self.migrates => "migration",
             Phase::Recovery if boundary.file == FileKind::Journal => "migration",
-            _ if boundary.file == FileKind::Database && changes => "checkpoint",
+            _ if boundary.file == FileKind::Database && changes => Phase::Checkpoint.name(),
             phase => phase.name(),
         }
     }

@@ -90,6 +90,7 @@ const GUEST_LIMITS: GuestLimits =
 /// The platform's configuration for a plan, as it begins.
 pub fn config(plan: &Plan) -> Config {
     let Served { specs, modules } = served(plan);
+    let platform = Config::default();
     Config {
         specs,
         protocol: match plan.protocol {
@@ -105,9 +106,10 @@ pub fn config(plan: &Plan) -> Config {
         },
         snapshot_every: plan.snapshot_every,
         idle_ms: plan.idle_ms,
+        checkpoint_pages: plan.checkpoint_pages.unwrap_or(platform.checkpoint_pages),
         modules,
         guests: if plan.specs.is_some() { GuestLimits::default() } else { GUEST_LIMITS },
-        ..Config::default()
+        ..platform
     }
 }
 

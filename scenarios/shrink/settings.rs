@@ -27,6 +27,7 @@ const SETTINGS: &[fn(&mut Plan)] = &[
     |plan| plan.sweep_batch = SWEEP_BATCH,
     |plan| plan.snapshot_every = SNAPSHOT_EVERY,
     |plan| plan.idle_ms = IDLE_MS,
+    |plan| plan.checkpoint_pages = None,
     |plan| plan.start_utc_ms = DEFAULT_START_UTC_MS,
 ];
 
@@ -36,8 +37,8 @@ pub fn that_matter(plan: &Plan) -> Vec<String> {
     let mut plain = plan.clone();
     SETTINGS.iter().for_each(|set| set(&mut plain));
     let of_run = |plan: &Plan| plan.settings().swap_remove(0).1;
-    let pairs = of_run(plan).into_iter().zip(of_run(&plain));
-    pairs.filter(|(words, plain)| words != plain).map(|(words, _)| words).collect()
+    let plain = of_run(&plain);
+    of_run(plan).into_iter().filter(|words| !plain.contains(words)).collect()
 }
 
 /// All at once, then each alone.

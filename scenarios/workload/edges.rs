@@ -15,6 +15,12 @@ use stormglass_sim::Seed;
 /// Plans that have one, in percent.
 const SHARE: u32 = 6;
 
+/// Plans in which somebody brings a log to its file, in percent.
+const CHECKPOINT_SHARE: u32 = 5;
+
+/// Plans in which a put comes late, in percent.
+const LATE_PUT_SHARE: u32 = 3;
+
 const MOTIFS: [(&str, Motif); 6] = [
     ("guest-over-time", guest_over_time),
     ("guest-at-a-deadline", guest_at_a_deadline),
@@ -33,6 +39,50 @@ pub fn add(seed: Seed, author: &mut Author) -> Option<&'static str> {
     let (name, motif) = draw.pick(&MOTIFS);
     motif(author);
     Some(name)
+}
+
+/// Adds checkpoints that somebody asks for, if the seed draws them, and returns their name.
+pub fn add_checkpoints(seed: Seed, author: &mut Author) -> Option<&'static str> {
+    let mut draw = Draw::new(seed, "checkpoints");
+    draw.percent(CHECKPOINT_SHARE).then(|| checkpoints(author))?;
+    Some("checkpoints")
+}
+
+/// Adds a put that comes late, if the seed draws one, and returns its name.
+pub fn add_late_put(seed: Seed, author: &mut Author) -> Option<&'static str> {
+    let mut draw = Draw::new(seed, "late-put");
+    draw.percent(LATE_PUT_SHARE).then(|| late_put(author))?;
+    Some("late-put")
+}
+
+/// An append takes as long as what it brings has to live, or a millisecond more or less (I10, I12): what has expired
+/// by the time of its put is not put any more.
+fn late_put(author: &mut Author) {
+    let who = author.someone();
+    let body = author.overflowing();
+    let step = author.push(expiring(who, body));
+    author.faults.push(faults::slow_append(step, TTL_MS + author.draw.pick(&[-1, 0, 1])));
+    author.push(Action::Get { who });
+    author.push(Action::History { who, page: None });
+}
+
+/// Another connection brings a tenant's log to its file, and fails or dies at it (I1, I11): what was acknowledged
+/// is there, whichever of the two holds it.
+fn checkpoints(author: &mut Author) {
+    let who = author.someone();
+    for _ in 0..2 {
+        let write = author.write(who);
+        author.push(write);
+        let step = author.push(Action::Checkpoint { tenant: who.tenant });
+        if author.draw.percent(70) {
+            author.faults.push(faults::in_checkpoint(&mut author.draw, step));
+        }
+        let write = author.legal(who);
+        author.push(write);
+        author.push(Action::Get { who });
+    }
+    end_boot(author);
+    author.push(Action::Get { who });
 }
 
 fn act(who: Who, action: &str) -> Action {

@@ -12,7 +12,7 @@ use crate::profile::Profile;
 use crate::runner::ASIDE;
 use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
-use stormglass_sim::{Effect, Ending, Fault, OpKind, Survivors, Target, When};
+use stormglass_sim::{Effect, Ending, Fault, FileKind, OpKind, Survivors, Target, When};
 
 /// How a boot ends: by a kill, or by a power loss in any of its crash states.
 pub fn ending() -> impl Strategy<Value = Ending> {
@@ -109,6 +109,25 @@ pub fn crash_in_outbox(draw: &mut Draw, step: u32) -> Fault {
 pub fn crash_in_rest(draw: &mut Draw, boot: u32) -> Fault {
     let call = draw.pick(&["", "/append", "/append", "/outbox", "/guest"]);
     crash_within(draw, format!("outbox of boot {boot}{call}"), 6)
+}
+
+/// Time passes while the event of a step is written.
+pub fn slow_append(step: u32, ms: i64) -> Fault {
+    at(Effect::Slow { ms }, in_step(step, "append"), None, When::Nth(1))
+}
+
+/// A crash, or an error, where the checkpoint that a step asks for changes the database's file.
+pub fn in_checkpoint(draw: &mut Draw, step: u32) -> Fault {
+    let op = draw.pick(&[OpKind::Write, OpKind::Write, OpKind::Sync]);
+    let nth = if op == OpKind::Sync { 1 } else { 1 + draw.below(4) };
+    let effect = match draw.below(4) {
+        0 => Effect::Eio,
+        1 => Effect::Crash(Ending::ProcessKill),
+        _ => Effect::Crash(draw.of(&ending())),
+    };
+    let scope = Some(in_step(step, ""));
+    let target = Target { scope, op: Some(op), file: Some(FileKind::Database) };
+    Fault { effect, target, when: When::Nth(u64::from(nth)) }
 }
 
 /// A commit of what a step has left fails.

@@ -22,6 +22,8 @@ const CEILING_SHARE: u32 = 20;
 const SHORT_WRITES_SHARE: u32 = 40;
 /// The name of what strikes those.
 const SHORT_WRITE: &str = "short-write";
+/// Plans that bring their logs to the files sooner than the platform's default, in percent.
+const CHECKPOINT_SHARE: u32 = 25;
 /// How often faults are drawn anew until there are enough of the kinds that are taken.
 const TRIES_MAX: usize = 20;
 
@@ -40,6 +42,13 @@ pub fn policy(seed: Seed) -> Policy {
 pub fn ceiling(seed: Seed) -> Option<u64> {
     let mut draw = Draw::new(seed, "ceiling");
     draw.percent(CEILING_SHARE).then(|| draw.pick(&[0, 2, 20, 1_000, 1_024, 2_000, 3_000]))
+}
+
+/// Pages of a log from which on a commit brings them to the file; nothing for the platform's default, which few runs
+/// come to. At 4 nearly every commit does, and the next one begins the log anew.
+pub fn checkpoint_pages(seed: Seed) -> Option<u32> {
+    let mut draw = Draw::new(seed, "checkpoint-pages");
+    draw.percent(CHECKPOINT_SHARE).then(|| draw.pick(&[4, 16, 64]))
 }
 
 /// The kinds of faults that a seed takes; nothing for every one.
@@ -156,6 +165,16 @@ mod tests {
         let profile = Profile::default();
         let is_drawn = |n| SCENARIOS[0].plan(Seed(n), &profile).inline_max_bytes;
         assert!((0..50).all(|n| is_drawn(n) == ceiling(Seed(n))));
+    }
+
+    #[test]
+    fn a_part_of_the_seeds_draws_checkpoints_that_come_soon() {
+        let drawn: Vec<u32> = (0..2_000).filter_map(|n| checkpoint_pages(Seed(n))).collect();
+        assert!((400..600).contains(&drawn.len()), "{}", drawn.len());
+        assert_eq!(drawn.into_iter().collect::<BTreeSet<_>>(), BTreeSet::from([4, 16, 64]));
+        let profile = Profile::default();
+        let is_drawn = |n| SCENARIOS[0].plan(Seed(n), &profile).checkpoint_pages;
+        assert!((0..50).all(|n| is_drawn(n) == checkpoint_pages(Seed(n))));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Parser, ValueEnum};
 
 use crate::overflow::DEFAULT_FIELD_INLINE_MAX;
+use crate::platform::CHECKPOINT_PAGES;
 use crate::{GuestLimits, OverflowMode, SweepSettings, WriteProtocol};
 
 /// Serves event-sourced entities over HTTP.
@@ -46,6 +47,9 @@ pub struct Settings {
     /// An entity that nobody asks for leaves the memory after this time.
     #[arg(long, value_name = "TIME", env = "STORMGLASS_IDLE", default_value = "300s", value_parser = duration_ms)]
     pub idle: u64,
+    /// From so many pages in a tenant's log on a commit brings them to its file.
+    #[arg(long, value_name = "PAGES", env = "STORMGLASS_CHECKPOINT_PAGES", default_value_t = CHECKPOINT_PAGES)]
+    pub checkpoint_pages: u32,
     /// What becomes of a value over its ceiling: a blob, or a placeholder.
     #[arg(long, value_enum, env = "STORMGLASS_MODE", default_value = "blob-refs")]
     pub mode: Mode,
@@ -131,6 +135,7 @@ impl Settings {
             },
             snapshot_every: self.snapshot_every,
             idle_ms: self.idle,
+            checkpoint_pages: self.checkpoint_pages,
             guests: GuestLimits {
                 fuel: self.guest_fuel,
                 memory_bytes: self.guest_memory,
@@ -229,6 +234,7 @@ mod tests {
         assert_eq!((config.mode, config.modes), (own.mode, own.modes));
         assert_eq!(config.sweep, own.sweep);
         assert_eq!((config.snapshot_every, config.idle_ms), (own.snapshot_every, own.idle_ms));
+        assert_eq!(config.checkpoint_pages, own.checkpoint_pages);
         assert_eq!(config.guests, own.guests);
     }
 }

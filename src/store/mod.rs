@@ -115,6 +115,8 @@ pub struct Store {
     tenant: String,
     seams: Seams,
     metrics: Arc<Metrics>,
+    /// Pages of the log from which on a commit brings them to the file.
+    checkpoint_pages: u32,
     connection: Mutex<Connection>,
     /// Writes that may share a transaction.
     queue: batch::Queue,
@@ -148,9 +150,9 @@ enum GivenUp {
 
 impl Store {
     /// A store that is not open yet.
-    pub fn new(tenant: String, seams: Seams, metrics: Arc<Metrics>) -> Self {
+    pub fn new(tenant: String, seams: Seams, metrics: Arc<Metrics>, checkpoint_pages: u32) -> Self {
         let (connection, queue) = (Mutex::default(), batch::Queue::default());
-        Self { tenant, seams, metrics, connection, queue }
+        Self { tenant, seams, metrics, checkpoint_pages, connection, queue }
     }
 
     /// Opens the file if it is not, settles what is in doubt, and checks that this server is still
@@ -277,7 +279,7 @@ impl Store {
 
     fn open_once(&self, uri: &str) -> Result<Open, StoreError> {
         let mut db = Database::open(uri)?;
-        schema::configure(&mut db)?;
+        schema::configure(&mut db, self.checkpoint_pages)?;
         db.execute("BEGIN IMMEDIATE", Vec::new())?;
         schema::migrate(&mut db, &self.tenant)?;
         let started_at = time::to_text(self.seams.clock.now_utc_ms());

@@ -65,7 +65,7 @@ const TABLES: [&str; 6] = [
 ];
 
 /// Sets the connection's modes. Called outside a transaction.
-pub(super) fn configure(db: &mut Database) -> Result<(), StoreError> {
+pub(super) fn configure(db: &mut Database, checkpoint_pages: u32) -> Result<(), StoreError> {
     let journal_mode =
         if defect!("wal-off") { "PRAGMA journal_mode=MEMORY" } else { "PRAGMA journal_mode=WAL" };
     let mode = db.row(journal_mode, Vec::new())?.and_then(|mut row| row.text(0));
@@ -79,6 +79,9 @@ pub(super) fn configure(db: &mut Database) -> Result<(), StoreError> {
         "PRAGMA synchronous=FULL"
     };
     db.execute(synchronous, Vec::new())?;
+    if checkpoint_pages != crate::platform::CHECKPOINT_PAGES {
+        db.set("wal_autocheckpoint", checkpoint_pages)?;
+    }
     Ok(())
 }
 

@@ -98,6 +98,14 @@ impl Database {
         Ok(self.rows(sql, values)?.into_iter().next())
     }
 
+    /// Sets a number of the connection, which no statement takes as a parameter.
+    pub fn set(&mut self, pragma: &'static str, number: u32) -> Result<(), SqlError> {
+        let failed = |error: libsql::Error| SqlError::new(pragma, &error);
+        let sql = format!("PRAGMA {pragma}={number}");
+        let statement = ready(self.connection.prepare(&sql)).map_err(failed)?;
+        read_rows(&statement, Vec::new()).map(drop).map_err(failed)
+    }
+
     fn prepared(&mut self, sql: &'static str) -> Result<&mut libsql::Statement, SqlError> {
         use std::collections::btree_map::Entry;
         match self.prepared.entry(sql) {

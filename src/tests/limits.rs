@@ -10,8 +10,8 @@ use crate::{Config, Filter, MODULE_MAX, Modules, Op, Platform, Request};
 
 #[test]
 fn defaults_are_those_of_the_contract() {
-    let Config { snapshot_every, idle_ms, sweep, guests, .. } = Config::default();
-    assert_eq!((snapshot_every, idle_ms), (100, 300_000));
+    let Config { snapshot_every, idle_ms, checkpoint_pages, sweep, guests, .. } = Config::default();
+    assert_eq!((snapshot_every, idle_ms, checkpoint_pages), (100, 300_000, 1_000));
     assert_eq!((sweep.interval_ms, sweep.batch, sweep.enabled), (21_600_000, 10_000, true));
     assert_eq!((guests.fuel, guests.memory_bytes), (1_000_000_000, 67_108_864));
     assert_eq!((MODULE_MAX, BODY_MAX), (10_485_760, 8_388_608));

@@ -7,6 +7,7 @@ mod limits;
 mod outbox;
 mod owed;
 mod passivation;
+mod puts;
 mod recovery;
 mod rivals;
 mod time;

@@ -446,6 +446,37 @@ fn dropping_the_connections_of_a_killed_boot_neither_checkpoints_nor_deletes_the
     }
 }
 
+/// Goal: a log that begins anew is counted as such, and a crash says what it came instead of. Method: three rows by a
+/// connection that brings its log to the file never, or at each commit; then a crash where it writes there.
+#[test]
+fn a_log_that_begins_anew_is_counted_and_a_crash_says_what_was_to_be() {
+    let insert = |connection: &libsql::Connection, pages: u32| {
+        block_on(async {
+            let pages = format!("PRAGMA wal_autocheckpoint = {pages}");
+            connection.query(&pages, ()).await?.next().await?;
+            connection.execute("INSERT INTO kept VALUES (2)", ()).await
+        })
+    };
+    for (pages, count) in [(1_000, 0), (1, 2)] {
+        let world = world(13);
+        let boot = world.boot();
+        let (_database, connection) = block_on(database(&boot)).expect("no fault is armed");
+        for _ in 0..3 {
+            insert(&connection, pages).expect("no fault is armed");
+        }
+        assert_eq!(world.log_count(), count, "at {pages} pages");
+        let (op, file) = (OpKind::Write, FileKind::Database);
+        let target = Target { op: Some(op), file: Some(file), ..Target::default() };
+        let effect = Effect::Crash(Ending::ProcessKill);
+        world.arm(Fault { effect, target, when: When::Nth(1) });
+        let outcome = insert(&connection, 1);
+        world.boot();
+        world.crash(&Ending::ProcessKill);
+        let found: Vec<_> = world.crashes().iter().map(|crash| crash.instead_of).collect();
+        assert_eq!(found, [Some((op, file)), None], "{outcome:?}");
+    }
+}
+
 /// Goal: computing is an operation that a fault can slow down or end, and that no error of a device
 /// strikes. Method: one fault of each kind at every operation, and the clock and the boot after it.
 #[test]

@@ -32,6 +32,7 @@ fn story(protocol: Protocol) -> Plan {
         sweep_interval_ms: None,
         snapshot_every: 100,
         idle_ms: 300_000,
+        checkpoint_pages: None,
         inline_max_bytes: None,
         overtaking_percent: 0,
         policy: Policy::Random,
