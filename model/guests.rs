@@ -9,12 +9,15 @@ use serde_json::{Map, Value, json};
 
 use crate::canonical::{canonical, digest};
 
+/// The largest value that the context shows, in bytes of its canonical JSON.
+const SHOWN_MAX_BYTES: usize = 131_072;
+
 /// What a module does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Guest {
     /// Length and SHA-256 of `user_message`.
     Provisioner,
-    /// The field that its config names, as a string.
+    /// The field that its config names, as a string; and if that names a param as well, what it was shown.
     Echo,
     /// What `mode` says, and nothing good.
     Hostile,
@@ -43,6 +46,10 @@ pub struct Seen<'a> {
     pub read: &'a dyn Fn(&str) -> Vec<Reading>,
     /// `mode` of the params.
     pub mode: Option<&'a str>,
+    /// Status and `sequence_nr` of the state.
+    pub state: (&'a str, u64),
+    /// What it may find in a param of the trigger; nothing where there is none.
+    pub param: &'a dyn Fn(&str) -> Vec<Option<Value>>,
     /// The integration's config.
     pub config: &'a [(&'static str, &'static str)],
 }
@@ -90,6 +97,21 @@ impl Outcome {
     }
 }
 
+impl Outcome {
+    /// The same, with what the guest was shown.
+    fn with_shown(self, shown: &str) -> Self {
+        match self {
+            Outcome::Success { mut params, action } => {
+                params.insert("shown".to_owned(), Value::from(shown));
+                Outcome::Success { params, action }
+            }
+            Outcome::Failure { error, message } => {
+                Outcome::Failure { error, message: format!("{message}, shown {shown}") }
+            }
+        }
+    }
+}
+
 /// Every end that a run may have, its time apart.
 pub fn outcomes(guest: Guest, seen: &Seen<'_>) -> Vec<Outcome> {
     match guest {
@@ -101,14 +123,35 @@ pub fn outcomes(guest: Guest, seen: &Seen<'_>) -> Vec<Outcome> {
             let bytes = text.as_bytes();
             json!({"message_bytes": bytes.len(), "message_sha256": digest(bytes)})
         }),
-        Guest::Echo => {
-            let field = seen.config.iter().find(|(name, _)| *name == "field");
-            field.map_or_else(
-                || vec![Outcome::failed("integration_config.field: no such field")],
-                |(_, field)| of_field(seen, field, &|text| json!({"echo": text})),
-            )
-        }
+        Guest::Echo => echo(seen),
         Guest::Hostile => hostile(seen),
+    }
+}
+
+fn echo(seen: &Seen<'_>) -> Vec<Outcome> {
+    let config = |wanted| seen.config.iter().find(|(name, _)| *name == wanted).map(|one| one.1);
+    let Some(field) = config("field") else {
+        return vec![Outcome::failed("integration_config.field: no such field")];
+    };
+    let read = of_field(seen, field, &|text| json!({"echo": text}));
+    let Some(param) = config("shown") else { return read };
+    let (status, sequence_nr) = seen.state;
+    let all = (seen.param)(param).into_iter().map(|param| {
+        let shown = format!("{status} {sequence_nr} {}", shown(param.as_ref()));
+        read.iter().cloned().map(move |outcome| outcome.with_shown(&shown))
+    });
+    all.flatten().collect()
+}
+
+/// A param as the context shows it: its size decides between its value and a reference (contract, section 9).
+fn shown(param: Option<&Value>) -> String {
+    match param {
+        None => "absent".to_owned(),
+        Some(Value::Null) => "null".to_owned(),
+        Some(value) => match canonical(value) {
+            text if text.len() > SHOWN_MAX_BYTES => "reference".to_owned(),
+            text => digest(text.as_bytes()),
+        },
     }
 }
 
@@ -163,7 +206,32 @@ mod tests {
             _ => vec![Reading::Missing],
         };
         let config = [("field", "system_prompt")];
-        outcomes(guest, &Seen { read: &read, mode: Some("short"), config: &config })
+        let (mode, state) = (Some("short"), ("Open", 7));
+        outcomes(guest, &Seen { read: &read, mode, state, param: &|_| vec![None], config: &config })
+    }
+
+    /// Goal: what a guest was shown is told beside what it read, or why it did not. Method: each form of a param, and
+    /// one of which it is not known whether it had expired.
+    #[test]
+    fn an_echo_tells_what_it_was_shown() {
+        let value = |text: &str| Some(Value::from(text));
+        let told = |params: Vec<Option<Value>>| {
+            let read = |_: &str| vec![Reading::Expired];
+            let (mode, state, config) = (None, ("Open", 7), [("field", "a"), ("shown", "b")]);
+            let param = |name: &str| if name == "b" { params.clone() } else { Vec::new() };
+            outcomes(
+                Guest::Echo,
+                &Seen { read: &read, mode, state, param: &param, config: &config },
+            )
+        };
+        let failed = |shown: &str| Outcome::failed(format!("a: expired, shown Open 7 {shown}"));
+        let digest = digest(br#""x""#);
+        assert_eq!(told(vec![None]), [failed("absent")]);
+        assert_eq!(told(vec![value("x"), Some(Value::Null)]), [failed(&digest), failed("null")]);
+        // The quotation marks count.
+        let (most, more) = (value(&"x".repeat(131_070)), value(&"x".repeat(131_071)));
+        assert_ne!(told(vec![most]), [failed("reference")]);
+        assert_eq!(told(vec![more]), [failed("reference")]);
     }
 
     #[test]

@@ -227,7 +227,10 @@ impl World {
         let readings = known.unwrap_or_else(|| times.clock.span(event.sent, times.now));
         let read = |name: &str| self.readings(event.sequence_nr, name, readings);
         let mode = event.params.get("mode").and_then(|content| content.value().as_str());
-        outcomes(integration.guest, &Seen { read: &read, mode, config: &integration.config })
+        let state = (self.state(event.sequence_nr).status.as_str(), event.sequence_nr);
+        let param = |name: &str| params_shown(event, name, readings);
+        let config = &integration.config;
+        outcomes(integration.guest, &Seen { read: &read, mode, state, param: &param, config })
     }
 
     /// What a field of a version may be at one of these clock readings.
@@ -306,6 +309,19 @@ impl World {
         let readings = self.readings(event.sequence_nr, name, event.stamp);
         readings.into_iter().filter_map(value).collect()
     }
+}
+
+/// What a param of the trigger may be at one of these clock readings: null once its reference has expired.
+fn params_shown(event: &Event, name: &str, readings: Span) -> Vec<Option<Value>> {
+    let Some(content) = event.params.get(name) else { return vec![None] };
+    let deadline = match event.writes.get(name).map(|written| &written.kept) {
+        Some(Kept::Blob { ttl_ms: Some(ttl_ms) }) => Some(event.stamp.plus_ttl(*ttl_ms)),
+        _ => None,
+    };
+    let is_ahead = deadline.is_none_or(|deadline| readings.lo_ms < deadline.hi_ms);
+    let is_past = deadline.is_some_and(|deadline| readings.hi_ms >= deadline.lo_ms);
+    let there = is_ahead.then(|| Some(content.value().clone()));
+    there.into_iter().chain(is_past.then_some(Some(Value::Null))).collect()
 }
 
 /// A callback on its way from an outcome to a request.

@@ -157,6 +157,10 @@ mod switch {
         ),
         defect("replay-skips-renewal", "replay leaves an existing row's earlier deadline", &["I5"]),
         defect("no-barrier", "an append in doubt is only read again", &["I11"]),
+        defect("bad-options-ignored", "an option that is not understood is left out", &["I18"]),
+        defect("counters-as-text", "an answer's counters are text beside its fields", &["I18"]),
+        defect("blobs-after-event", "blobs come after their event under every protocol", &["I2"]),
+        defect("schedules-polled", "what comes due is looked for every five minutes", &["I15"]),
     ];
 
     /// Switches one defect on, or several whose names a `+` joins, and every other off.

@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use crate::canonical;
 use crate::entity::{EntityState, Field};
 use crate::overflow::Reference;
 use crate::store::{Caller, Store, StoreError};
 use crate::tenant::Tenant;
+use crate::{canonical, defect};
 
 /// What was found for a state's references.
 #[derive(Debug, Default)]
@@ -82,6 +82,10 @@ fn value_of(body: &str) -> Option<Value> {
 pub(crate) fn entity_body(tenant: &Tenant, state: &EntityState, hydrated: Hydrated) -> Value {
     let set = tenant.core.table(&state.entity_type).entity_set();
     let mut body = state_body(state, hydrated);
+    if defect!("counters-as-text") {
+        let as_text = |(name, value): (&String, &u64)| (name.clone(), value.to_string().into());
+        body["counters"] = Value::Object(state.counters.iter().map(as_text).collect());
+    }
     body["@odata.context"] = Value::from(format!("$metadata#{set}/$entity"));
     body["@odata.id"] = Value::from(odata_id(&set, &state.entity_id));
     body

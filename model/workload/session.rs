@@ -138,7 +138,7 @@ fn later_actions() -> Vec<Action> {
         Action::input("EchoPrompt"),
         Action::input("EchoNotes"),
         Action::input("EchoToken"),
-        internal("Echoed").params(&["echo"]),
+        internal("Echoed").params(&["echo", "shown"]),
         internal("EchoFailed"),
         Action::input("Torment").params(&["mode"]),
         Action::input("Whisper").params(&["mode"]),
@@ -172,7 +172,7 @@ fn integrations() -> Vec<Integration> {
         config: Vec::new(),
     };
     let echo = |name, trigger, on_success, field| Integration {
-        config: vec![("field", field)],
+        config: vec![("field", field), ("shown", field)],
         ..run(name, trigger, Guest::Echo, Some(on_success), "EchoFailed")
     };
     vec![

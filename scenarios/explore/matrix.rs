@@ -3,16 +3,19 @@
 //!
 //! **Invariant:** one script, every setting, every moment of it. What is seen is held against the committed
 //! table (`matrix.toml`), in both directions: a cell that must keep and loses is red, and so is one that may
-//! lose and was not seen to, because then nobody knows whether the simulated disk forgets anything.
+//! lose and was not seen to, because then nobody knows whether the simulated disk forgets anything. What the
+//! disk does that no cell depends on has controls beside the table, tried first.
 //!
 //! This is bare libsql, as in scenario `sql`: the platform sets its own pragmas.
 
+mod control;
 mod expectations;
 mod judge;
 mod report;
 mod script;
 mod states;
 
+pub use control::Control;
 pub use expectations::{COMMITTED as TABLE, Expectation, Expectations, TableError};
 pub use judge::{INVARIANTS, Marks};
 pub use report::{Cell, Matrix};
@@ -120,8 +123,8 @@ pub enum MatrixError {
     },
 }
 
-/// Plays the script under each of `settings` and tries the crash states of its cells. `stop` ends it between
-/// two settings.
+/// Tries the controls, then plays the script under each of `settings` and tries the crash states of its cells.
+/// `stop` ends it between two settings.
 ///
 /// # Errors
 /// [`MatrixError`].
@@ -130,6 +133,7 @@ pub fn explore(
     expectations: &Expectations,
     stop: &AtomicBool,
 ) -> Result<Matrix, MatrixError> {
+    let controls = control::controls()?;
     let mut settings = settings.into_iter();
     let (mut cells, mut settings_left) = (Vec::new(), 0);
     while let Some(setting) = settings.next() {
@@ -147,7 +151,7 @@ pub fn explore(
             cells.push(cell);
         }
     }
-    Ok(Matrix { cells, cells_left: settings_left * End::ALL.len() })
+    Ok(Matrix { controls, cells, cells_left: settings_left * End::ALL.len() })
 }
 
 /// What was found on the disks of one setting. A disk is looked at once.

@@ -164,6 +164,14 @@ impl Actor {
         self.show(200, &state, &BTreeMap::new()).await
     }
 
+    /// The order in which an event and its blobs are written.
+    fn protocol(&self) -> WriteProtocol {
+        match self.tenant.core.protocol {
+            _ if defect!("blobs-after-event") => WriteProtocol::EventThenBlobs,
+            protocol => protocol,
+        }
+    }
+
     /// Writes the event, and its blobs where the protocol has them first or with it.
     async fn append(
         &mut self,
@@ -172,7 +180,7 @@ impl Actor {
         settles: Option<&Settles>,
         now_ms: i64,
     ) -> Result<Appended, RequestError> {
-        let protocol = self.tenant.core.protocol;
+        let protocol = self.protocol();
         if protocol == WriteProtocol::BlobsThenEvent && !puts.is_empty() {
             let put = self.tenant.store.put(self.caller(), puts, PutCause::Live, now_ms).await;
             put.map_err(|error| self.unavailable(&error))?;
@@ -249,7 +257,7 @@ impl Actor {
 
     /// Puts what is still to be put and answers with the state.
     async fn finish(&mut self, puts: Vec<Put>, bodies: Vec<Body>) -> Result<Answer, RequestError> {
-        if self.tenant.core.protocol == WriteProtocol::EventThenBlobs {
+        if self.protocol() == WriteProtocol::EventThenBlobs {
             self.pending = puts;
             let put = self.put_pending().await;
             if put.is_err() && defect!("lost-ack-rolls-back") {

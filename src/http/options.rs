@@ -6,6 +6,7 @@
 use super::route::{Route, decode, unquote};
 use crate::answer::RequestError;
 use crate::canonical;
+use crate::defect;
 use crate::request::Filter;
 use serde_json::Value;
 
@@ -26,21 +27,26 @@ impl Options {
             // As forms are sent; a plus is `%2B`.
             let option = option.replace('+', " ");
             let (name, value) = option.split_once('=').unwrap_or((&option, ""));
-            let (name, value) = (decode("option", name)?, decode("option", value)?);
-            let is_page = matches!(route, Route::List { .. } | Route::History { .. });
-            let is_list = matches!(route, Route::List { .. });
-            let is_first = match name.as_str() {
-                "$top" if is_page => options.top.replace(number(&name, &value)?).is_none(),
-                "$skip" if is_page => options.skip.replace(number(&name, &value)?).is_none(),
-                "$select" if is_list => options.select.replace(names(&value)?).is_none(),
-                "$filter" if is_list => options.filter.replace(filter(&value)?).is_none(),
-                _ => return Err(unsupported(format!("option `{name}` here"))),
-            };
-            if !is_first {
-                return Err(unsupported(format!("option `{name}` twice")));
+            let read = options.read((name, value), route);
+            if !defect!("bad-options-ignored") {
+                read?;
             }
         }
         Ok(options)
+    }
+
+    fn read(&mut self, (name, value): (&str, &str), route: &Route) -> Result<(), RequestError> {
+        let (name, value) = (decode("option", name)?, decode("option", value)?);
+        let is_page = matches!(route, Route::List { .. } | Route::History { .. });
+        let is_list = matches!(route, Route::List { .. });
+        let is_first = match name.as_str() {
+            "$top" if is_page => self.top.replace(number(&name, &value)?).is_none(),
+            "$skip" if is_page => self.skip.replace(number(&name, &value)?).is_none(),
+            "$select" if is_list => self.select.replace(names(&value)?).is_none(),
+            "$filter" if is_list => self.filter.replace(filter(&value)?).is_none(),
+            _ => return Err(unsupported(format!("option `{name}` here"))),
+        };
+        if is_first { Ok(()) } else { Err(unsupported(format!("option `{name}` twice"))) }
     }
 }
 

@@ -12,7 +12,7 @@ use super::Told;
 use super::worker::{self, Worker};
 use crate::store::{Caller, OpenRow, RowKey, StoreError};
 use crate::tenant::Tenant;
-use crate::{probe, seams};
+use crate::{defect, probe, seams};
 
 /// Rows that are acted upon at the same time.
 const PLACES: usize = 16;
@@ -187,6 +187,9 @@ impl Dispatcher {
         let until = |due_ms: i64| u64::try_from(due_ms.saturating_sub(now_ms)).unwrap_or(0);
         let next = self.waiting.values().filter_map(|one| one.row.due_ms).min().map(until);
         let read = self.is_unread.then(|| self.read_at_ms.saturating_sub(clock.monotonic_ms()));
+        if defect!("schedules-polled") && next.is_some() && read.is_none() {
+            return Some(5 * SLEEP_MAX_MS);
+        }
         let next = next.into_iter().chain(read).min()?;
         Some(next.clamp(1, SLEEP_MAX_MS))
     }

@@ -97,6 +97,28 @@ fn echo_gives_back_what_it_read_and_names_what_it_could_not_read() {
 }
 
 #[test]
+fn echo_tells_what_it_was_shown_where_it_is_asked_to() {
+    let guest = Guest::committed("echo");
+    let told = |params: &str, value| {
+        let state = r#""entity_state":{"sequence_nr":7,"status":"Open"}"#;
+        let config = r#""integration_config":{"field":"a","shown":"b"}"#;
+        let context = format!(r#"{{{state},{config},"trigger_params":{params}}}"#);
+        guest.run(&given(&context, "a", value)).result().to_owned()
+    };
+    let shown = |shown: &str| {
+        format!(r#"{{"success":true,"params":{{"echo":"x","shown":"Open 7 {shown}"}}}}"#)
+    };
+    assert_eq!(told("{}", Ok("x")), shown("absent"));
+    assert_eq!(told(r#"{"b":null}"#, Ok("x")), shown("null"));
+    assert_eq!(told(r#"{"b":{"__temper_blob_ref":"k"}}"#, Ok("x")), shown("reference"));
+    // SHA-256 of `[1]`.
+    let digest = "080a9ed428559ef602668b4c00f114f1a11c3f6b02a435f0bdc154578e4d7f22";
+    assert_eq!(told(r#"{"b":[1]}"#, Ok("x")), shown(digest));
+    let error = r#"{"success":false,"error":"a: expired, shown Open 7 null"}"#;
+    assert_eq!(told(r#"{"b":null}"#, Err(-4)), error);
+}
+
+#[test]
 fn what_never_ends_is_ended_by_its_limit() {
     assert_eq!(hostile("trap", None).end, End::Trapped(Trap::UnreachableCodeReached));
     assert_eq!(hostile("loop", None).end, End::Trapped(Trap::OutOfFuel));

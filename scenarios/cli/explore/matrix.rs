@@ -13,7 +13,10 @@ pub fn run() -> Result<Done, Error> {
         Err(error) => {
             let why = error.to_string();
             found(format!("harness broken: {why}"));
-            return Done::new(EXIT_BROKEN, json!({ "harness_broken": why, "cells": [] }));
+            return Done::new(
+                EXIT_BROKEN,
+                json!({ "harness_broken": why, "controls": [], "cells": [] }),
+            );
         }
     };
     found(matrix.in_words().trim_end_matches('\n'));
@@ -25,5 +28,6 @@ pub fn run() -> Result<Done, Error> {
         true => EXIT_INTERRUPTED,
         false => matrix.exit_code(),
     };
-    Done::new(code, json!({ "harness_broken": null, "cells": matrix.to_json() }))
+    let (controls, cells) = (matrix.controls_to_json(), matrix.to_json());
+    Done::new(code, json!({ "harness_broken": null, "controls": controls, "cells": cells }))
 }

@@ -2,7 +2,7 @@
 
 use super::judge::{INVARIANTS, Marks};
 use super::script::{self, Played};
-use super::{End, Expectation, STATES_MAX, Setting};
+use super::{Control, End, Expectation, STATES_MAX, Setting};
 use crate::lines::counted;
 use crate::verdict::Verdict;
 use serde_json::{Map, Value, json};
@@ -103,6 +103,8 @@ impl Cell {
 
 /// All cells that were tried.
 pub struct Matrix {
+    /// What was tried first: losses of the simulated disk that no cell depends on.
+    pub controls: Vec<Control>,
     /// In the order of the table.
     pub cells: Vec<Cell>,
     /// How many there were left when it was interrupted.
@@ -120,12 +122,19 @@ impl Matrix {
         self.cells.iter().flat_map(Cell::differences).collect()
     }
 
-    /// 0, 1 when a setting loses what it must keep, and 3 when one was not seen to lose what it may: such a control
-    /// has not turned red, so that nobody knows what the others are worth.
+    fn is_blind(&self) -> bool {
+        self.blindnesses().next().is_some() || self.cells.iter().any(Cell::is_blind)
+    }
+
+    fn blindnesses(&self) -> impl Iterator<Item = String> {
+        self.controls.iter().filter_map(Control::blindness)
+    }
+
+    /// 0, 1 when a setting loses what it must keep, and 3 when one was not seen to lose what it may, or a control has
+    /// not seen what it must: it has not turned red, so that nobody knows what the others are worth.
     pub fn exit_code(&self) -> u8 {
         let broken = Verdict::HarnessBroken(String::new()).exit_code();
-        let is_blind = self.cells.iter().any(Cell::is_blind);
-        if is_blind { broken } else { u8::from(!self.differences().is_empty()) }
+        if self.is_blind() { broken } else { u8::from(!self.differences().is_empty()) }
     }
 
     /// The table in words. No host time is in it.
@@ -137,6 +146,11 @@ impl Matrix {
         );
         let legend = INVARIANTS.map(|invariant| format!("{} {}", invariant.id(), invariant.name()));
         writeln!(text, "{}\n", legend.join(", ")).expect(WRITES);
+        for row in self.controls.chunk_by(|one, other| one.what == other.what) {
+            let ends: Vec<String> = row.iter().map(Control::in_words).collect();
+            writeln!(text, "control: {:<36} {}", row[0].what, ends.join("; ")).expect(WRITES);
+        }
+        text.push('\n');
         let heads = End::ALL.map(|end| format!("{:<28}", format!(" {end}")));
         let line =
             format!("{:<9} {:<12} {:>4} {}", "journal", "synchronous", "ops", heads.concat());
@@ -152,9 +166,12 @@ impl Matrix {
         let all = self.differences().len();
         let differences = counted(all, "difference");
         let verdict = match all {
+            0 if self.is_blind() => {
+                "HARNESS BROKEN a control has not seen what it must".to_string()
+            }
             0 if self.was_interrupted() => "these as the table of expectations says".to_string(),
             0 => "all as the table of expectations says".to_string(),
-            _ if self.cells.iter().any(Cell::is_blind) => {
+            _ if self.is_blind() => {
                 format!("HARNESS BROKEN {differences} from the table of expectations")
             }
             _ => format!("{differences} from the table of expectations"),
@@ -165,6 +182,9 @@ impl Matrix {
             left => format!("interrupted: {tried} of {}", counted(tried + left, "cell")),
         };
         writeln!(text, "\n{cells}, {}: {verdict}", counted(states, "crash state")).expect(WRITES);
+        for blindness in self.blindnesses() {
+            writeln!(text, "RED {blindness}").expect(WRITES);
+        }
         for cell in self.cells.iter().filter(|cell| cell.is_red()) {
             for difference in cell.differences() {
                 writeln!(text, "RED {difference}").expect(WRITES);
@@ -176,6 +196,12 @@ impl Matrix {
             }
         }
         text
+    }
+
+    /// Each control for a program.
+    pub fn controls_to_json(&self) -> Vec<Value> {
+        let control = |Control { what, end, states, seen_at }: &Control| json!({ "loss": what, "ending": end.word(), "states": states, "seen_at": seen_at });
+        self.controls.iter().map(control).collect()
     }
 
     /// Each cell for a program.

@@ -78,7 +78,7 @@ fn shuffled(count: usize, stream: &mut Stream) -> Vec<usize> {
 }
 
 /// Everything that the process can leave when it ends in this way with these changes pending.
-fn endings(pending: &[Pending], end: End) -> Vec<Ending> {
+pub(super) fn endings(pending: &[Pending], end: End) -> Vec<Ending> {
     let sector_size_bytes = stormglass_sim::DiskOptions::default().sector_size_bytes;
     let survivors = || crash_state::bounded(pending, sector_size_bytes, SAMPLE_COUNT).into_iter();
     match end {
