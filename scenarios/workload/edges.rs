@@ -107,6 +107,9 @@ fn guest_over_time(author: &mut Author) {
 fn guest_at_a_deadline(author: &mut Author) {
     let who = author.someone();
     let body = author.overflowing();
+    if author.draw.percent(40) {
+        return param_at_a_deadline(author, who, body);
+    }
     let write = match author.draw.below(2) {
         0 => expiring(who, body),
         _ => Action::Patch { who, values: vec![(EXPIRING.to_string(), body)] },
@@ -118,6 +121,18 @@ fn guest_at_a_deadline(author: &mut Author) {
     author.faults.push(faults::killed_before_the_guest(step));
     let boot = author.boot() + 1;
     let late_ms = author.draw.pick(&[ahead_ms - 1, ahead_ms, ahead_ms + 1, 2_000]);
+    author.faults.push(faults::slow_recovery(boot, late_ms));
+    author.push(Action::Get { who });
+    author.push(Action::Get { who });
+}
+
+/// The same of a param of the very action that its guest runs for.
+fn param_at_a_deadline(author: &mut Author, who: Who, body: Recipe) {
+    let values = vec![(EXPIRING.to_string(), body)];
+    let step = author.push(Action::Act { who, action: "EchoPrompt".to_string(), values });
+    author.faults.push(faults::killed_before_the_guest(step));
+    let boot = author.boot() + 1;
+    let late_ms = TTL_MS + author.draw.pick(&[-1, 0, 1, 1_000]);
     author.faults.push(faults::slow_recovery(boot, late_ms));
     author.push(Action::Get { who });
     author.push(Action::Get { who });
