@@ -137,7 +137,7 @@ mod switch {
         defect(
             "cross-tenant-dedup",
             "a put renews the same body in other tenants' databases",
-            &["I13"],
+            &["I13", "I12"],
         ),
         defect("ceiling-inclusive", "a value of exactly the ceiling overflows", &["I19"]),
         defect("utf8-length", "sizes are counted in characters instead of bytes", &["I19"]),
