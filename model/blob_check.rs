@@ -162,6 +162,10 @@ impl BlobCheck<'_> {
     fn failed_puts(&self, row: &BlobRow, tried: &OnceCell<Vec<Op>>) -> Vec<Put> {
         let mut puts = Vec::new();
         let tried = tried.get_or_init(self.tried);
+        // Of a child whose event was lost nothing else shows the id.
+        let id: Option<String> =
+            serde_json::from_slice(&row.data).ok().filter(|id: &String| is_valid_id(id));
+        let body = (row.key.as_str(), id.as_deref());
         for op in self.ops.iter().copied().chain(tried).filter(|op| may_put(op, row)) {
             let stamp = op.stamp(self.clock, self.now);
             let id = op.request.entity_id();
@@ -175,24 +179,23 @@ impl BlobCheck<'_> {
                     let Decision::Accept { event, .. } = decision else {
                         continue;
                     };
-                    puts.extend(self.failed_puts_of(op, &event, row));
+                    puts.extend(self.failed_puts_of(op, &event, body));
                 }
             }
         }
         puts
     }
 
-    fn failed_puts_of(&self, op: &Op, event: &Event, row: &BlobRow) -> Vec<Put> {
+    /// The puts of a body, by its key and the id that it is if it is one, that an event would have brought.
+    fn failed_puts_of(&self, op: &Op, event: &Event, body: (&str, Option<&str>)) -> Vec<Put> {
+        let (key, id) = body;
         let ended_before =
             |baseline: &Baseline| op.ended.is_some_and(|end| end.before(baseline.at));
         let is_of_boot = op.is_inner() || Some(op.boot) == self.boot;
         let is_recent = !self.baseline.is_some_and(ended_before) && is_of_boot;
-        // Of a child whose event was lost nothing else shows the id.
-        let id: Option<String> =
-            serde_json::from_slice(&row.data).ok().filter(|id: &String| is_valid_id(id));
-        let written = event.writes.keys().map(|name| written_with(event, name, id.as_deref()));
+        let written = event.writes.keys().map(|name| written_with(event, name, id));
         written
-            .filter(|written| written.content.key() == row.key)
+            .filter(|written| written.content.key() == key)
             .filter_map(|written| deadline(event, &written))
             .map(|deadline| Put { deadline, is_recent, is_current: false, is_orphan: true })
             .collect()

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::canonical::Content;
 use crate::clock::{Mark, Span};
-use crate::inner::Intent;
+use crate::inner::{Intended, Intent};
 
 /// The params of a request, each measured once.
 pub type Params = BTreeMap<String, Arc<Content>>;
@@ -129,6 +129,16 @@ pub struct Event {
     pub boot: BootId,
     /// When it was sent.
     pub sent: Mark,
+}
+
+impl Event {
+    /// The spawn whose child's id this field takes.
+    pub(crate) fn spawn_into(&self, field: &str) -> Option<&Intent> {
+        self.intents.iter().find(|intent| match &intent.what {
+            Intended::Spawn { spawn, .. } => spawn.store_id_in == Some(field),
+            _ => false,
+        })
+    }
 }
 
 /// The state of an entity after some event.

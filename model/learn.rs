@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::clock::Span;
 use crate::entity::{Event, Field, is_unknown_id};
-use crate::inner::{Intended, Intent};
+use crate::inner::Intended;
 use crate::project::{is_placeholder, kept_id};
 use crate::request::Answer;
 use crate::world::World;
@@ -66,12 +66,8 @@ impl World {
         let unknown: Vec<(String, u64)> =
             self.state(version).fields.iter().filter_map(unknown).collect();
         for (name, sequence_nr) in unknown {
-            let of_name = |intent: &&Intent| match &intent.what {
-                Intended::Spawn { spawn, .. } => spawn.store_id_in == Some(&name),
-                _ => false,
-            };
             let event = &self.journal[sequence_nr as usize - 1];
-            let n = event.intents.iter().find(of_name).map(|intent| intent.n);
+            let n = event.spawn_into(&name).map(|intent| intent.n);
             let id = shown.get(&name).and_then(|id| id.as_str());
             if let (Some(n), Some(id)) = (n, id.filter(|id| !is_placeholder(id))) {
                 self.learn_id(sequence_nr, n, id);

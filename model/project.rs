@@ -245,11 +245,7 @@ pub(crate) fn written_with<'e>(event: &'e Event, name: &str, id: Option<&str>) -
     let Some(id) = id.filter(|_| is_unknown_id(written.content.value())) else {
         return Cow::Borrowed(written);
     };
-    let takes_it = |intent: &&Intent| match &intent.what {
-        Intended::Spawn { spawn, .. } => spawn.store_id_in == Some(name),
-        _ => false,
-    };
-    match event.intents.iter().find(takes_it) {
+    match event.spawn_into(name) {
         Some(intent) => Cow::Owned(kept_id(&intent.rules, name, id)),
         None => Cow::Borrowed(written),
     }
