@@ -87,14 +87,11 @@ pub fn fault(effect: &str) -> String {
 /// How the name of [`fault`] begins.
 const FAULT: &str = "fault ";
 
-/// The faults that a correct program survives (contract, section 10).
-const HONEST: [&str; 7] =
-    ["eio", "no-space", "short-read", "short-write", "slow", "process-kill", "power-loss"];
-
 /// Whether a fault of another kind than the honest ones has struck.
 pub fn has_dishonest_fault(counts: &BTreeMap<String, u64>) -> bool {
+    let honest = fault_kinds();
     let kinds = counts.iter().filter(|(_, count)| **count > 0);
-    kinds.filter_map(|(name, _)| name.strip_prefix(FAULT)).any(|kind| !HONEST.contains(&kind))
+    kinds.filter_map(|(name, _)| name.strip_prefix(FAULT)).any(|kind| !honest.contains(&kind))
 }
 
 /// A fault that struck while the platform was at something.
@@ -219,7 +216,7 @@ pub fn is_torn_crash(name: &str) -> bool {
         .is_some_and(|rest| rest.starts_with(':'))
 }
 
-/// The names of every kind of honest fault.
+/// The names of every kind of honest fault: those that a correct program survives (contract, section 10).
 pub fn fault_kinds() -> Vec<&'static str> {
     let all = [
         Effect::Eio,
