@@ -3,7 +3,6 @@
 //! **Invariant:** a change reaches the platform by the text of its spec and the model by the automaton,
 //! each of which is made from what it was before; both hold from the next boot on.
 
-use crate::lines::counted;
 use crate::plan::{Mode, Plan, tenant_name};
 use serde::{Deserialize, Serialize};
 use stormglass_model::automaton::{self, Automaton};
@@ -63,11 +62,8 @@ impl Change {
             Change::Ttl { field, seconds, .. } => {
                 format!("time to live of {field}: {} s", said(seconds))
             }
-            Change::Mode { tenant, mode, inline_max_bytes: None } => {
-                format!("mode of tenant-{tenant}: {}", mode.name())
-            }
-            Change::Mode { tenant, mode, inline_max_bytes: Some(bytes) } => {
-                format!("mode of tenant-{tenant}: {} over {}", mode.name(), counted(*bytes, "byte"))
+            Change::Mode { tenant, mode, inline_max_bytes } => {
+                format!("mode of tenant-{tenant}: {}", mode.over(*inline_max_bytes))
             }
         }
     }

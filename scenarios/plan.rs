@@ -65,6 +65,14 @@ impl Mode {
             Mode::InlineTruncate => "inline-truncate",
         }
     }
+
+    /// With the ceiling of fields without one of their own, in words; nothing is said of one that is not given.
+    pub fn over(self, inline_max_bytes: Option<u64>) -> String {
+        match inline_max_bytes {
+            None => self.name().to_string(),
+            Some(bytes) => format!("{} over {}", self.name(), counted(bytes, "byte")),
+        }
+    }
 }
 
 /// One step of a plan.
@@ -262,10 +270,7 @@ impl Plan {
 
     /// The settings of the run: heads, each with its words.
     pub fn settings(&self) -> Vec<(&'static str, Vec<String>)> {
-        let mode = match self.inline_max_bytes {
-            None => self.mode.name().to_string(),
-            Some(bytes) => format!("{} over {}", self.mode.name(), counted(bytes, "byte")),
-        };
+        let mode = self.mode.over(self.inline_max_bytes);
         let mut words = vec![self.protocol.name().to_string(), mode];
         words.push(self.sweep_interval_ms.map_or("not swept".to_string(), |ms| {
             format!("swept every {} s in batches of {}", ms / 1_000, self.sweep_batch)
