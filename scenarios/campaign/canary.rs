@@ -108,7 +108,8 @@ pub fn watch(
     let seeds = (0..SEEDS_MAX).map(|n| Seed(first.wrapping_add(n)));
     sick.play_all(seeds, jobs, |ended| {
         seed_count += 1;
-        let Verdict::Violated(found) = &ended.outcome.verdict else {
+        let verdict = &ended.outcome.verdict;
+        let (Verdict::Violated(found), Some(signature)) = (verdict, Signature::of(verdict)) else {
             return ControlFlow::Continue(());
         };
         match healthy.play(&Order::seed(ended.seed)) {
@@ -120,11 +121,7 @@ pub fn watch(
                 return ControlFlow::Continue(());
             }
             Ok(Some(_)) if !broken.contains(&found.invariant) => return ControlFlow::Continue(()),
-            Ok(Some(_)) => {
-                let signature = Signature::of(&ended.outcome.verdict);
-                end =
-                    signature.map_or(End::Missed, |signature| End::Found { seed_count, signature });
-            }
+            Ok(Some(_)) => end = End::Found { seed_count, signature },
         }
         ControlFlow::Break(())
     })?;
