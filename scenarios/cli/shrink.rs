@@ -1,19 +1,18 @@
 //! `shrink`: the plan of a failure with nothing in it that it does not need.
 
 use super::run::SeedOptions;
-use super::told::{Done, Manner, found, manner};
+use super::told::{Done, found, is_watched};
 use super::{EXIT_BROKEN, EXIT_INTERRUPTED, Error, FINDINGS, stopped_by_ctrl_c};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use std::fs;
-use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use stormglass_scenarios::build_info::Build;
 use stormglass_scenarios::bundle::{self, Recorded, Source};
 use stormglass_scenarios::failure::{Failure, Screen};
-use stormglass_scenarios::host::{fresh_seed, is_ci};
+use stormglass_scenarios::host::fresh_seed;
 use stormglass_scenarios::lines::counted;
 use stormglass_scenarios::plan::Plan;
 use stormglass_scenarios::shrink::{emit, shrink_in};
@@ -98,7 +97,7 @@ pub fn run(options: &Options) -> Result<Done, Error> {
 
 /// What is shown while it shrinks: on a terminal a line, elsewhere nothing.
 fn bar(plan: &Plan) -> Option<ProgressBar> {
-    if is_ci() || !io::stderr().is_terminal() || manner() == Manner::Quiet {
+    if !is_watched() {
         return None;
     }
     let style = ProgressStyle::with_template(

@@ -6,9 +6,10 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::fmt::Display;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::sync::OnceLock;
 use stormglass_scenarios::build_info::Build;
+use stormglass_scenarios::host::is_ci;
 
 /// The version of what `--json` prints: raised when a reader of the last one would not understand it.
 const SCHEMA: u32 = 1;
@@ -35,6 +36,12 @@ pub fn choose(manner: Manner) {
 /// How this process speaks.
 pub fn manner() -> Manner {
     MANNER.get().copied().unwrap_or_default()
+}
+
+/// Whether somebody sees what is shown on standard error while a command works: a terminal, not in continuous
+/// integration, and not when quiet is asked for.
+pub fn is_watched() -> bool {
+    manner() != Manner::Quiet && !is_ci() && io::stderr().is_terminal()
 }
 
 /// Says something that only a person wants to know who has the time.

@@ -3,11 +3,9 @@
 //! **Invariant:** all of it goes to standard error, and nothing stays of it; where nobody looks (no terminal, continuous
 //! integration, quiet) there is none.
 
-use crate::cli::told::{Manner, manner};
+use crate::cli::told::is_watched;
 use indicatif::{ProgressBar, ProgressStyle};
-use std::io::{self, IsTerminal};
 use stormglass_scenarios::explore::report::Report;
-use stormglass_scenarios::host::is_ci;
 use stormglass_scenarios::lines::counted;
 
 /// A bar of crash points.
@@ -15,7 +13,7 @@ pub struct Progress(ProgressBar);
 
 impl Progress {
     pub fn new() -> Progress {
-        if manner() == Manner::Quiet || is_ci() || !io::stderr().is_terminal() {
+        if !is_watched() {
             return Progress(ProgressBar::hidden());
         }
         let style = ProgressStyle::with_template("{bar:30} {pos} of {len} {msg}");

@@ -137,15 +137,9 @@ pub fn play(source: &Source, path: &Path, manner: &Manner<'_>) -> Result<Seen, E
         };
         found(format!("ended        before {place}{why}"));
         let folder = manner.folder(path, "failure")?;
-        let files = bundle::write_stop(
-            &folder,
-            source,
-            &seen.played,
-            &serde_json::to_string_pretty(&model)?,
-        )?;
-        files.iter().for_each(|file| found(format!("file         {}", file.display())));
-        let model = folder.join(bundle::MODEL);
-        found(format!("model        {}, as it stood before the last step", model.display()));
+        let text = serde_json::to_string_pretty(&model)?;
+        let files = bundle::write_stop(&folder, source, &seen.played, &text)?;
+        tell_files(&files, &folder, ", as it stood before the last step");
     }
     seen.played.story.drain(..told_count);
     Ok(Seen::Ended(Box::new(seen.played)))
@@ -309,10 +303,7 @@ impl Left {
             say("");
         }
         found(format!("stopped      before {next}; the server is up"));
-        for file in &files {
-            found(format!("file         {}", file.display()));
-        }
-        found(format!("model        {}", folder.join(bundle::MODEL).display()));
+        tell_files(&files, &folder, "");
         let is_database = |file: &&PathBuf| file.extension().is_some_and(|end| end == "db");
         if let Some(database) = files.iter().find(is_database) {
             found(format!("look         sqlite3 '{}' .tables", database.display()));
@@ -324,6 +315,12 @@ impl Left {
             json!({ "before_steps": steps, "folder": folder, "files": files, "model": model });
         Done::new(0, result)
     }
+}
+
+/// Says where the files of the disk are, and the model's state.
+fn tell_files(files: &[PathBuf], folder: &Path, when: &str) {
+    files.iter().for_each(|file| found(format!("file         {}", file.display())));
+    found(format!("model        {}{when}", folder.join(bundle::MODEL).display()));
 }
 
 fn default_folder(path: &Path, before: &str) -> PathBuf {
