@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use stormglass_model::entity::EntityKey;
+use stormglass_model::inner;
 use stormglass_model::tables::{IntentRow, OutboxRow, OutboxState, TenantRows};
 use stormglass_platform::seams::Point;
 
@@ -103,8 +104,11 @@ pub fn snapshots(rows: &[Arc<TenantRows>]) -> BTreeMap<String, u64> {
 
 /// An entity as points name it.
 fn at_point(key: &EntityKey) -> String {
-    let EntityKey { tenant, set, id } = key;
-    format!("{tenant} {}('{id}')", set.strip_suffix('s').unwrap_or(set))
+    format!("{} {}('{}')", key.tenant, type_of(key), key.id)
+}
+
+fn type_of(key: &EntityKey) -> &str {
+    key.set.strip_suffix('s').unwrap_or(&key.set)
 }
 
 /// The name that a story has for an entity of a point.
@@ -152,15 +156,15 @@ impl Settled {
 /// How a row was settled. What the journal does not show, as after damage, is not told.
 fn line(row: &OutboxRow, rows: &TenantRows, actors: &Actors) -> Option<Line> {
     let OutboxRow { entity, sequence_nr, n, state, .. } = row;
-    let of = |event: &&_| is_of(event, entity) && event.sequence_nr == *sequence_nr;
-    let event = rows.events.iter().map(|event| &**event).find(of)?;
+    let mut events = rows.events.iter();
+    let event = events.find(|one| one.entity == *entity && one.sequence_nr == *sequence_nr)?;
     let (own_key, child_key) = (
-        format!("temper:{sequence_nr}:{n}"),
-        format!("temper:{}:{sequence_nr}:{n}", at_point(entity).split_once(' ')?.1),
+        inner::own_key(*sequence_nr, *n),
+        inner::child_key(type_of(entity), &entity.id, *sequence_nr, *n),
     );
     let by_key = |entity: &EntityKey, key: &str| {
         let mut events = rows.events.iter();
-        events.find(|event| is_of(event, entity) && event.key.as_deref() == Some(key))
+        events.find(|event| event.entity == *entity && event.key.as_deref() == Some(key))
     };
     let whose = format!("{} event {sequence_nr}", name(&entity.tenant, &entity.id));
     let effect = by_key(entity, &own_key).map(|effect| (effect.sequence_nr, effect.action.clone()));
@@ -197,10 +201,6 @@ fn line(row: &OutboxRow, rows: &TenantRows, actors: &Actors) -> Option<Line> {
             (actors.owed_ms(&child), "spawn", format!("{child_name} of {whose} {came_of}"))
         }
     })
-}
-
-fn is_of(event: &stormglass_model::tables::EventRow, entity: &EntityKey) -> bool {
-    event.entity == *entity
 }
 
 #[cfg(test)]
