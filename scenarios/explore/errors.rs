@@ -156,12 +156,12 @@ fn fuel_cases(used: &BTreeMap<Address, Vec<u64>>, report: &mut Report) -> Vec<Ca
 }
 
 fn cases(ops: &[Boundary], (name, effect): (&str, Effect)) -> Vec<Case> {
-    let mut cases = Vec::new();
+    let (mut cases, first) = (Vec::new(), first_ops(ops));
     for (at, n) in struck(ops, &effect) {
         let row = |manner: &str| format!("{name} {} {manner}", word(ops[at].op));
         let once = Fault::in_scope(&ops[at].scope, effect.clone(), When::Nth(n));
         cases.push(Case::new(row("once"), vec![once]));
-        cases.push(Case::new(row("from there on"), from_on(ops, (at, n), &effect)));
+        cases.push(Case::new(row("from there on"), from_on((ops, &first), (at, n), &effect)));
     }
     cases
 }
@@ -177,12 +177,18 @@ pub(super) fn struck(ops: &[Boundary], effect: &Effect) -> Vec<(usize, u64)> {
     counted.collect()
 }
 
-/// The effect at one of [`struck`], and at all that follow, in the scopes that the run came to.
-pub(super) fn from_on(ops: &[Boundary], (at, n): (usize, u64), effect: &Effect) -> Vec<Fault> {
-    let mut first_at: BTreeMap<&str, usize> = BTreeMap::new();
-    for (at, op) in ops.iter().enumerate() {
-        first_at.entry(&op.scope).or_insert(at);
-    }
+/// The scopes that a run came to, each with its first operation.
+pub(super) fn first_ops(ops: &[Boundary]) -> BTreeMap<&str, usize> {
+    // The first of a scope stays, for it comes last.
+    ops.iter().enumerate().rev().map(|(at, op)| (&*op.scope, at)).collect()
+}
+
+/// The effect at one of [`struck`], and at all that follow, in the scopes that the run came to ([`first_ops`]).
+pub(super) fn from_on(
+    (ops, first_at): (&[Boundary], &BTreeMap<&str, usize>),
+    (at, n): (usize, u64),
+    effect: &Effect,
+) -> Vec<Fault> {
     let fault = |scope: &str, when| Fault::in_scope(scope, effect.clone(), when);
     let later = first_at.iter().filter(|(_, first)| **first > at);
     let on = later.map(|(scope, _)| fault(scope, When::FromNth(1)));

@@ -3,7 +3,7 @@
 //! **Invariant:** each case is a plan, judged as any run with damage is (`check/damage.rs`): what the contract promises
 //! then is checked, what cannot hold is not. Images that the bound leaves out are counted.
 
-use super::errors::{Case, from_on, struck};
+use super::errors::{Case, first_ops, from_on, struck};
 use super::report::Report;
 use crate::plan::{Action, Step};
 use crate::runner::Recording;
@@ -60,6 +60,7 @@ pub(super) fn lying_syncs(ops: &[Boundary], last_step: u32) -> Vec<Case> {
     let power = || Ending::PowerLoss(Survivors::None);
     let at_end = || Step::alone(last_step + 1, 1, Action::Crash { ending: power() });
     let mut cases = Vec::new();
+    let first = first_ops(ops);
     for (at, n) in struck(ops, &Effect::LyingSync) {
         let lie = Fault::in_scope(&ops[at].scope, Effect::LyingSync, When::Nth(n));
         let once = "lying-sync, then the power";
@@ -67,7 +68,7 @@ pub(super) fn lying_syncs(ops: &[Boundary], last_step: u32) -> Vec<Case> {
             Some(next) => Case::new(once, vec![lie, crash_at(next, power())]),
             None => Case::new(once, vec![lie]).then(at_end()),
         });
-        let faults = from_on(ops, (at, n), &Effect::LyingSync);
+        let faults = from_on((ops, &first), (at, n), &Effect::LyingSync);
         cases.push(Case::new("lying-sync from there on", faults).then(at_end()));
     }
     cases
